@@ -1,0 +1,80 @@
+# Mailfleet. `make run` starts a small fleet here; `make test` tests everything.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X mailfleet/inventory.Version=$(VERSION)
+LINT    := .tools/golangci-lint
+LINT_VERSION := v2.15.0
+# Debian packages of the real peers that tests talk to, and the program each is known by.
+PEERS_APT := chromium:chromium fonts-noto-cjk:fc-list kannel:bearerbox kannel-extras:/usr/lib/kannel/test/fakesmsc swaks:swaks curl:curl python3:python3
+UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.PHONY: run
+run: build ## Start the dev fleet: a controller and three servers on this machine (ARGS="--servers 5")
+	bin/mailfleet-controller dev $(ARGS)
+
+.PHONY: build
+build: ui/dist/index.html ## Build the three programs into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailfleet-controller ./controller
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailfleet-agent ./agent
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailfleet-mailnode ./mailnode
+
+ui/node_modules/.package-lock.json: ui/package.json ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund
+	@touch $@
+
+ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
+	cd ui && npm run --silent build
+	@touch $@
+
+.PHONY: test
+test: peers build ## Run every test, with the race detector and real peers (PEERS=skip: without peers)
+	go test -race -timeout 14m ./...
+	cd ui && npm test --silent && npm run --silent size
+
+.PHONY: check
+check: ui/dist/index.html $(LINT) ## Format, vet, lint, import law, package docs, generated files, TypeScript
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt wants to change: $$unformatted"; exit 1; }
+	go vet ./...
+	$(LINT) run ./...
+	go mod tidy -diff
+	go test ./controller/e2e/law ./controller/rest -run 'Law|PackageDocs|Golden'
+	cd ui && npm run --silent check
+
+.PHONY: bench
+bench: build ## Measure: SUITE=fleet|store|samples|console (all without it); tables here, figures in .bench/
+	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE))
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for TIME (default 20s) each
+	@go list ./... | while read -r p; do \
+	  go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' | while read -r f; do \
+	    echo "== $$p $$f"; go test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $${TIME:-20s}; done; done
+
+.PHONY: peers
+peers: ## Install the Debian packages that tests use as real peers (as root; otherwise names what is missing)
+	@missing=""; for p in $(PEERS_APT); do command -v "$${p#*:}" >/dev/null || missing="$$missing $${p%%:*}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$${PEERS:-}" = skip ]; then echo "PEERS=skip: tests with these real peers are skipped:$$missing"; exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "Tests need these Debian packages:$$missing. Install them, or run make test PEERS=skip."; exit 1; fi; \
+	echo "Installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null && \
+	apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends $$missing >/dev/null
+
+$(LINT):
+	@mkdir -p .tools
+	GOBIN=$(CURDIR)/.tools GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+.PHONY: clean
+clean: ## Remove what was built, measured and run
+	rm -rf bin .build .bench .dev ui/node_modules ui/dist/*
