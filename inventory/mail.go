@@ -1,0 +1,51 @@
+package inventory
+
+import (
+	"net/mail"
+	"strings"
+)
+
+// Domain is a mail domain the fleet serves.
+type Domain struct {
+	Meta
+	Name       string `json:"name"`       // lower case, A-label form
+	Postmaster string `json:"postmaster"` // account that answers for postmaster@ (RFC 5321 §4.5.1); may be empty
+}
+
+// AccountState tells whether an account may be used.
+type AccountState string
+
+// The states of an account.
+const (
+	AccountActive    AccountState = "active"
+	AccountSuspended AccountState = "suspended"
+)
+
+// Account is an address with a mailbox.
+type Account struct {
+	Meta
+	Address  string       `json:"address"` // local@domain, lower case, unique
+	Domain   string       `json:"domain"`
+	Name     string       `json:"name"`   // of the person
+	Server   ID           `json:"server"` // home server
+	State    AccountState `json:"state"`
+	Password string       `json:"-"` // argon2id hash
+}
+
+// ParseAddress checks a mailbox address and returns it in lower case with its domain.
+func ParseAddress(field, s string) (address, domain string, err error) {
+	a, perr := mail.ParseAddress(s)
+	if perr != nil || a.Name != "" || a.Address != strings.TrimSpace(s) {
+		return "", "", FieldErrorf(field, "%s %q is not a mail address", field, s)
+	}
+	address = strings.ToLower(a.Address)
+	at := strings.LastIndexByte(address, '@')
+	if at < 1 || at > 64 {
+		return "", "", FieldErrorf(field, "%s %q: the part before @ must have 1 to 64 octets", field, s)
+	}
+	domain = address[at+1:]
+	if err := CheckName(field, domain); err != nil {
+		return "", "", FieldErrorf(field, "%s %q: the part after @ is not a domain name", field, s)
+	}
+	return address, domain, nil
+}

@@ -1,0 +1,81 @@
+package inventory
+
+import "time"
+
+// Role is a set of rights.
+type Role string
+
+// The roles on the fleet.
+const (
+	RoleOperator Role = "operator" // everything
+	RoleViewer   Role = "viewer"   // sees, changes nothing
+	RoleAuditor  Role = "auditor"  // sees, and reads the audit log
+)
+
+// Person signs in to the console.
+type Person struct {
+	Meta
+	Name     string    `json:"name"` // sign-in name, unique
+	Role     Role      `json:"role"`
+	Password string    `json:"-"`           // argon2id hash
+	Failures int       `json:"failures"`    // sign-ins failed in a row
+	Locked   time.Time `json:"locked_till"` // zero or past: not locked
+}
+
+// Session is a console sign-in.
+type Session struct {
+	Meta
+	Person  ID        `json:"person"`
+	Hash    string    `json:"-"` // SHA-256 of the cookie's secret, hexadecimal, unique
+	CSRF    string    `json:"-"`
+	Address string    `json:"address"`
+	Agent   string    `json:"user_agent"`
+	Expires time.Time `json:"expires"`
+}
+
+// Token lets a script in.
+type Token struct {
+	Meta
+	Name    string    `json:"name"`
+	Hash    string    `json:"-"` // SHA-256 of the token, hexadecimal, unique
+	Role    Role      `json:"role"`
+	Scopes  []string  `json:"scopes"`  // resource:verb, resource:*, *:read, *; narrows Role
+	Actor   string    `json:"actor"`   // who made it
+	Expires time.Time `json:"expires"` // zero: never
+}
+
+// AuditEntry records one act. Entries form a chain: each hash covers the one before.
+type AuditEntry struct {
+	Meta
+	Seq       uint64 `json:"seq"`
+	Actor     string `json:"actor"`   // "operator:name", "token:name", "agent:name", "controller"
+	Address   string `json:"address"` // it came from
+	Action    string `json:"action"`  // "operation.create", "signin.failed"
+	Resource  string `json:"resource"`
+	Target    string `json:"target"`           // id or name of the thing
+	Before    string `json:"before,omitempty"` // JSON
+	After     string `json:"after,omitempty"`  // JSON
+	Reason    string `json:"reason,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+	Previous  string `json:"previous"` // hash of the entry before, hexadecimal
+	Hash      string `json:"hash"`
+}
+
+// Setting is one of the controller's own small values (gossip key, fleet name).
+type Setting struct {
+	Meta
+	Name  string `json:"name"`
+	Value string `json:"-"`
+}
+
+// Actor is who does something, for the audit log.
+type Actor struct {
+	Name      string // "operator:name", "token:name", "agent:name", "controller"
+	Address   string // it comes from
+	RequestID string
+}
+
+// Entry begins the audit entry of something the actor did to target of kind.
+func (a Actor) Entry(action string, kind Kind, target string) *AuditEntry {
+	return &AuditEntry{Actor: a.Name, Address: a.Address, RequestID: a.RequestID, Action: action, Resource: string(kind), Target: target}
+}
