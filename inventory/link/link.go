@@ -1,0 +1,116 @@
+// Package link is the one connection an agent keeps to a controller: a yamux
+// session over TLS whose streams carry HTTP/1.1 in both directions.
+//
+// The agent's and the controller's link rooms import it; it is the home of
+// hashicorp/yamux.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// Side tells which end of the connection we are.
+type Side int
+
+// The two ends.
+const (
+	Dialled  Side = iota // we opened it: an agent
+	Accepted             // we took it: a controller
+)
+
+// A dead peer is noticed within keepAlive + writeTimeout.
+const (
+	keepAlive    = 5 * time.Second
+	writeTimeout = 5 * time.Second
+)
+
+// drain is how long Serve waits for handlers of a broken link.
+const drain = 10 * time.Second
+
+// idleStreams are kept open for the next request; a waiting long poll holds one.
+const idleStreams = 4
+
+// Link is a live connection. It is safe for concurrent use.
+type Link struct {
+	session *yamux.Session
+	client  *http.Client
+	server  *http.Server
+	once    sync.Once
+}
+
+// New runs a session over conn, which it owns from then on. Requests of the
+// other end go to handler once Serve runs; their context holds what base put
+// there.
+func New(conn net.Conn, side Side, handler http.Handler, base func(context.Context) context.Context, log *slog.Logger) (*Link, error) {
+	cfg := yamux.DefaultConfig()
+	cfg.EnableKeepAlive = true
+	cfg.KeepAliveInterval = keepAlive
+	cfg.ConnectionWriteTimeout = writeTimeout
+	cfg.StreamOpenTimeout = 15 * time.Second
+	cfg.LogOutput = io.Discard // every failure comes back as an error too
+	open := yamux.Server
+	if side == Dialled {
+		open = yamux.Client
+	}
+	session, err := open(conn, cfg)
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("begin the link: %w", err)
+	}
+	l := &Link{session: session}
+	l.client = &http.Client{Transport: &http.Transport{
+		DialContext:         func(context.Context, string, string) (net.Conn, error) { return session.Open() },
+		MaxIdleConnsPerHost: idleStreams,
+		DisableCompression:  true,
+	}}
+	l.server = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 30 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if base != nil {
+		l.server.BaseContext = func(net.Listener) context.Context { return base(context.Background()) }
+	}
+	return l, nil
+}
+
+// Client asks the other end; the host of the URL does not matter.
+func (l *Link) Client() *http.Client { return l.client }
+
+// Done is closed when the link is broken or closed.
+func (l *Link) Done() <-chan struct{} { return l.session.CloseChan() }
+
+// Serve answers the other end until the link breaks, is closed or ctx ends.
+// It returns when every handler has ended too.
+func (l *Link) Serve(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, l.Close)
+	defer stop()
+	err := l.server.Serve(l.session)
+	l.Close()
+	rest, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	_ = l.server.Shutdown(rest) // their streams are broken: handlers end as their contexts do
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, io.EOF) || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Close breaks the link.
+func (l *Link) Close() {
+	l.once.Do(func() {
+		_ = l.session.Close()
+		l.client.CloseIdleConnections()
+	})
+}
