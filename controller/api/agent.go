@@ -1,0 +1,160 @@
+package api
+
+import (
+	"time"
+
+	"mailfleet/inventory"
+)
+
+// The agents' link. An agent dials the controller's one port with the ALPN
+// protocol and client certificate of identity, and runs yamux over it. Each yamux
+// stream carries HTTP/1.1, in both directions: the agent asks for the paths
+// below /agent/v1 and writes samples to /api/v2/write; the controller asks for
+// the paths of agent/api.
+
+// Join asks to become a server of the fleet: POST /api/v1/join.
+type Join struct {
+	Token string `json:"token" maxLength:"512"`
+	Name  string `json:"name,omitempty" doc:"The server the token must be for; absent: not checked"`
+	CSR   string `json:"csr" maxLength:"16384" doc:"PKCS #10, PEM"`
+}
+
+// Joined is the answer: who the agent now is.
+type Joined struct {
+	ID          inventory.ID `json:"id"`
+	Name        string       `json:"name"`
+	Address     string       `json:"address"`
+	Certificate string       `json:"certificate"` // PEM
+	CA          string       `json:"ca"`          // PEM
+	Gossip      Gossip       `json:"gossip"`
+}
+
+// Gossip is how to enter the pool of members.
+type Gossip struct {
+	Key   string   `json:"key"`   // base64 of 32 bytes
+	Port  int      `json:"port"`  // this server's own
+	Peers []string `json:"peers"` // host:port of the controllers
+}
+
+// CertificateRequest asks for a certificate: POST /agent/v1/certificates.
+type CertificateRequest struct {
+	Profile string `json:"profile"` // agent, or mail for the mail services' TLS
+	CSR     string `json:"csr"`     // PKCS #10, PEM
+}
+
+// IssuedCertificate is the answer.
+type IssuedCertificate struct {
+	Certificate string    `json:"certificate"` // PEM
+	Expires     time.Time `json:"expires"`
+}
+
+// Desired is all a server's agent must know, as one document:
+// GET /agent/v1/desired?index=N&wait=60s answers when Index has passed N, or
+// with 304 after wait.
+type Desired struct {
+	Index    uint64             `json:"index"`
+	Server   DesiredServer      `json:"server"`
+	Interval inventory.Duration `json:"interval"` // between samples
+	Services []DesiredService   `json:"services"`
+	Mail     DesiredMail        `json:"mail"`
+	Rules    []inventory.Rule   `json:"rules"`  // enabled ones that watch this server
+	Orders   []Order            `json:"orders"` // steps to carry out, oldest first; valid only fresh from the controller
+	Gossip   Gossip             `json:"gossip"`
+}
+
+// DesiredServer is the server as its agent needs it.
+type DesiredServer struct {
+	ID      inventory.ID `json:"id"`
+	Name    string       `json:"name"`
+	Address string       `json:"address"`
+	Region  string       `json:"region"`
+}
+
+// DesiredService is a service and its wanted state.
+type DesiredService struct {
+	Name    string                `json:"name"`
+	Kind    inventory.ServiceKind `json:"kind"`
+	Command []string              `json:"command,omitempty"`
+	Env     map[string]string     `json:"env,omitempty"`
+	Dir     string                `json:"dir,omitempty"`
+	Ports   map[string]int        `json:"ports,omitempty"`
+	Want    inventory.Want        `json:"want"`
+}
+
+// DesiredMail is what the server's mailnode serves.
+type DesiredMail struct {
+	Domains  []DesiredDomain  `json:"domains"`
+	Accounts []DesiredAccount `json:"accounts"` // those whose home this server is
+}
+
+// DesiredDomain is a mail domain.
+type DesiredDomain struct {
+	Name       string `json:"name"`
+	Postmaster string `json:"postmaster,omitempty"`
+}
+
+// DesiredAccount is a mailbox on this server.
+type DesiredAccount struct {
+	ID        inventory.ID `json:"id"`
+	Address   string       `json:"address"`
+	Password  string       `json:"password"` // argon2id hash
+	Suspended bool         `json:"suspended,omitempty"`
+}
+
+// Order is one step of an operation for this server. The agent writes its ID
+// to the journal before it acts, and acts at most once on it.
+type Order struct {
+	ID        inventory.ID            `json:"id"` // the step's
+	Operation inventory.ID            `json:"operation"`
+	Kind      inventory.OperationKind `json:"kind"`
+	Service   string                  `json:"service,omitempty"`
+	Expires   time.Time               `json:"expires"` // by the controller's clock
+	Now       time.Time               `json:"now"`     // the controller's clock when it sent this
+}
+
+// Report is how a server is: POST /agent/v1/report, whenever something of it
+// changed and at least every ReportInterval. It is whole each time, but for
+// Steps: those are repeated until an answer has come.
+type Report struct {
+	Time        time.Time       `json:"time"` // the agent's clock
+	BootID      string          `json:"boot_id"`
+	Version     string          `json:"version"`
+	Applied     uint64          `json:"applied"` // Desired.Index in force
+	Problem     string          `json:"problem,omitempty"`
+	CertExpires time.Time       `json:"certificate_expires"`
+	Services    []ServiceReport `json:"services"`
+	Steps       []StepReport    `json:"steps,omitempty"`
+	Missing     []string        `json:"missing,omitempty"` // servers its gossip finds failed, by name
+}
+
+// ReportInterval is the longest silence of a healthy agent.
+const ReportInterval = 10 * time.Second
+
+// ServiceReport is how a service is.
+type ServiceReport struct {
+	Name string `json:"name"`
+	inventory.ServiceStatus
+}
+
+// StepReport is how an order goes.
+type StepReport struct {
+	ID      inventory.ID             `json:"id"`
+	State   inventory.OperationState `json:"state"`
+	Message string                   `json:"message,omitempty"`
+	Started time.Time                `json:"started"`
+	Ended   time.Time                `json:"ended"`
+}
+
+// AlertReport is a change of state of one alert: POST /agent/v1/alerts takes a
+// list of them, in order. The agent keeps each until it is taken; taking one
+// twice changes nothing.
+type AlertReport struct {
+	ID     inventory.ID         `json:"id"` // of the episode, made when it became pending
+	Rule   inventory.ID         `json:"rule"`
+	Metric string               `json:"metric"`
+	Tags   map[string]string    `json:"tags,omitempty"`
+	State  inventory.AlertState `json:"state"`
+	Value  float64              `json:"value"`
+	Since  time.Time            `json:"since"`
+	Time   time.Time            `json:"time"` // of this change
+}

@@ -1,0 +1,247 @@
+package api
+
+import (
+	"time"
+
+	"mailfleet/inventory"
+)
+
+// Page is every list's shape. Next is the cursor of the next page, empty at the end.
+type Page[T any] struct {
+	Items []T    `json:"items" nullable:"false"`
+	Next  string `json:"next"`
+}
+
+// Server is a server as the API shows it: what is stored, and what is known now.
+type Server struct {
+	inventory.Server
+	Connected bool                `json:"connected"`                  // its agent holds a link to this controller
+	LastSeen  time.Time           `json:"last_seen"`                  // zero: never
+	Witnesses []string            `json:"witnesses" nullable:"false"` // who misses it now: "link", "gossip", or a server's name
+	Services  []inventory.Service `json:"services" nullable:"false"`
+}
+
+// NewServer asks for a server to be added to the fleet.
+type NewServer struct {
+	Name    string            `json:"name" example:"mail-hk-1" doc:"Host name; unique, never changes"`
+	Address string            `json:"address" example:"192.0.2.10" doc:"IP address its services listen on"`
+	Region  string            `json:"region,omitempty" example:"hk"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	// Ports of its mailnode by listener; absent: the standard ports.
+	Ports map[string]int `json:"ports,omitempty"`
+	// Mailnode adds a mailnode service, wanted running. Default true.
+	Mailnode *bool `json:"mailnode,omitempty"`
+}
+
+// ServerChange changes a server. Absent fields stay.
+type ServerChange struct {
+	Address *string           `json:"address,omitempty"`
+	Region  *string           `json:"region,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty" doc:"Replaces all labels"`
+}
+
+// Enrolment is what an operator needs to let a server's agent join. The token is shown this once.
+type Enrolment struct {
+	Server  Server    `json:"server"`
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+	Command string    `json:"command" doc:"The line to run on the server"`
+}
+
+// NewService asks for a command to be supervised on a server.
+type NewService struct {
+	Server  string            `json:"server" doc:"Id or name"`
+	Name    string            `json:"name"`
+	Command []string          `json:"command" doc:"Program and arguments"`
+	Env     map[string]string `json:"env,omitempty"`
+	Dir     string            `json:"dir,omitempty" doc:"Working directory"`
+	Want    inventory.Want    `json:"want,omitempty" enum:"running,stopped"`
+}
+
+// NewOperation asks for an act on servers or services.
+type NewOperation struct {
+	Kind    inventory.OperationKind `json:"kind" enum:"service.start,service.stop,service.restart"`
+	Targets []NewTarget             `json:"targets" minItems:"1" maxItems:"1000"`
+	Reason  string                  `json:"reason,omitempty" maxLength:"1000"`
+	Expires inventory.Duration      `json:"expires,omitempty" doc:"Not delivered within this: expired. Default 5m"`
+}
+
+// NewTarget names a server, by id or name, and the service on it.
+type NewTarget struct {
+	Server  string `json:"server"`
+	Service string `json:"service,omitempty"`
+}
+
+// NewRule asks for a threshold, or replaces one.
+type NewRule struct {
+	Name       string             `json:"name" minLength:"1" maxLength:"100"`
+	Metric     string             `json:"metric" example:"mem_used_percent"`
+	Comparison string             `json:"comparison" doc:"One of > >= < <= (also above, below, gt, ge, lt, le)"`
+	Value      float64            `json:"value"`
+	Clear      *float64           `json:"clear,omitempty" doc:"Resolved beyond this; default the value itself"`
+	For        inventory.Duration `json:"for,omitempty" doc:"How long it must hold, e.g. 1m30s"`
+	Severity   inventory.Severity `json:"severity,omitempty" enum:"info,warning,critical" default:"warning"`
+	Servers    []string           `json:"servers,omitempty" doc:"Names; empty: all"`
+	Recipients []inventory.ID     `json:"recipients,omitempty" doc:"Contacts; empty: all"`
+	Enabled    *bool              `json:"enabled,omitempty" doc:"Default true"`
+}
+
+// NewContact asks for somebody to be told of alerts, or replaces one.
+type NewContact struct {
+	Name     string `json:"name" minLength:"1" maxLength:"100"`
+	Phone    string `json:"phone" example:"+8613800138000"`
+	Language string `json:"language,omitempty" enum:"zh,en" default:"zh"`
+}
+
+// NewSMS asks for one text message to be sent.
+type NewSMS struct {
+	To   string `json:"to" example:"+8613800138000"`
+	Text string `json:"text" minLength:"1" maxLength:"670"`
+}
+
+// NewDomain asks for a mail domain.
+type NewDomain struct {
+	Name       string `json:"name" example:"example.test"`
+	Postmaster string `json:"postmaster,omitempty" doc:"Account that gets postmaster@"`
+}
+
+// NewAccount asks for a mailbox.
+type NewAccount struct {
+	Address  string `json:"address" example:"user1@example.test"`
+	Name     string `json:"name,omitempty"`
+	Password string `json:"password" minLength:"8" maxLength:"256"`
+	Server   string `json:"server,omitempty" doc:"Home server, id or name; absent: the one with the fewest accounts"`
+}
+
+// AccountChange changes an account. Absent fields stay.
+type AccountChange struct {
+	Name     *string                 `json:"name,omitempty"`
+	Password *string                 `json:"password,omitempty" minLength:"8" maxLength:"256"`
+	State    *inventory.AccountState `json:"state,omitempty" enum:"active,suspended"`
+}
+
+// SignIn asks for a console session.
+type SignIn struct {
+	User     string `json:"user" maxLength:"100"`
+	Password string `json:"password" maxLength:"256"`
+}
+
+// Session is a console session. CSRF goes back in the header X-CSRF-Token with every change.
+type Session struct {
+	User    string         `json:"user"`
+	Role    inventory.Role `json:"role"`
+	CSRF    string         `json:"csrf"`
+	Expires time.Time      `json:"expires"`
+}
+
+// PasswordChange changes the signed-in person's own password.
+type PasswordChange struct {
+	Current  string `json:"current" maxLength:"256"`
+	Password string `json:"password" minLength:"12" maxLength:"256"`
+}
+
+// NewToken asks for an API token.
+type NewToken struct {
+	Name    string             `json:"name" minLength:"1" maxLength:"100"`
+	Role    inventory.Role     `json:"role,omitempty" enum:"operator,viewer,auditor" default:"viewer"`
+	Scopes  []string           `json:"scopes,omitempty" doc:"resource:read, resource:write, *:read or *; default *"`
+	Expires inventory.Duration `json:"expires,omitempty" doc:"Lifetime; default 90 days"`
+}
+
+// IssuedToken is a token just made. Secret is shown this once.
+type IssuedToken struct {
+	inventory.Token
+	Secret string `json:"secret"`
+}
+
+// Status is the fleet at a glance.
+type Status struct {
+	Version  string                         `json:"version"`
+	Started  time.Time                      `json:"started"`
+	Index    uint64                         `json:"index"`
+	Servers  map[inventory.ServerState]int  `json:"servers"`
+	Services map[inventory.ServiceState]int `json:"services"`
+	Alerts   map[inventory.Severity]int     `json:"alerts"`                    // firing
+	Problems []string                       `json:"problems" nullable:"false"` // of the controller itself: disk full, gateway away
+}
+
+// Series is one metric of one device of one server.
+type Series struct {
+	Metric string            `json:"metric"`
+	Tags   map[string]string `json:"tags"` // server, and device, mount or interface
+	Points [][2]float64      `json:"points" nullable:"false" doc:"[unix seconds, value], oldest first"`
+}
+
+// Samples answers a question for samples. Without a metric it holds only Metrics.
+type Samples struct {
+	Metrics []string  `json:"metrics" nullable:"false"`
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	Step    float64   `json:"step" doc:"Seconds between points"`
+	Series  []Series  `json:"series" nullable:"false"`
+}
+
+// Reading is the newest sample of one series.
+type Reading struct {
+	Server string            `json:"server"` // name
+	Metric string            `json:"metric"`
+	Tags   map[string]string `json:"tags,omitempty"`
+	Time   time.Time         `json:"time"`
+	Value  float64           `json:"value"`
+}
+
+// Log is the tail of a service's output.
+type Log struct {
+	Lines []string `json:"lines" nullable:"false"`
+}
+
+// AuditCheck is the result of verifying the audit chain.
+type AuditCheck struct {
+	Entries int    `json:"entries"`
+	Intact  bool   `json:"intact"`
+	Problem string `json:"problem,omitempty"` // names the first entry that does not fit
+}
+
+// Event is one item of the stream /api/v1/events: the SSE event name is
+// "change" (with an id to resume from) for an inventory.Event, "samples" for
+// fresh Readings of one server, and "reset" when the id to resume from is too
+// old and everything must be read afresh.
+type Event struct {
+	inventory.Event
+	// Resource is the thing as GET would show it; absent when deleted or when
+	// the reader may not see it.
+	Resource any `json:"resource,omitempty"`
+}
+
+// Problem is an RFC 9457 error.
+type Problem struct {
+	Type      string          `json:"type,omitempty"`
+	Title     string          `json:"title"`
+	Status    int             `json:"status"`
+	Detail    string          `json:"detail"`
+	Code      inventory.Code  `json:"code"`
+	RequestID string          `json:"request_id"`
+	Errors    []ProblemDetail `json:"errors,omitempty"`
+}
+
+// ProblemDetail is one thing wrong with a request.
+type ProblemDetail struct {
+	Message  string `json:"message"`
+	Location string `json:"location"` // body.targets[0].server
+	Value    any    `json:"value,omitempty"`
+}
+
+// Error makes a Problem a Go error: the sentence and the request id to ask about.
+func (p *Problem) Error() string {
+	s := p.Detail
+	if s == "" {
+		s = p.Title
+	}
+	for _, e := range p.Errors {
+		s += "; " + e.Location + ": " + e.Message
+	}
+	if p.RequestID != "" {
+		s += " (request " + p.RequestID + ")"
+	}
+	return s
+}
