@@ -1,0 +1,379 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"mailfleet/controller/api"
+	"mailfleet/controller/ops"
+	"mailfleet/inventory"
+)
+
+// watched are the kinds that a desired state is made of.
+var watched = []inventory.Kind{
+	inventory.Servers, inventory.Services, inventory.Domains, inventory.Accounts, inventory.Operations, inventory.Rules,
+}
+
+// board holds every server's desired state and keeps it current from the
+// store's events, so that thousands of waiting agents cost no queries.
+type board struct {
+	store    inventory.Store
+	pool     api.Gossip
+	interval inventory.Duration
+
+	mu      sync.Mutex
+	docs    map[inventory.ID]*document
+	homes   map[inventory.ID]inventory.ID // account → home server
+	index   uint64                        // the docs hold everything up to this
+	moved   chan struct{}                 // closed and replaced when index moves
+	pending map[inventory.ID]bool         // servers with steps that were never delivered
+}
+
+// document is one server's desired state.
+type document struct {
+	desired api.Desired
+	changed chan struct{} // closed and replaced when desired changes
+}
+
+func newBoard(store inventory.Store, pool api.Gossip, interval time.Duration) *board {
+	return &board{
+		store: store, pool: pool, interval: inventory.Duration(interval),
+		docs: make(map[inventory.ID]*document), homes: make(map[inventory.ID]inventory.ID), moved: make(chan struct{}),
+		pending: make(map[inventory.ID]bool),
+	}
+}
+
+// load reads everything afresh.
+func (b *board) load(ctx context.Context) error {
+	all := make(map[inventory.Kind]map[inventory.ID]bool)
+	for _, k := range watched {
+		all[k] = nil
+	}
+	return b.refresh(ctx, all, 0)
+}
+
+// watch follows the store until ctx ends.
+func (b *board) watch(ctx context.Context, log *slog.Logger) error {
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		index := b.index
+		b.mu.Unlock()
+		b.store.Wait(ctx, index, watched...)
+		if ctx.Err() != nil {
+			break
+		}
+		if err := b.follow(ctx, index); err != nil && ctx.Err() == nil {
+			log.Error("bring desired states up to date", "err", err)
+			select { // the database is ailing: do not spin
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+	return nil
+}
+
+// follow applies the events after index.
+func (b *board) follow(ctx context.Context, index uint64) error {
+	events, kept, err := b.store.Events(ctx, index, 1000)
+	if err != nil {
+		return err
+	}
+	if !kept {
+		return b.load(ctx)
+	}
+	touched := make(map[inventory.Kind]map[inventory.ID]bool)
+	for _, e := range events {
+		index = e.Index
+		if !slices.Contains(watched, e.Kind) {
+			continue
+		}
+		if touched[e.Kind] == nil {
+			touched[e.Kind] = make(map[inventory.ID]bool)
+		}
+		touched[e.Kind][e.ID] = true
+	}
+	return b.refresh(ctx, touched, index)
+}
+
+// refresh reads again what was touched; a nil set of ids means all of the kind.
+// The docs then hold everything up to index, or to the snapshot's own when 0.
+func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inventory.ID]bool, index uint64) error {
+	return b.store.View(ctx, func(tx inventory.Tx) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if index == 0 {
+			index = tx.Index()
+		}
+		before := make(map[inventory.ID]api.Desired, len(b.docs))
+		for id, d := range b.docs {
+			before[id] = d.desired
+		}
+		for _, step := range []struct {
+			kind inventory.Kind
+			read func(inventory.Tx, map[inventory.ID]bool) error
+		}{ // servers first: the rest hang on their documents
+			{inventory.Servers, b.readServers}, {inventory.Services, b.readServices},
+			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts},
+			{inventory.Rules, b.readRules}, {inventory.Operations, b.readOrders},
+		} {
+			if ids, ok := touched[step.kind]; ok {
+				if err := step.read(tx, ids); err != nil {
+					return err
+				}
+			}
+		}
+		for id, d := range b.docs {
+			if old, ok := before[id]; !ok || !reflect.DeepEqual(old, d.desired) {
+				d.desired.Index = index
+				close(d.changed)
+				d.changed = make(chan struct{})
+			}
+		}
+		b.index = index
+		close(b.moved)
+		b.moved = make(chan struct{})
+		return nil
+	})
+}
+
+// wait blocks until the docs hold everything up to index.
+func (b *board) wait(ctx context.Context, index uint64) error {
+	for {
+		b.mu.Lock()
+		at, moved := b.index, b.moved
+		b.mu.Unlock()
+		if at >= index {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// errNoServer means the server is not in the fleet (any more).
+var errNoServer = errors.New("this server is not in the fleet")
+
+// next waits for a document newer than after. ok is false when ctx ended first.
+// An after from the future (a restored database) is answered at once.
+func (b *board) next(ctx context.Context, id inventory.ID, after uint64) (d api.Desired, ok bool, err error) {
+	for {
+		b.mu.Lock()
+		doc := b.docs[id]
+		if doc == nil {
+			b.mu.Unlock()
+			return api.Desired{}, false, errNoServer
+		}
+		d, changed, at := doc.desired, doc.changed, b.index
+		b.mu.Unlock()
+		if d.Index > after || after > at {
+			return d, true, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return api.Desired{}, false, nil
+		}
+	}
+}
+
+// undelivered tells whether the server has steps nobody was handed yet.
+func (b *board) undelivered(id inventory.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pending[id]
+}
+
+func (b *board) readServers(tx inventory.Tx, _ map[inventory.ID]bool) error {
+	list, _, err := tx.Servers().List(inventory.Query{})
+	if err != nil {
+		return err
+	}
+	fresh := false
+	for _, s := range list {
+		doc := b.docs[s.ID]
+		if s.State == inventory.ServerRemoved {
+			if doc != nil {
+				delete(b.docs, s.ID)
+				close(doc.changed) // whoever waits learns that it is gone
+			}
+			continue
+		}
+		if doc == nil {
+			doc, fresh = &document{changed: make(chan struct{})}, true
+			b.docs[s.ID] = doc
+		}
+		doc.desired.Server = api.DesiredServer{ID: s.ID, Name: s.Name, Address: s.Address, Region: s.Region}
+		doc.desired.Interval, doc.desired.Gossip = b.interval, b.pool
+	}
+	if !fresh {
+		return nil
+	}
+	for _, read := range []func(inventory.Tx, map[inventory.ID]bool) error{
+		b.readServices, b.readDomains, b.readAccounts, b.readRules, b.readOrders,
+	} {
+		if err := read(tx, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readServices reads the services of the servers that the touched ones are on.
+// Status changes pass here too, so this is not done for the whole fleet.
+func (b *board) readServices(tx inventory.Tx, ids map[inventory.ID]bool) error {
+	var q inventory.Query
+	on := b.docs
+	if ids != nil {
+		on = make(map[inventory.ID]*document)
+		for id := range ids {
+			s, err := tx.Services().Get(id)
+			if inventory.Is(err, inventory.NotFound) {
+				return b.readServices(tx, nil) // deleted: nobody knows from where
+			}
+			if err != nil {
+				return err
+			}
+			if doc := b.docs[s.Server]; doc != nil {
+				on[s.Server] = doc
+			}
+		}
+		where := make([]string, 0, len(on))
+		for id := range on {
+			where = append(where, string(id))
+		}
+		q.Where = map[string][]string{"server": where}
+	}
+	if len(on) == 0 {
+		return nil
+	}
+	list, _, err := tx.Services().List(q)
+	if err != nil {
+		return err
+	}
+	by := make(map[inventory.ID][]api.DesiredService)
+	for _, s := range list {
+		by[s.Server] = append(by[s.Server], api.DesiredService{
+			Name: s.Name, Kind: s.Kind, Command: s.Command, Env: s.Env, Dir: s.Dir, Ports: s.Ports, Want: s.Want,
+		})
+	}
+	for id, doc := range on {
+		doc.desired.Services = by[id]
+	}
+	return nil
+}
+
+func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool) error {
+	list, _, err := tx.Domains().List(inventory.Query{})
+	if err != nil {
+		return err
+	}
+	domains := make([]api.DesiredDomain, 0, len(list))
+	for _, d := range list {
+		domains = append(domains, api.DesiredDomain{Name: d.Name, Postmaster: d.Postmaster})
+	}
+	for _, doc := range b.docs {
+		doc.desired.Mail.Domains = domains
+	}
+	return nil
+}
+
+// readAccounts reads the accounts of the servers that the touched ones are or were at home on.
+func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool) error {
+	at := make(map[inventory.ID]bool)
+	if ids == nil {
+		for id := range b.docs {
+			at[id] = true
+		}
+	}
+	for id := range ids {
+		if home, ok := b.homes[id]; ok {
+			at[home] = true
+		}
+		switch a, err := tx.Accounts().Get(id); {
+		case err == nil:
+			at[a.Server] = true
+		case inventory.Is(err, inventory.NotFound):
+			delete(b.homes, id)
+		default:
+			return err
+		}
+	}
+	for home := range at {
+		doc := b.docs[home]
+		if doc == nil {
+			continue
+		}
+		list, _, err := tx.Accounts().List(inventory.Query{Where: map[string][]string{"server": {string(home)}}})
+		if err != nil {
+			return err
+		}
+		accounts := make([]api.DesiredAccount, 0, len(list))
+		for _, a := range list {
+			b.homes[a.ID] = home
+			accounts = append(accounts, api.DesiredAccount{
+				ID: a.ID, Address: a.Address, Password: a.Password, Suspended: a.State == inventory.AccountSuspended,
+			})
+		}
+		doc.desired.Mail.Accounts = accounts
+	}
+	return nil
+}
+
+func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool) error {
+	list, _, err := tx.Rules().List(inventory.Query{})
+	if err != nil {
+		return err
+	}
+	for _, doc := range b.docs {
+		var rules []inventory.Rule
+		for _, r := range list {
+			if r.Enabled && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
+				rules = append(rules, *r)
+			}
+		}
+		doc.desired.Rules = rules
+	}
+	return nil
+}
+
+func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool) error {
+	list, err := ops.Open(tx)
+	if err != nil {
+		return err
+	}
+	orders := make(map[inventory.ID][]api.Order)
+	b.pending = make(map[inventory.ID]bool)
+	for _, op := range list {
+		for id, o := range ops.Orders(op) {
+			orders[id] = append(orders[id], o...)
+		}
+		for _, s := range op.Steps {
+			if s.State == inventory.OpQueued {
+				b.pending[s.Target.Server] = true
+			}
+		}
+	}
+	for id, doc := range b.docs {
+		doc.desired.Orders = orders[id]
+	}
+	return nil
+}
+
+// encode stamps the orders with the controller's clock and writes the document.
+func encode(d api.Desired, now time.Time) ([]byte, error) {
+	d.Orders = slices.Clone(d.Orders)
+	for i := range d.Orders {
+		d.Orders[i].Now = now.UTC()
+	}
+	return json.Marshal(d)
+}

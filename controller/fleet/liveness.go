@@ -1,0 +1,166 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mailfleet/inventory"
+)
+
+const (
+	// judgeEvery is how often servers are judged.
+	judgeEvery = time.Second
+	// A verdict must hold for this many judgements in a row before it counts,
+	// so that a flapping link does not make a flapping server.
+	riseAfter = 2
+	fallAfter = 3
+	// grace is how long after its start a controller waits for links before
+	// it takes their absence for a sign.
+	grace = 20 * time.Second
+)
+
+// health is the damped judgement of one server.
+type health struct {
+	witnesses []string // who misses it now
+	verdict   inventory.ServerState
+	held      int // judgements in a row with this verdict
+}
+
+// judgement is what the witnesses say: one missing it is a suspicion, two are a
+// verdict. An agent with a link is up whatever gossip says of it, unless gossip
+// finds it dead from two sides.
+func judgement(witnesses []string) inventory.ServerState {
+	switch len(witnesses) {
+	case 0:
+		return inventory.ServerUp
+	case 1:
+		return inventory.ServerSuspect
+	default:
+		return inventory.ServerDown
+	}
+}
+
+// step takes one more judgement and tells whether the state should become it.
+func (h *health) step(current inventory.ServerState, witnesses []string) (next inventory.ServerState, moved bool) {
+	verdict := judgement(witnesses)
+	if verdict != h.verdict {
+		h.verdict, h.held = verdict, 0
+	}
+	h.witnesses = witnesses
+	h.held++
+	if verdict == current || current == inventory.ServerRemoved {
+		return current, false
+	}
+	if current == inventory.ServerJoining { // never seen yet: nothing to lose
+		linked := !slices.Contains(witnesses, "link")
+		return verdict, verdict == inventory.ServerUp || linked && h.held >= fallAfter
+	}
+	need := fallAfter
+	if verdict == inventory.ServerUp {
+		need = riseAfter
+	}
+	return verdict, h.held >= need
+}
+
+// judge gives every server its state, until ctx ends.
+func (f *Fleet) judge(ctx context.Context) error {
+	started := time.Now()
+	tick := time.NewTicker(judgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := f.judgeAll(ctx, time.Since(started) < grace); err != nil && ctx.Err() == nil {
+				f.log.Error("judge who is up", "err", err)
+			}
+		}
+	}
+}
+
+func (f *Fleet) judgeAll(ctx context.Context, young bool) error {
+	var servers []*inventory.Server
+	err := f.store.View(ctx, func(tx inventory.Tx) (err error) {
+		servers, _, err = tx.Servers().List(inventory.Query{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var alive map[string]bool
+	if f.opts.Gossip != nil {
+		alive = f.opts.Gossip.Alive()
+	}
+	type change struct {
+		id inventory.ID
+		to inventory.ServerState
+	}
+	var changes []change
+	f.mu.Lock()
+	for _, s := range servers {
+		p := f.presence(s.ID)
+		if young && p.link == nil {
+			continue
+		}
+		if to, moved := p.health.step(s.State, f.witnesses(s, p, alive)); moved {
+			changes = append(changes, change{s.ID, to})
+		}
+	}
+	f.mu.Unlock()
+	for _, c := range changes {
+		if err := f.become(ctx, c.id, c.to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// witnesses are those who miss a server: its link, this controller's gossip,
+// and every connected server whose own gossip finds it dead. f.mu is held.
+func (f *Fleet) witnesses(s *inventory.Server, p *presence, alive map[string]bool) []string {
+	var out []string
+	if p.link == nil {
+		out = append(out, "link")
+	}
+	if alive != nil && !alive[s.Name] {
+		out = append(out, "gossip")
+	}
+	for id, other := range f.servers {
+		if id != s.ID && other.link != nil && other.missing[s.Name] {
+			out = append(out, string(id))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// become writes a server's new state. Of a server that is down nothing is
+// known of its services.
+func (f *Fleet) become(ctx context.Context, id inventory.ID, to inventory.ServerState) error {
+	err := f.store.Update(ctx, func(tx inventory.Tx) error {
+		s, err := tx.Servers().Get(id)
+		if err != nil {
+			return err
+		}
+		if s.State == to || s.State == inventory.ServerRemoved {
+			return nil
+		}
+		f.log.Info("server state", "server", s.Name, "from", s.State, "to", to)
+		s.State, s.Since = to, time.Now().UTC()
+		if err := tx.Servers().Update(s); err != nil {
+			return err
+		}
+		if to == inventory.ServerDown {
+			return takeStatuses(tx, id, nil)
+		}
+		return nil
+	})
+	if err == nil && to == inventory.ServerDown {
+		f.mu.Lock()
+		f.presence(id).reported = [32]byte{} // its next report must be stored
+		f.mu.Unlock()
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"mailfleet/controller/api"
+	"mailfleet/controller/ops"
+	"mailfleet/inventory"
+)
+
+// skewStep is the change of clock skew, in seconds, that is worth a write.
+const skewStep = 2
+
+// report takes what an agent tells of its server. What it told before costs no write.
+func (f *Fleet) report(ctx context.Context, who caller, r api.Report) error {
+	now := time.Now()
+	missing := make(map[string]bool, len(r.Missing))
+	for _, name := range r.Missing {
+		missing[name] = true
+	}
+	digest, err := digestOf(r)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	p := f.presence(who.id)
+	p.missing = missing
+	known := p.reported == digest && len(r.Steps) == 0
+	f.mu.Unlock()
+
+	skew := r.Time.Sub(now).Seconds()
+	if known && !f.skewed(who.id, skew) {
+		return nil
+	}
+	err = f.store.Update(ctx, func(tx inventory.Tx) error {
+		s, err := server(tx, string(who.id))
+		if err != nil {
+			return err
+		}
+		s.BootID, s.AgentVersion, s.CertExpires = r.BootID, r.Version, r.CertExpires.UTC()
+		s.Applied, s.Problem = r.Applied, r.Problem
+		if math.Abs(s.ClockSkew-skew) >= skewStep {
+			s.ClockSkew = math.Round(skew)
+		}
+		if err := tx.Servers().Update(s); err != nil {
+			return err
+		}
+		if err := takeStatuses(tx, s.ID, r.Services); err != nil {
+			return err
+		}
+		return ops.Apply(tx, s.ID, r.Steps, now)
+	})
+	if err != nil {
+		return fmt.Errorf("store the report of %s: %w", who.name, err)
+	}
+	f.mu.Lock()
+	p.reported, p.skew = digest, math.Round(skew)
+	f.mu.Unlock()
+	return nil
+}
+
+// skewed tells whether a server's clock moved since its last stored report.
+func (f *Fleet) skewed(id inventory.ID, skew float64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return math.Abs(f.presence(id).skew-skew) >= skewStep
+}
+
+// digestOf covers what of a report is stored.
+func digestOf(r api.Report) ([32]byte, error) {
+	r.Time, r.Missing, r.Steps = time.Time{}, nil, nil
+	b, err := json.Marshal(r)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("digest a report: %w", err)
+	}
+	return sha256.Sum256(b), nil
+}
+
+// takeStatuses stores how the server's services are. A service the agent says
+// nothing of is one it does not know yet.
+func takeStatuses(tx inventory.Tx, id inventory.ID, reports []api.ServiceReport) error {
+	list, _, err := tx.Services().List(inventory.Query{Where: map[string][]string{"server": {string(id)}}})
+	if err != nil {
+		return err
+	}
+	told := make(map[string]inventory.ServiceStatus, len(reports))
+	for _, r := range reports {
+		r.Since = r.Since.UTC()
+		told[r.Name] = r.ServiceStatus
+	}
+	for _, s := range list {
+		status, ok := told[s.Name]
+		if !ok {
+			status = inventory.ServiceStatus{State: inventory.ServiceUnknown, Since: s.Since}
+		}
+		if s.ServiceStatus == status {
+			continue
+		}
+		s.ServiceStatus = status
+		if err := tx.Services().Update(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
