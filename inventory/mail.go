@@ -43,6 +43,9 @@ func ParseAddress(field, s string) (address, domain string, err error) {
 	if at < 1 || at > 64 {
 		return "", "", FieldErrorf(field, "%s %q: the part before @ must have 1 to 64 octets", field, s)
 	}
+	if len(address) > 254 { // with < and > a path of 256 (RFC 5321 §4.5.3.1.3)
+		return "", "", FieldErrorf(field, "%s %q must have at most 254 octets", field, s)
+	}
 	domain = address[at+1:]
 	if err := CheckName(field, domain); err != nil {
 		return "", "", FieldErrorf(field, "%s %q: the part after @ is not a domain name", field, s)
