@@ -1,0 +1,173 @@
+// Package app wires the agent: Options, New, Run. Nothing below imports it;
+// main and the fleet's end-to-end tests do.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailfleet/agent/collect"
+	"mailfleet/agent/push"
+	"mailfleet/agent/state"
+	"mailfleet/agent/steward"
+	"mailfleet/agent/supervise"
+	"mailfleet/agent/uplink"
+	"mailfleet/agent/watch"
+	"mailfleet/inventory/members"
+)
+
+// stopLimit is how long services may take when the agent stops them.
+const stopLimit = 40 * time.Second
+
+// Options say which agent to run.
+type Options struct {
+	Dir          string // of its identity and all it keeps
+	Mailnode     string // the mailnode program
+	StopServices bool   // stop the services before ending, as in a container
+	Log          *slog.Logger
+}
+
+// App is an agent, ready to run.
+type App struct {
+	opts     Options
+	log      *slog.Logger
+	link     *uplink.Uplink
+	services *supervise.Supervisor
+	steward  *steward.Steward
+	watch    *watch.Watch
+	sender   *push.Sender
+	pool     *members.Pool
+	stops    []func() error // run last in, first out
+}
+
+// New opens what the agent keeps and adopts the services that run already. On
+// an error everything opened is closed again.
+func New(opts Options) (*App, error) {
+	a := &App{opts: opts, log: opts.Log}
+	if err := a.setup(); err != nil {
+		return nil, errors.Join(err, a.stop())
+	}
+	return a, nil
+}
+
+func (a *App) onStop(name string, fn func() error) {
+	a.stops = append(a.stops, func() error {
+		if err := fn(); err != nil {
+			return fmt.Errorf("stop %s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+func (a *App) stop() error {
+	var errs []error
+	for i := len(a.stops) - 1; i >= 0; i-- {
+		errs = append(errs, a.stops[i]())
+	}
+	a.stops = nil
+	return errors.Join(errs...)
+}
+
+func (a *App) setup() (err error) {
+	if a.link, err = uplink.Open(a.opts.Dir, a.routes(), a.log); err != nil {
+		return err
+	}
+	a.log = a.log.With("server", a.link.Identity().Name)
+	boot, err := collect.BootID()
+	if err != nil {
+		return err
+	}
+	// First of all that keeps files: it refuses a directory that another agent has.
+	if a.services, err = supervise.New(supervise.Options{Dir: a.opts.Dir, BootID: boot, Log: a.log}); err != nil {
+		return fmt.Errorf("supervise services: %w", err)
+	}
+	a.onStop("supervision", a.services.Close)
+	journal, err := state.OpenJournal(filepath.Join(a.opts.Dir, "journal"), a.log)
+	if err != nil {
+		return err
+	}
+	a.onStop("journal", journal.Close)
+	if err := a.joinPool(); err != nil {
+		return err
+	}
+	if a.steward, err = steward.New(steward.Options{
+		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal,
+		BootID: boot, Missing: a.missing, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	if a.sender, err = push.New(push.Options{
+		Dir: filepath.Join(a.opts.Dir, "samples"), Server: a.link.Identity().Name, HTTP: a.link.HTTP(), Log: a.log,
+	}); err != nil {
+		return fmt.Errorf("open the spool of samples: %w", err)
+	}
+	a.onStop("spool of samples", a.sender.Close)
+	a.watch, err = watch.New(watch.Options{
+		Dir: a.opts.Dir, Link: a.link, Sink: a.sender, Desired: a.steward.Desired,
+		Sources: []collect.Source{a.steward.Counters()}, Log: a.log,
+	})
+	return err
+}
+
+func (a *App) joinPool() error {
+	me := a.link.Identity()
+	address, err := netip.ParseAddr(me.Address)
+	if err != nil {
+		return fmt.Errorf("address of this server: %w", err)
+	}
+	a.pool, err = members.Start(members.Config{
+		Name: me.Name, ID: string(me.ID), Role: members.RoleAgent,
+		Bind: netip.AddrPortFrom(address, uint16(me.Gossip.Port)), Key: me.Gossip.Key, Join: me.Gossip.Peers,
+		Snapshot: filepath.Join(a.opts.Dir, "members.snapshot"), Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("join the pool of members at %s: %w", net.JoinHostPort(me.Address, strconv.Itoa(me.Gossip.Port)), err)
+	}
+	a.onStop("members", func() error { return errors.Join(a.pool.Leave(), a.pool.Close()) })
+	return nil
+}
+
+// missing are the servers that this one's gossip finds dead.
+func (a *App) missing() (names []string) {
+	for _, m := range a.pool.Members() {
+		if m.Role == members.RoleAgent && m.Status == members.StatusFailed {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// Run runs the agent until ctx ends. Services go on, unless it is to stop them.
+func (a *App) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.link.Run(ctx) })
+	g.Go(func() error { return a.steward.Run(ctx) })
+	g.Go(func() error { return a.watch.Run(ctx) })
+	g.Go(func() error { return a.sender.Run(ctx) })
+	a.log.Info("agent running", "controller", a.link.Identity().Controller)
+	err := g.Wait()
+	if a.opts.StopServices {
+		err = errors.Join(err, a.stopServices(context.WithoutCancel(ctx)))
+	}
+	return errors.Join(err, a.stop())
+}
+
+// stopServices stops all services at once.
+func (a *App) stopServices(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	var g errgroup.Group
+	for _, s := range a.services.Status() {
+		g.Go(func() error { return a.services.Stop(ctx, s.Name) })
+	}
+	return g.Wait()
+}

@@ -1,0 +1,115 @@
+// Command mailfleet-agent runs on every server of a fleet: it joins the fleet
+// once, then samples the server, supervises its services and carries out what
+// the controller asks.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"mailfleet/agent/app"
+	"mailfleet/agent/uplink"
+	"mailfleet/inventory"
+)
+
+// defaultDir is where an agent keeps its things.
+const defaultDir = "/var/lib/mailfleet-agent"
+
+// errUsage is wrapped by errors the user must mend.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "mailfleet-agent:", err)
+		if errors.Is(err, errUsage) {
+			os.Exit(2)
+		}
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "mailfleet-agent", Short: "The fleet's hand on one server", Version: inventory.Version,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(joinCommand(), runCommand())
+	return root
+}
+
+func joinCommand() *cobra.Command {
+	var dir, controller, token, name string
+	cmd := &cobra.Command{
+		Use: "join", Short: "Make this machine a server of a fleet", Args: cobra.NoArgs,
+		Long: "Trades a one-time join token (server add prints it) for this server's identity.\nThe token may be given in the environment as MAILFLEET_JOIN_TOKEN instead, where\nother users of this machine cannot see it.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if token == "" {
+				token = os.Getenv("MAILFLEET_JOIN_TOKEN")
+			}
+			if controller == "" || token == "" {
+				return fmt.Errorf("%w: --controller and --token are needed", errUsage)
+			}
+			me, err := uplink.Join(cmd.Context(), dir, controller, token, name)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "This is now server %s of the fleet at %s. Start it with: mailfleet-agent run --dir %s\n", me.Name, controller, dir)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", defaultDir, "directory of the agent")
+	f.StringVar(&controller, "controller", "", "URL of the controller, https://host:port")
+	f.StringVar(&token, "token", "", "join token")
+	f.StringVar(&name, "name", "", "refuse to join as any other server than this")
+	return cmd
+}
+
+func runCommand() *cobra.Command {
+	o := app.Options{}
+	debug := false
+	cmd := &cobra.Command{
+		Use: "run", Short: "Run the agent", Args: cobra.NoArgs,
+		Long: "Runs the agent until SIGTERM or SIGINT. The services it supervises go on without\nit, and the next agent takes them over.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level := slog.LevelInfo
+			if debug {
+				level = slog.LevelDebug
+			}
+			o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+			var err error
+			if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+				return err
+			}
+			if o.Mailnode, err = exec.LookPath(o.Mailnode); err != nil {
+				return fmt.Errorf("%w: --mailnode: %w", errUsage, err)
+			}
+			if o.Mailnode, err = filepath.Abs(o.Mailnode); err != nil {
+				return err
+			}
+			a, err := app.New(o)
+			if err != nil {
+				return err
+			}
+			return a.Run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Dir, "dir", defaultDir, "directory of the agent")
+	f.StringVar(&o.Mailnode, "mailnode", "mailfleet-mailnode", "the mailnode program")
+	f.BoolVar(&o.StopServices, "stop-services", false, "stop the services before ending, as in a container")
+	f.BoolVar(&debug, "debug", false, "log more")
+	return cmd
+}

@@ -1,0 +1,75 @@
+package steward
+
+import (
+	"context"
+	"time"
+
+	"mailfleet/controller/api"
+	"mailfleet/inventory"
+)
+
+const (
+	// gather is how long a report waits for more changes.
+	gather = 20 * time.Millisecond
+	// reportLimit ends a report whose answer is lost.
+	reportLimit = 10 * time.Second
+)
+
+// reportSoon makes a report due.
+func (s *Steward) reportSoon() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// report tells the controller how the server is: at every change, at every new
+// link, and before it would take us for dead.
+func (s *Steward) report(ctx context.Context) {
+	tick := time.NewTicker(api.ReportInterval)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-s.Link.Up():
+		case <-ctx.Done():
+			return
+		}
+		s.settle()
+		changed := s.Services.Changed() // before looking, so that nothing is missed
+		if err := s.tell(ctx); err != nil {
+			if ctx.Err() == nil {
+				s.log.Debug("report not taken", "err", err)
+			}
+			sleep(ctx, retryPoll)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.changed:
+			sleep(ctx, gather)
+		case <-changed:
+			sleep(ctx, gather)
+		}
+	}
+}
+
+// tell sends one report.
+func (s *Steward) tell(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reportLimit)
+	defer cancel()
+	s.mu.Lock()
+	r := api.Report{Applied: s.desired.Index, Problem: s.problem}
+	s.mu.Unlock()
+	r.Time, r.BootID, r.Version, r.CertExpires = time.Now().UTC(), s.BootID, inventory.Version, s.Link.CertExpires()
+	r.Services = s.Services.Status()
+	r.Steps = s.Journal.Unreported()
+	if s.Missing != nil {
+		r.Missing = s.Missing()
+	}
+	if err := s.Link.Client().Report(ctx, r); err != nil {
+		return err
+	}
+	return s.Journal.Reported(r.Steps)
+}

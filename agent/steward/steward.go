@@ -1,0 +1,215 @@
+// Package steward carries out a server's desired state: it follows the
+// controller's document, keeps services and the mailnode's configuration as it
+// says, executes its orders at most once each, and reports how the server is.
+// While the controller is away it goes on from the last good copy on disk.
+//
+// Only the agent's app imports it.
+package steward
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailfleet/agent/state"
+	"mailfleet/agent/supervise"
+	"mailfleet/controller/api"
+	"mailfleet/inventory"
+)
+
+const (
+	// pollWait is how long one question for a newer document may wait.
+	pollWait = 50 * time.Second
+	// pollLimit ends a question whose answer is lost.
+	pollLimit = pollWait + 15*time.Second
+	// retryPoll is the pause after a failed question.
+	retryPoll = time.Second
+)
+
+// Link is what the steward needs of the way to the controller.
+type Link interface {
+	Client() *api.Client
+	Up() <-chan struct{} // closed while there is a link
+	CertExpires() time.Time
+	// MailCertificate keeps file a valid certificate for mail listeners.
+	MailCertificate(ctx context.Context, file string) (replaced bool, err error)
+}
+
+// Options are what a Steward is made of. All are needed but Missing.
+type Options struct {
+	Dir      string // of the agent
+	Mailnode string // program
+	Link     Link
+	Services *supervise.Supervisor
+	Journal  *state.Journal
+	BootID   string
+	Missing  func() []string // servers that gossip finds dead
+	Log      *slog.Logger
+}
+
+// Steward carries out the desired state. Run it once.
+type Steward struct {
+	Options
+	log      *slog.Logger
+	mailnode *mailnode
+	changed  chan struct{} // a report is due
+	orders   sync.WaitGroup
+
+	mu      sync.Mutex
+	desired api.Desired
+	problem string
+	line    map[string]<-chan struct{} // by service: closed when its last order is done
+	news    chan struct{}              // closed and replaced when desired changes
+}
+
+// New returns a steward that knows the last desired state on disk.
+func New(o Options) (*Steward, error) {
+	s := &Steward{
+		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1),
+		line: make(map[string]<-chan struct{}), news: make(chan struct{}),
+	}
+	var err error
+	if s.mailnode, err = newMailnode(o.Dir, o.Mailnode); err != nil {
+		return nil, err
+	}
+	d, ok, err := state.LoadDesired(s.desiredFile())
+	if err != nil {
+		s.log.Error("the last desired state cannot be read; waiting for the controller's", "err", err)
+	}
+	if ok {
+		s.desired = d
+	}
+	return s, nil
+}
+
+func (s *Steward) desiredFile() string { return filepath.Join(s.Dir, "desired.json") }
+
+// Desired returns the desired state in force, and a channel closed at its next change.
+func (s *Steward) Desired() (api.Desired, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.desired, s.news
+}
+
+// Run works until ctx ends; orders in hand are finished first.
+func (s *Steward) Run(ctx context.Context) error {
+	if d, _ := s.Desired(); d.Index > 0 {
+		s.apply(ctx, d)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { s.follow(ctx); return nil })
+	g.Go(func() error { s.report(ctx); return nil })
+	g.Go(func() error { s.keepCertificate(ctx); return nil })
+	err := g.Wait()
+	s.orders.Wait()
+	return err
+}
+
+// follow asks for newer documents and carries them out.
+func (s *Steward) follow(ctx context.Context) {
+	var after uint64 // 0 at first: orders come only from the controller's own mouth
+	client := s.Link.Client()
+	for ctx.Err() == nil {
+		select {
+		case <-s.Link.Up():
+		case <-ctx.Done():
+			return
+		}
+		asking, cancel := context.WithTimeout(ctx, pollLimit)
+		d, ok, err := client.Desired(asking, after, pollWait)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Debug("desired state not received", "err", err)
+			}
+			sleep(ctx, retryPoll)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		after = d.Index
+		s.take(ctx, d)
+	}
+}
+
+// take makes a document the one in force.
+func (s *Steward) take(ctx context.Context, d api.Desired) {
+	if err := state.SaveDesired(s.desiredFile(), d); err != nil {
+		s.log.Error("desired state not kept on disk", "err", err)
+	}
+	s.mu.Lock()
+	s.desired = d
+	close(s.news)
+	s.news = make(chan struct{})
+	s.mu.Unlock()
+	s.apply(ctx, d)
+	s.execute(ctx, d.Orders)
+}
+
+// apply makes services and the mailnode's configuration as the document says.
+func (s *Steward) apply(ctx context.Context, d api.Desired) {
+	specs := make([]supervise.Spec, 0, len(d.Services))
+	var errs []error
+	for _, v := range d.Services {
+		spec := supervise.Spec{Name: v.Name, Command: v.Command, Env: v.Env, Dir: v.Dir, Want: v.Want}
+		if v.Kind == inventory.KindMailnode {
+			if err := s.mailnode.configure(ctx, d, v); err != nil {
+				errs = append(errs, err)
+			}
+			s.mailnode.specify(&spec)
+		}
+		specs = append(specs, spec)
+	}
+	if err := s.Services.Apply(specs); err != nil {
+		errs = append(errs, err)
+	}
+	problem := ""
+	if err := errors.Join(errs...); err != nil {
+		problem = err.Error()
+		s.log.Error("the desired state cannot be carried out as it is", "index", d.Index, "err", err)
+	}
+	s.mu.Lock()
+	s.problem = problem
+	s.mu.Unlock()
+	s.reportSoon()
+}
+
+// keepCertificate keeps the mail listeners' certificate valid.
+func (s *Steward) keepCertificate(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-s.Link.Up():
+		case <-ctx.Done():
+			return
+		}
+		replaced, err := s.Link.MailCertificate(ctx, s.mailnode.certificate())
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("certificate for the mail listeners not issued, will try again", "err", err)
+		}
+		if replaced {
+			d, _ := s.Desired()
+			s.mailnode.renewed()
+			if d.Index > 0 {
+				s.apply(ctx, d)
+			}
+		}
+		sleep(ctx, certificateCheck)
+	}
+}
+
+const certificateCheck = time.Minute
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

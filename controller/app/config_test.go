@@ -1,0 +1,83 @@
+package app
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestTheDescribedConfigurationIsTheDefault(t *testing.T) {
+	var b bytes.Buffer
+	if err := DescribeConfig(&b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadConfig(write(t, b.String()))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &b)
+	}
+	want, err := LoadConfig(write(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Names = nil // [] and absent are the same
+	if g, w := describe(got), describe(want); g != w {
+		t.Errorf("described:\n%s\nempty:\n%s", g, w)
+	}
+	if want.Samples.Interval != 300*time.Second || want.Listen != "0.0.0.0:8443" || !strings.HasPrefix(want.URL, "https://") {
+		t.Errorf("the defaults are %+v", want)
+	}
+}
+
+func describe(c Config) string {
+	return strings.Join([]string{c.Dir, c.Name, c.Listen, c.URL, c.Gossip.Listen, c.Gossip.Advertise, c.Samples.Interval.String(),
+		c.Samples.Retention.String(), c.SMS.Gateway, c.SMS.Kannel.URL, c.LogLevel}, "|")
+}
+
+func TestAWrongConfigurationIsNamedWithItsLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"dir: x\nurll: y\n":                            `:2: there is no setting "urll" here`,
+		"gossip:\n  listen: 127.0.0.1:7946\n  port: 1": `:3: there is no setting "port" here`,
+		"listen: nowhere\n":                            `:1: listen "nowhere" must look like address:port`,
+		"url: http://x:1\n":                            `:1: url "http://x:1" must look like https://host:port`,
+		"dir: x\nsamples:\n  interval: often\n":        `:3: `,
+		"dir: x\nsamples:\n  interval: 1ms\n":          `:3: samples.interval 1ms is shorter than 1s`,
+		"samples:\n  retention: 1h\n":                  `:2: samples.retention 1h0m0s is shorter than a day`,
+		"sms:\n  gateway: kannel\n":                    `: sms.kannel.url "" must look like`,
+		"log_level: loud\n":                            `:1: log_level "loud" is not`,
+		"name: Not A Name\n":                           `:1: name "Not A Name" must be`,
+		"dir: [\n":                                     `:`,
+	} {
+		file := write(t, text)
+		_, err := LoadConfig(file)
+		if err == nil || !strings.HasPrefix(err.Error(), file+want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzLoadConfig(f *testing.F) {
+	f.Add("dir: /x\nlisten: 127.0.0.1:1\ngossip: {listen: '[::1]:1'}\n")
+	f.Add("sms:\n- 1\n")
+	f.Add("a: &a [*a]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Skip()
+		}
+		if _, err := LoadConfig(file); err != nil && !strings.HasPrefix(err.Error(), file+":") {
+			t.Errorf("an error without a place: %v", err)
+		}
+	})
+}

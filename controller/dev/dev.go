@@ -1,0 +1,228 @@
+// Package dev starts a whole small fleet on this machine: a controller and N
+// servers, each on its own loopback address, as the separate processes they are
+// in production. Only addresses, ports and certificates differ.
+//
+// The controller's main imports it, and nothing else.
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Options say what fleet to start.
+type Options struct {
+	Dir      string        // everything it keeps
+	Servers  int           // 1 to 200
+	Listen   string        // of the console; empty: 127.0.0.1:8443, or :8443 at the controller's own address when Base is not the default
+	Base     string        // first three octets of the loopback network, 127.x.y
+	Interval time.Duration // between samples
+	Reset    bool          // forget what Dir keeps
+	Bin      string        // directory of the three programs
+	Out      io.Writer     // for the person at the terminal
+	Log      *slog.Logger
+}
+
+// DefaultBase is the network of a dev fleet when none is named.
+const DefaultBase = "127.0.10"
+
+// ErrUsage is wrapped by errors about the options.
+var ErrUsage = errors.New("wrong option")
+
+func usage(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrUsage}, a...)...)
+}
+
+// controllerHost is the controller's last octet in the fleet's network.
+const controllerHost = 254
+
+const (
+	readyLimit = 2 * time.Minute
+	lockFile   = "dev.lock"
+	infoFile   = "dev.json"
+)
+
+// fleet is a dev fleet being run.
+type fleet struct {
+	Options
+	children  *children
+	info      Info
+	url       string
+	transport *http.Transport
+}
+
+// Run starts the fleet, says when it is ready, and runs it until ctx ends. Then
+// everything is stopped; what it keeps stays for the next run.
+func Run(ctx context.Context, o Options) error {
+	f := &fleet{Options: o}
+	if err := f.validate(); err != nil {
+		return err
+	}
+	began := time.Now()
+	unlock, err := f.claim()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f.children = newChildren(o.Log)
+	defer f.children.stop()
+	if err := f.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	f.sayReady(time.Since(began))
+	<-ctx.Done()
+	_, _ = fmt.Fprintln(o.Out, "stopping …")
+	return nil
+}
+
+func (f *fleet) validate() error {
+	if f.Servers < 1 || f.Servers > 200 {
+		return usage("--servers %d is not between 1 and 200", f.Servers)
+	}
+	ip, err := netip.ParseAddr(f.Base + ".1")
+	if err != nil || !ip.Is4() || !ip.IsLoopback() {
+		return usage("--base %q must be the first three octets of a loopback network, like %s", f.Base, DefaultBase)
+	}
+	if f.Listen == "" {
+		f.Listen = "127.0.0.1:8443"
+		if f.Base != DefaultBase {
+			f.Listen = net.JoinHostPort(f.address(controllerHost), "8443")
+		}
+	}
+	host, port, err := net.SplitHostPort(f.Listen)
+	if err != nil {
+		return usage("--listen %q must look like 127.0.0.1:8443", f.Listen)
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+		return usage("--listen %q must be a loopback address", f.Listen)
+	}
+	if f.Interval < time.Second {
+		return usage("--sample-interval %s is shorter than 1s", f.Interval)
+	}
+	f.url = "https://" + net.JoinHostPort(host, port)
+	f.Dir, err = filepath.Abs(f.Dir)
+	return err
+}
+
+// address is a host of the fleet's network.
+func (f *fleet) address(host int) string { return fmt.Sprintf("%s.%d", f.Base, host) }
+
+// claim makes Dir this process's own, empty when a reset is asked for.
+func (f *fleet) claim() (unlock func(), err error) {
+	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the dev fleet's directory: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(f.Dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the dev fleet's directory: %w", err)
+	}
+	unlock = func() { _ = lock.Close() }
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		unlock()
+		return nil, fmt.Errorf("a dev fleet is running in %s already", f.Dir)
+	}
+	if f.Reset {
+		if err := f.forget(); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
+	return unlock, nil
+}
+
+// forget removes what a dev fleet keeps, and only that.
+func (f *fleet) forget() error {
+	var errs []error
+	for _, name := range []string{infoFile, "controller.yaml", "controller", "servers", "log"} {
+		errs = append(errs, os.RemoveAll(filepath.Join(f.Dir, name)))
+	}
+	return errors.Join(errs...)
+}
+
+// start brings everything up, in the order an operator would.
+func (f *fleet) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	if err := os.MkdirAll(filepath.Join(f.Dir, "log"), 0o700); err != nil {
+		return err
+	}
+	f.say("starting the controller")
+	if err := f.startController(ctx); err != nil {
+		return err
+	}
+	f.say("adding servers, domain and users")
+	if err := f.seed(ctx); err != nil {
+		return fmt.Errorf("seed the fleet: %w", err)
+	}
+	f.say("starting %d agents", f.Servers)
+	for _, s := range f.info.Servers {
+		if err := f.startAgent(ctx, s); err != nil {
+			return err
+		}
+	}
+	return f.awaitReady(ctx)
+}
+
+func (f *fleet) startController(ctx context.Context) error {
+	config := filepath.Join(f.Dir, "controller.yaml")
+	text := fmt.Sprintf("# Written by mailfleet-controller dev at each start.\ndir: %q\nlisten: %q\nurl: %q\ngossip:\n  listen: %q\nsamples:\n  interval: %s\n",
+		f.controllerDir(), f.Listen, f.url, f.address(controllerHost)+":7946", f.Interval)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if err := f.children.start("controller", f.logFile("controller"), filepath.Join(f.Bin, "mailfleet-controller"), "serve", "--config", config); err != nil {
+		return err
+	}
+	return f.awaitController(ctx)
+}
+
+func (f *fleet) startAgent(ctx context.Context, s ServerInfo) error {
+	dir := filepath.Join(f.Dir, "servers", s.Name)
+	agent := filepath.Join(f.Bin, "mailfleet-agent")
+	if _, err := os.Stat(filepath.Join(dir, "identity.json")); errors.Is(err, os.ErrNotExist) {
+		enrolment, err := f.client().InviteServer(ctx, s.Name)
+		if err != nil {
+			return fmt.Errorf("make a join token for %s: %w", s.Name, err)
+		}
+		env := "MAILFLEET_JOIN_TOKEN=" + enrolment.Token
+		if err := f.children.run(ctx, f.logFile(s.Name), []string{env}, agent, "join", "--dir", dir, "--controller", f.url, "--name", s.Name); err != nil {
+			return fmt.Errorf("let the agent of %s join: %w", s.Name, err)
+		}
+	}
+	return f.children.start(s.Name, f.logFile(s.Name), agent, "run", "--dir", dir, "--stop-services",
+		"--mailnode", filepath.Join(f.Bin, "mailfleet-mailnode"))
+}
+
+func (f *fleet) controllerDir() string       { return filepath.Join(f.Dir, "controller") }
+func (f *fleet) logFile(name string) string  { return filepath.Join(f.Dir, "log", name+".log") }
+func (f *fleet) say(format string, a ...any) { _, _ = fmt.Fprintf(f.Out, format+" …\n", a...) }
+
+// sayReady prints what a person needs, and the one line scripts wait for.
+func (f *fleet) sayReady(took time.Duration) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n  console   %s\n  user      %s\n  password  %s\n  API token %s\n  CA        %s\n\n",
+		f.info.Console, f.info.Operator.User, f.info.Operator.Password, f.info.Token, f.info.CA)
+	for _, s := range f.info.Servers {
+		fmt.Fprintf(&b, "  %-8s %s  smtp %d  pop3 %d\n", s.Name, s.Address, s.Ports["smtp"], s.Ports["pop3"])
+	}
+	for _, u := range f.info.Users {
+		fmt.Fprintf(&b, "  %-20s password %s\n", u.Address, u.Password)
+	}
+	fmt.Fprintf(&b, "\nready: %d servers up, %d mailnodes running, in %.1f s (all of this is in %s; Ctrl-C stops)\n",
+		len(f.info.Servers), len(f.info.Servers), took.Seconds(), filepath.Join(f.Dir, infoFile))
+	_, _ = io.WriteString(f.Out, b.String())
+}
