@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"mailfleet/inventory"
 )
 
 // maxAnswer bounds what a client reads of one answer.
@@ -25,9 +23,8 @@ type Client struct {
 	HTTP  *http.Client // nil: http.DefaultClient
 }
 
-// call sends in as JSON (nil: no body) and decodes the answer into out (nil:
-// dropped). Answers of 400 and above become a *Problem.
-func (c *Client) call(ctx context.Context, method, path string, in, out any, header ...string) (*http.Response, error) {
+// do sends in as JSON (nil: no body). The caller closes the answer's body.
+func (c *Client) do(ctx context.Context, method, path string, in any, header ...string) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -53,24 +50,36 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any, hea
 	if client == nil {
 		client = http.DefaultClient
 	}
-	res, err := client.Do(req)
+	return client.Do(req)
+}
+
+// answer is what a caller may need besides the body.
+type answer struct {
+	status int
+	header http.Header
+}
+
+// call is do with the answer decoded into out (nil: dropped). Answers of 400
+// and above become a *Problem.
+func (c *Client) call(ctx context.Context, method, path string, in, out any, header ...string) (answer, error) {
+	res, err := c.do(ctx, method, path, in, header...)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+		return answer{}, fmt.Errorf("read the answer to %s %s: %w", method, path, err)
 	}
 	if res.StatusCode >= 400 {
-		return res, problem(res, b)
+		return answer{}, problem(res, b)
 	}
 	if out != nil && len(b) > 0 {
 		if err := json.Unmarshal(b, out); err != nil {
-			return res, fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
+			return answer{}, fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
 		}
 	}
-	return res, nil
+	return answer{res.StatusCode, res.Header}, nil
 }
 
 // problem reads a refusal, whoever wrote it.
@@ -98,7 +107,7 @@ func (c *Client) Desired(ctx context.Context, after uint64, wait time.Duration) 
 	if err != nil {
 		return Desired{}, false, err
 	}
-	return d, res.StatusCode == http.StatusOK, nil
+	return d, res.status == http.StatusOK, nil
 }
 
 // Report tells how the server is.
@@ -117,12 +126,5 @@ func (c *Client) ReportAlerts(ctx context.Context, a []AlertReport) error {
 func (c *Client) Certificate(ctx context.Context, r CertificateRequest) (IssuedCertificate, error) {
 	var out IssuedCertificate
 	_, err := c.call(ctx, http.MethodPost, "/agent/v1/certificates", r, &out)
-	return out, err
-}
-
-// Operation waits up to wait for an operation to end and returns it as it is then.
-func (c *Client) Operation(ctx context.Context, id inventory.ID, wait time.Duration) (inventory.Operation, error) {
-	var out inventory.Operation
-	_, err := c.call(ctx, http.MethodGet, "/api/v1/operations/"+url.PathEscape(string(id))+"?wait="+wait.String(), nil, &out)
 	return out, err
 }

@@ -208,9 +208,15 @@ type AuditCheck struct {
 // old and everything must be read afresh.
 type Event struct {
 	inventory.Event
-	// Resource is the thing as GET would show it; absent when deleted or when
-	// the reader may not see it.
+	// Resource is the thing as GET would show it; absent when deleted. Changes
+	// of things the reader may not see are left out.
 	Resource any `json:"resource,omitempty"`
+}
+
+// FreshSamples is the data of a "samples" event: readings just taken.
+type FreshSamples struct {
+	Server   string    `json:"server"` // name
+	Readings []Reading `json:"readings" nullable:"false"`
 }
 
 // Problem is an RFC 9457 error.
@@ -222,6 +228,7 @@ type Problem struct {
 	Code      inventory.Code  `json:"code"`
 	RequestID string          `json:"request_id"`
 	Errors    []ProblemDetail `json:"errors,omitempty"`
+	Version   uint64          `json:"version,omitempty" doc:"The current one, when If-Match was another"`
 }
 
 // ProblemDetail is one thing wrong with a request.
@@ -238,7 +245,9 @@ func (p *Problem) Error() string {
 		s = p.Title
 	}
 	for _, e := range p.Errors {
-		s += "; " + e.Location + ": " + e.Message
+		if e.Message != p.Detail {
+			s += "; " + e.Location + ": " + e.Message
+		}
 	}
 	if p.RequestID != "" {
 		s += " (request " + p.RequestID + ")"

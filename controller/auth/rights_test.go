@@ -1,0 +1,187 @@
+package auth
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailfleet/controller/api"
+	"mailfleet/inventory"
+)
+
+// TestEveryCellOfTheTable states the rights a second time: rw, r, w or -, for
+// operator, viewer, auditor and anyone.
+func TestEveryCellOfTheTable(t *testing.T) {
+	want := map[inventory.Kind][4]string{
+		"status":     {"r", "r", "r", "-"},
+		"servers":    {"rw", "r", "r", "-"},
+		"services":   {"rw", "r", "r", "-"},
+		"samples":    {"rw", "r", "r", "-"},
+		"operations": {"rw", "r", "r", "-"},
+		"rules":      {"rw", "r", "r", "-"},
+		"contacts":   {"rw", "r", "r", "-"},
+		"alerts":     {"rw", "r", "r", "-"},
+		"sms":        {"rw", "r", "r", "-"},
+		"domains":    {"rw", "r", "r", "-"},
+		"accounts":   {"rw", "r", "r", "-"},
+		"people":     {"r", "-", "r", "-"},
+		"tokens":     {"rw", "-", "r", "-"},
+		"audit":      {"r", "-", "r", "-"},
+		"events":     {"r", "r", "r", "-"},
+		"session":    {"rw", "rw", "rw", "-"},
+		"sign-in":    {"w", "w", "w", "w"},
+		"join":       {"w", "w", "w", "w"},
+		// Internal kinds are nobody's.
+		"sessions":     {"-", "-", "-", "-"},
+		"settings":     {"-", "-", "-", "-"},
+		"join_tokens":  {"-", "-", "-", "-"},
+		"certificates": {"-", "-", "-", "-"},
+	}
+	roles := [4]inventory.Role{inventory.RoleOperator, inventory.RoleViewer, inventory.RoleAuditor, anyone}
+	for resource, cells := range want {
+		for i, role := range roles {
+			for verb, letter := range map[Verb]byte{Read: 'r', Write: 'w'} {
+				allowed := false
+				for _, c := range []byte(cells[i]) {
+					allowed = allowed || c == letter
+				}
+				err := Allow(Principal{Role: role}, resource, verb)
+				code := inventory.Forbidden
+				if role == anyone {
+					code = inventory.Unauthorized
+				}
+				if allowed && err != nil || !allowed && !inventory.Is(err, code) {
+					t.Errorf("%q %s %s: %v, want allowed=%v", role, verb, resource, err, allowed)
+				}
+			}
+		}
+	}
+	for _, row := range rights {
+		if _, ok := want[row.resource]; !ok {
+			t.Errorf("%s is in the table but not in this test", row.resource)
+		}
+	}
+	if err := Allow(Principal{Role: "stranger"}, inventory.Servers, Read); !inventory.Is(err, inventory.Forbidden) {
+		t.Errorf("a role that is none: %v", err)
+	}
+}
+
+func TestScopesNarrowATokensRole(t *testing.T) {
+	cases := []struct {
+		role     inventory.Role
+		scopes   []string
+		resource inventory.Kind
+		verb     Verb
+		allowed  bool
+	}{
+		{inventory.RoleOperator, []string{"*"}, inventory.Servers, Write, true},
+		{inventory.RoleViewer, []string{"*"}, inventory.Servers, Write, false},
+		{inventory.RoleOperator, []string{"*:read"}, inventory.Servers, Read, true},
+		{inventory.RoleOperator, []string{"*:read"}, inventory.Servers, Write, false},
+		{inventory.RoleOperator, []string{"servers:read"}, inventory.Servers, Read, true},
+		{inventory.RoleOperator, []string{"servers:read"}, inventory.Rules, Read, false},
+		{inventory.RoleOperator, []string{"servers:*"}, inventory.Servers, Write, true},
+		{inventory.RoleOperator, []string{"servers:write"}, inventory.Servers, Read, false},
+		{inventory.RoleOperator, []string{"servers:read", "rules:write"}, inventory.Rules, Write, true},
+		{inventory.RoleOperator, nil, inventory.Servers, Read, false},
+	}
+	for _, c := range cases {
+		err := Allow(Principal{Role: c.role, Token: "t", scopes: c.scopes}, c.resource, c.verb)
+		if c.allowed != (err == nil) {
+			t.Errorf("%s %v: %s %s: %v", c.role, c.scopes, c.verb, c.resource, err)
+		}
+	}
+}
+
+func TestATokenCannotMakeAStrongerOne(t *testing.T) {
+	f := newFixture(t)
+	actor := inventory.Actor{Name: "token:ci"}
+	narrow := Principal{Name: "ci", Role: inventory.RoleOperator, Token: "t", scopes: []string{"tokens:write", "servers:*"}}
+	for _, c := range []struct {
+		role   inventory.Role
+		scopes []string
+		code   inventory.Code
+	}{
+		{inventory.RoleOperator, nil, inventory.Forbidden}, // * by default
+		{inventory.RoleOperator, []string{"*:read"}, inventory.Forbidden},
+		{inventory.RoleOperator, []string{"servers:read"}, ""},
+		{inventory.RoleOperator, []string{"servers:read", "rules:read"}, inventory.Forbidden},
+		{inventory.RoleOperator, []string{"server:read"}, inventory.Invalid},
+		{inventory.RoleOperator, []string{"servers"}, inventory.Invalid},
+		{"root", []string{"servers:read"}, inventory.Invalid},
+	} {
+		_, err := f.CreateToken(t.Context(), actor, narrow, api.NewToken{Name: "n", Role: c.role, Scopes: c.scopes})
+		f.wants(c.code, err)
+	}
+	_, err := f.CreateToken(t.Context(), actor, Controller(), api.NewToken{Name: " "})
+	f.wants(inventory.Invalid, err)
+	if got := f.audited(); len(got) != 1 || got[0] != "token.create" {
+		t.Fatalf("audited %v", got)
+	}
+}
+
+func TestWhoWritesSamples(t *testing.T) {
+	f := newFixture(t)
+	token := func(name string, role inventory.Role, scopes ...string) string {
+		k, err := f.CreateToken(t.Context(), inventory.Actor{Name: "controller"}, Controller(), api.NewToken{Name: name, Role: role, Scopes: scopes})
+		f.wants("", err)
+		return k.Secret
+	}
+	writer := token("writer", inventory.RoleOperator, "samples:write")
+	for header, want := range map[string]bool{
+		"Token " + writer:  true,
+		"Bearer " + writer: true,
+		"Basic " + writer:  false,
+		writer:             false,
+		"":                 false,
+		"Token mft_no":     false,
+		"Token " + token("reader", inventory.RoleOperator, "*:read"):        false,
+		"Token " + token("viewer", inventory.RoleViewer, "samples:write"):   false,
+		"Token " + token("all", inventory.RoleOperator):                     true,
+		"Bearer " + token("other", inventory.RoleOperator, "servers:write"): false,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/api/v2/write", nil)
+		r.TLS = &tls.ConnectionState{}
+		if header != "" {
+			r.Header.Set("Authorization", header)
+		}
+		if server, ok := f.WriteIdentity(r); ok != want || server != "" {
+			t.Errorf("%.10q: got %q, %v, want %v", header, server, ok, want)
+		}
+	}
+}
+
+func TestALimiterForgetsWithTimeAndForgetsTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(2, time.Second)
+		for range 2 {
+			if err := l.Take("192.0.2.1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Take("192.0.2.1"); !inventory.Is(err, inventory.TooMany) {
+			t.Fatalf("got %v", err)
+		}
+		if err := l.Take("::ffff:192.0.2.2"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := l.Take("192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+		l.Return("192.0.2.1")
+		if err := l.Take("192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r := newRecent[int, int](2)
+	*r.at(1), *r.at(2) = 10, 20
+	r.get(1)
+	*r.at(3) = 30
+	if r.get(2) != nil || r.get(1) == nil || *r.get(3) != 30 || len(r.entries) != 2 {
+		t.Error("the least recently used entry was not the one forgotten")
+	}
+}

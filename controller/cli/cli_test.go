@@ -1,0 +1,318 @@
+package cli
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailfleet/controller/api"
+	"mailfleet/controller/auth"
+	"mailfleet/controller/fleet"
+	"mailfleet/controller/metrics"
+	"mailfleet/controller/metrics/embedded"
+	"mailfleet/controller/ops"
+	"mailfleet/controller/rest"
+	"mailfleet/inventory"
+	"mailfleet/inventory/dbstore"
+	"mailfleet/inventory/identity"
+)
+
+// controller is a real one, but for agents, with what a client needs of it.
+type controller struct {
+	t              *testing.T
+	store          inventory.Store
+	url, ca, token string
+}
+
+func start(t *testing.T) *controller {
+	t.Helper()
+	c := &controller{t: t}
+	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
+	store, err := dbstore.Open(t.Context(), dbstore.Options{Path: filepath.Join(dir, "inventory.db")})
+	c.ok(err)
+	t.Cleanup(func() { c.ok(store.Close()) })
+	c.store = store
+	samples, err := embedded.Open(embedded.Options{Dir: filepath.Join(dir, "samples"), Logger: quiet})
+	c.ok(err)
+	t.Cleanup(func() { c.ok(samples.Close()) })
+	ca, err := identity.OpenCA(dir)
+	c.ok(err)
+	c.ca = filepath.Join(dir, "ca.crt")
+	self, err := ca.IssueSelf("controller", nil, []netip.Addr{netip.MustParseAddr("127.0.0.1")})
+	c.ok(err)
+	gate := auth.New(store)
+	write := metrics.WriteHandler(metrics.WriteOptions{Store: samples, Server: gate.WriteIdentity, Logger: quiet})
+	servers, err := fleet.New(t.Context(), fleet.Options{Store: store, CA: ca, Write: write, URL: "https://controller", Interval: time.Minute, Log: quiet})
+	c.ok(err)
+	handler, err := rest.New(rest.Options{
+		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(store, quiet), Fleet: servers, Version: "test", Logger: quiet,
+	})
+	c.ok(err)
+	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
+	t.Cleanup(func() { c.ok(handler.Close()) })
+	token, err := gate.CreateToken(t.Context(), inventory.Actor{Name: "controller"}, auth.Controller(), api.NewToken{Name: "cli", Role: inventory.RoleOperator})
+	c.ok(err)
+	c.token = token.Secret
+	t.Setenv("MAILFLEET_ADDRESS", c.url)
+	t.Setenv("MAILFLEET_TOKEN", c.token)
+	t.Setenv("MAILFLEET_CA", c.ca)
+	return c
+}
+
+// serve is what app does: httptest would show a certificate of its own.
+func (c *controller) serve(handler http.Handler, config *tls.Config) error {
+	listener, err := (&net.ListenConfig{}).Listen(c.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
+	rest.Protect(web)
+	done := make(chan error, 1)
+	go func() { done <- web.Serve(tls.NewListener(listener, config)) }()
+	c.t.Cleanup(func() {
+		c.ok(web.Close())
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			c.t.Error(err)
+		}
+	})
+	c.url = "https://" + listener.Addr().String()
+	return nil
+}
+
+func (c *controller) ok(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// run is a command line as main runs it.
+func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	root := &cobra.Command{Use: "mailfleet-controller", SilenceErrors: true, SilenceUsage: true}
+	root.AddCommand(Commands()...)
+	var out, problems bytes.Buffer
+	root.SetArgs(args)
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&out)
+	root.SetErr(&problems)
+	code = Execute(t.Context(), root)
+	return out.String(), problems.String(), code
+}
+
+// does runs a command that must succeed and checks that it prints all of want.
+func (c *controller) does(stdin string, args []string, want ...string) string {
+	c.t.Helper()
+	out, problems, code := run(c.t, stdin, args...)
+	if code != exitOK || problems != "" {
+		c.t.Fatalf("%v: exit %d: %s%s", args, code, out, problems)
+	}
+	for _, text := range want {
+		if !strings.Contains(out, text) {
+			c.t.Errorf("%v does not print %q:\n%s", args, text, out)
+		}
+	}
+	return out
+}
+
+// fails runs a command that must fail with one line on standard error.
+func (c *controller) fails(code int, want string, args ...string) {
+	c.t.Helper()
+	_, problems, got := run(c.t, "", args...)
+	if got != code || !strings.Contains(problems, want) || strings.Count(problems, "\n") != 1 {
+		c.t.Errorf("%v: exit %d, want %d: %q, want %q", args, got, code, problems, want)
+	}
+}
+
+func words(line string) []string { return strings.Fields(line) }
+
+func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
+	c := start(t)
+	c.does("", words("server add mail-1 192.0.2.1 --region hk --label role=edge"), "mailfleet-agent join --controller https://controller --token ")
+	c.does("", words("server add mail-2 192.0.2.2"))
+	c.does("", words("server list"), "NAME    STATE", "mail-1  joining  192.0.2.1  hk      mailnode unknown")
+	c.does("", words("server list --region hk --limit 1"), "mail-1")
+	c.does("", words("server show mail-1"), "role=edge")
+	c.does("", words("server invite mail-1"), "--token ")
+	c.does("", words("service list --server mail-2"), "mail-2  mailnode  unknown  running")
+
+	c.does("", []string{"service", "stop", "mail-1", "mailnode", "--reason", "换硬盘"}, "service.stop", "queued", "换硬盘", "mail-1 mailnode queued")
+	id := strings.Fields(c.does("", words("operation list --server mail-1")))[8]
+	c.does("", words("operation show "+id), id, "token:cli")
+	c.does("", words("operation cancel "+id), "cancelled by token:cli")
+	c.fails(exitFailed, "operation "+id+" cancelled", "operation", "show", id, "--wait")
+	c.fails(exitFailed, "can be cancelled", "operation", "cancel", id)
+	c.fails(exitFailed, "there is no operation", "operation", "show", string(inventory.NewID()))
+	c.fails(exitFailed, "mail-1", "service", "log", "mail-1", "mailnode")
+
+	ann := strings.Fields(c.does("", words("contact add 王小明 13800138000"), "王小明", "zh"))
+	c.does("", words("rule add memory mem_used_percent above 90 --clear 80 --for 1m30s --severity critical --server mail-1 --recipient "+ann[len(ann)-1]),
+		"> 90", "1m30s", "critical")
+	c.does("", words("rule list"), "memory  mem_used_percent  > 90       80     1m30s  critical")
+	c.fails(exitFailed, "tells 王小明", "contact", "remove", ann[len(ann)-1])
+	c.does("", words("rule remove memory"))
+	c.does("", words("contact remove "+ann[len(ann)-1]))
+	c.does("", words("contact list"), "NAME")
+	c.does("", words("sms send 13800138000 hello"), "queued")
+	c.does("", words("sms list --state queued"), "hello")
+
+	c.does("", words("domain add example.test"), "example.test")
+	c.does("correct horse\n", words("account add user1@example.test --server mail-1 --name 一"), "user1@example.test", "mail-1")
+	c.does("battery staple", words("account password user1@example.test"), "active")
+	c.does("", words("account suspend user1@example.test"), "suspended")
+	c.does("", words("account resume user1@example.test"), "active")
+	c.does("", words("account list --domain example.test"), "user1@example.test  一    active  mail-1")
+	c.fails(exitFailed, "has 1 accounts", "domain", "remove", "example.test")
+	c.does("", words("account remove user1@example.test"))
+	c.does("", words("domain remove example.test"))
+	c.does("", words("domain list"), "POSTMASTER")
+
+	token := c.does("", words("token add ci --scope servers:read --expires 1h"), "mft_")
+	c.does("", words("token list"), "servers:read", "token:cli")
+	c.does("", words("token remove ci"))
+	c.fails(exitUnreachable, "the token is not known", "server", "list", "--token", strings.Fields(token)[3])
+
+	c.does("", words("status"), "joining=2", "unknown=2")
+	c.does("", words("audit list --action token.delete"), "token:cli", "127.0.0.1")
+	c.does("", words("audit verify"), "true")
+	c.does("", words("server remove mail-2"))
+	if out := c.does("", words("server list")); strings.Contains(out, "mail-2") {
+		t.Errorf("a removed server is listed:\n%s", out)
+	}
+	if !json.Valid([]byte(c.does("", words("api"), `"openapi": "3.1.0"`))) {
+		t.Error("the description is no JSON")
+	}
+}
+
+func TestAlertsAreTakenOn(t *testing.T) {
+	c := start(t)
+	alert := &inventory.Alert{RuleName: "cpu", ServerName: "mail-1", State: inventory.AlertFiring, Severity: inventory.Critical,
+		Tags: map[string]string{"mount": "/"}, Value: 99.123}
+	c.ok(c.store.Update(t.Context(), func(tx inventory.Tx) error { return tx.Alerts().Create(alert) }))
+	c.does("", words("alert list --state firing"), "critical", "mount=/", "99.12")
+	c.does("", words("alert ack "+string(alert.ID)), "token:cli")
+}
+
+func TestSamplesArePrinted(t *testing.T) {
+	c := start(t)
+	c.does("", words("server add mail-1 192.0.2.1"))
+	client, err := (&settings{output: "table"}).client()
+	c.ok(err)
+	body := fmt.Sprintf("disk,server=mail-1,mount=/ used=12.5 %d", time.Now().Unix())
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+"/api/v2/write?precision=s", strings.NewReader(body))
+	c.ok(err)
+	req.Header.Set("Authorization", "Token "+c.token)
+	res, err := client.HTTP.Do(req)
+	c.ok(err)
+	c.ok(res.Body.Close())
+	if res.StatusCode != http.StatusNoContent {
+		t.Fatal(res.Status)
+	}
+	c.does("", words("sample mail-1"), "disk_used")
+	c.does("", words("sample mail-1 disk_used --from -10m --step 10s --aggregate max"), "mount=/", "12.5")
+	c.does("", words("sample mail-1 disk_used -o json"), `"points": [`)
+}
+
+func TestJSONIsForPrograms(t *testing.T) {
+	c := start(t)
+	if out := c.does("", words("server list --output json")); out != "[]\n" {
+		t.Errorf("an empty list is %q", out)
+	}
+	c.does("", words("server add mail-1 192.0.2.1 -o json"), `"token": "`)
+	var servers []api.Server
+	c.ok(json.Unmarshal([]byte(c.does("", words("server list -o json"))), &servers))
+	if len(servers) != 1 || servers[0].Name != "mail-1" {
+		t.Errorf("got %+v", servers)
+	}
+	var op inventory.Operation
+	c.ok(json.Unmarshal([]byte(c.does("", words("service start mail-1 mailnode -o json"))), &op))
+	if op.Kind != inventory.OpServiceStart {
+		t.Errorf("got %+v", op)
+	}
+}
+
+func TestWrongUsageIsToldApartFromFailure(t *testing.T) {
+	c := start(t)
+	c.fails(exitUsage, `mailfleet-controller server has no command "lst"`, "server", "lst")
+	c.fails(exitUsage, `mailfleet-controller has no command "sever"`, "sever")
+	c.fails(exitUsage, "unknown flag: --colour", "server", "list", "--colour")
+	c.fails(exitUsage, "accepts 1 arg(s), received 0", "server", "show")
+	c.fails(exitUsage, `--output is table or json, not "xml"`, "server", "list", "-o", "xml")
+	c.fails(exitUsage, `"ninety" is not a number`, "rule", "add", "r", "cpu_user", "above", "ninety")
+	c.fails(exitUsage, `metric "cpu" must be measurement_field`, "rule", "add", "r", "cpu", "sideways", "90")
+	c.fails(exitUsage, "no password on standard input", "account", "add", "a@example.test")
+	c.fails(exitUsage, "there is no server", "service", "stop", "mail-9", "mailnode")
+	c.fails(exitFailed, "there is no server", "server", "show", "mail-9")
+	c.fails(exitUnreachable, "the token is not known", "server", "list", "--token", "mft_wrong")
+	if out, _, code := run(t, "", "server"); code != exitOK || !strings.Contains(out, "Exit codes") {
+		t.Errorf("a command of commands: exit %d: %s", code, out)
+	}
+}
+
+func TestWhichControllerIsAsked(t *testing.T) {
+	c := start(t)
+	for _, name := range []string{"MAILFLEET_ADDRESS", "MAILFLEET_TOKEN", "MAILFLEET_CA"} {
+		t.Setenv(name, "")
+	}
+	t.Chdir(t.TempDir())
+	c.fails(exitUsage, "say which controller to ask", "server", "list")
+	c.fails(exitUsage, "give an API token", "server", "list", "--address", c.url)
+	c.fails(exitUnreachable, "certificate", "server", "list", "--address", c.url, "--token", c.token)
+	c.fails(exitUnreachable, "refused", "server", "list", "--address", "127.0.0.1:1", "--token", c.token, "--ca", c.ca)
+	c.fails(exitUsage, "holds no certificate", "server", "list", "--address", c.url, "--token", c.token, "--ca", os.DevNull)
+	c.does("", []string{"server", "list", "--address", strings.TrimPrefix(c.url, "https://"), "--token", c.token, "--ca", c.ca})
+
+	c.fails(exitUsage, "read the dev fleet", "server", "list", "--dev", "elsewhere")
+	c.ok(os.Mkdir(defaultDev, 0o700))
+	file := filepath.Join(defaultDev, "dev.json")
+	c.ok(os.WriteFile(file, []byte("{"), 0o600))
+	c.fails(exitUsage, "dev.json", "server", "list")
+	dev, err := json.Marshal(devFleet{Console: c.url, CA: c.ca, Token: c.token})
+	c.ok(err)
+	c.ok(os.WriteFile(file, dev, 0o600))
+	c.does("", words("server list"))
+	t.Setenv("MAILFLEET_TOKEN", "mft_of_another_fleet")
+	c.does("", words("server list --dev .dev")) // a fleet that is named is asked as its own
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitOK}, {errors.New("x"), exitFailed}, {usagef("x"), exitUsage}, {fmt.Errorf("w: %w", Usage(errors.New("x"))), exitUsage},
+		{&api.Problem{Status: http.StatusConflict}, exitFailed}, {&api.Problem{Status: http.StatusInternalServerError}, exitFailed},
+		{&api.Problem{Status: http.StatusForbidden}, exitUnreachable}, {&api.Problem{Status: http.StatusBadRequest}, exitUsage},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v: exit %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestTablesAlignAlsoWithWideCharacters(t *testing.T) {
+	var b bytes.Buffer
+	err := align(&b, [][]string{{"NAME", "NOTE", "LAST"}, {"王小明", "ok", "a"}, {"e\u0301", "line\nbreak \x1b[31m", ""}, {"ＡＢ한", "", "z"}})
+	want := "NAME    NOTE              LAST\n" +
+		"王小明  ok                a\n" +
+		"e\u0301       line break \ufffd[31m  -\n" +
+		"ＡＢ한  -                 z\n"
+	if err != nil || b.String() != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
+	}
+}
