@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// SocketName is the control socket's file name inside the mailnode's directory.
+const SocketName = "mailnode.sock"
+
+// Status is what a running mailnode says of itself. When it answers at all, every
+// listener is bound and the store is open.
+type Status struct {
+	PID         int              `json:"pid"`
+	Started     time.Time        `json:"started"`
+	Version     string           `json:"version"`
+	ConfigIndex uint64           `json:"config_index"`
+	Listeners   []Listener       `json:"listeners"` // with the ports really bound
+	Accounts    int              `json:"accounts"`
+	Connections map[Protocol]int `json:"connections"` // open now; pop3s counts as pop3
+	Counters    Counters         `json:"counters"`
+}
+
+// Counters grow from 0 at the process's start (Status.Started) and never fall.
+type Counters map[string]float64
+
+// The counters a mailnode keeps.
+const (
+	SMTPAccepted      = "smtp_accepted"       // messages answered 250
+	SMTPRejected      = "smtp_rejected"       // recipients and messages answered 4xx or 5xx
+	SMTPRefused       = "smtp_refused"        // connections over a limit
+	MessagesDelivered = "messages_delivered"  // copies put into mailboxes
+	BytesDelivered    = "bytes_delivered"     // size of these copies
+	POP3Logins        = "pop3_logins"         // sign-ins that succeeded
+	POP3LoginFailures = "pop3_login_failures" // sign-ins that failed
+	POP3Retrieved     = "pop3_retrieved"      // messages sent whole
+	POP3Deleted       = "pop3_deleted"        // messages removed at QUIT
+	POP3Refused       = "pop3_refused"        // connections over a limit
+)
+
+// Reloaded answers a reload.
+type Reloaded struct {
+	Index uint64 `json:"index"` // index of the configuration now in force
+}
+
+// Problem is an error of the control socket (RFC 9457, application/problem+json).
+type Problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"` // HTTP status code
+	Detail string `json:"detail"` // one sentence: what is wrong and where
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// Client talks to one mailnode over its control socket. It is safe for
+// concurrent use.
+type Client struct{ http *http.Client }
+
+// Dial returns a client for the control socket at path. It connects at each
+// call, so the mailnode may start later and restart at any time.
+func Dial(path string) *Client {
+	var dialer net.Dialer
+	return &Client{http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives: true,
+	}}}
+}
+
+// Status asks for the mailnode's state. Success means it is ready.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status")
+}
+
+// Counters asks for the mailnode's counters.
+func (c *Client) Counters(ctx context.Context) (Counters, error) {
+	counters, err := call[Counters](ctx, c, http.MethodGet, "/v1/counters")
+	if err != nil {
+		return nil, err
+	}
+	return *counters, nil
+}
+
+// Reload makes the mailnode read its configuration file again. A file that cannot
+// be used changes nothing; the error is then a *Problem that says why.
+func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
+	return call[Reloaded](ctx, c, http.MethodPost, "/v1/reload")
+}
+
+// maxAnswerBytes bounds what is read from a control socket.
+const maxAnswerBytes = 1 << 20
+
+func call[T any](ctx context.Context, c *Client, method, path string) (answer *T, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailnode"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("the mailnode does not answer: %w", err)
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	body := json.NewDecoder(io.LimitReader(res.Body, maxAnswerBytes))
+	if res.StatusCode != http.StatusOK {
+		problem := &Problem{}
+		if err := body.Decode(problem); err != nil || problem.Detail == "" {
+			return nil, fmt.Errorf("the mailnode answers %s", res.Status)
+		}
+		return nil, problem
+	}
+	answer = new(T)
+	if err := body.Decode(answer); err != nil {
+		return nil, fmt.Errorf("the mailnode's answer cannot be read: %w", err)
+	}
+	return answer, nil
+}

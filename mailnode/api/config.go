@@ -1,0 +1,85 @@
+package api
+
+// Config is the mailnode's whole configuration: one JSON file. The agent writes
+// it from the desired state; the mailnode starts from the file alone. Keys that
+// are not listed here are errors. `mailfleet-mailnode config describe` prints
+// this structure with the texts below.
+type Config struct {
+	Index      uint64     `json:"index" doc:"Number of the desired state this file was made from. Reported by status." example:"42"`
+	Server     string     `json:"server" doc:"Name of the server in the fleet." example:"cn-north-1"`
+	Hostname   string     `json:"hostname" doc:"Name this server gives itself in greetings and Received headers (RFC 5321 §4.1.1.1)." example:"mx1.example.test"`
+	Listeners  []Listener `json:"listeners" doc:"Addresses to listen on. At least one."`
+	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS and pop3s. Without it none of them is offered."`
+	PlainAuth  bool       `json:"plain_auth,omitempty" doc:"Accept passwords without TLS from any address. Otherwise only loopback peers may send them in the clear." example:"false"`
+	Limits     Limits     `json:"limits,omitzero" doc:"What the server takes before it refuses. Zero or absent means the default."`
+	Domains    []Domain   `json:"domains" doc:"Domains that are local. Mail for any other domain is refused (550 5.7.1)."`
+	Postmaster string     `json:"postmaster,omitempty" doc:"Address of the account that gets the mail for postmaster where a domain has no postmaster account of its own (RFC 5321 §4.5.1). Without it such mail is answered 450." example:"user1@example.test"`
+	Accounts   []Account  `json:"accounts" doc:"Accounts whose mailboxes are on this server."`
+}
+
+// Protocol names what a listener speaks.
+type Protocol string
+
+// The protocols a listener can speak.
+const (
+	SMTP  Protocol = "smtp"  // RFC 5321, with STARTTLS when there is a certificate
+	POP3  Protocol = "pop3"  // RFC 1939, with STLS when there is a certificate
+	POP3S Protocol = "pop3s" // RFC 1939 over TLS from the first byte (RFC 8314 §3.3)
+)
+
+// Listener is one address the mailnode listens on.
+type Listener struct {
+	Protocol Protocol `json:"protocol" doc:"smtp, pop3 or pop3s (pop3s needs a certificate)." example:"smtp"`
+	Address  string   `json:"address" doc:"IP address and port. No IP address means all of them; port 0 means a free one, which status then names." example:"127.0.10.1:1025"`
+}
+
+// TLS names the files of the server's certificate. They are read again at each reload.
+type TLS struct {
+	Cert string `json:"cert" doc:"File with the certificate chain, PEM." example:"/etc/mailfleet/mailnode.crt"`
+	Key  string `json:"key" doc:"File with the private key, PEM." example:"/etc/mailfleet/mailnode.key"`
+}
+
+// Limits are what the server takes before it refuses.
+type Limits struct {
+	MessageBytes          int64 `json:"message_bytes,omitempty" doc:"Largest message in bytes; larger ones are refused (552)." default:"52428800"`
+	Recipients            int   `json:"recipients,omitempty" doc:"Recipients of one message; further ones are deferred (452)." default:"100"`
+	Connections           int   `json:"connections,omitempty" doc:"Connections held at once, for each protocol." default:"1000"`
+	ConnectionsPerAddress int   `json:"connections_per_address,omitempty" doc:"Connections held at once from one IPv4 address or one IPv6 /64, for each protocol." default:"50"`
+	FreeBytes             int64 `json:"free_bytes,omitempty" doc:"Free disk space in bytes below which no mail is received (452)." default:"268435456"`
+}
+
+// Domain is a local domain.
+type Domain struct {
+	Name string `json:"name" doc:"The domain." example:"example.test"`
+}
+
+// Account is an address with a mailbox on this server.
+type Account struct {
+	ID           string `json:"id" doc:"The account's UUID. Mail is kept under it, so an address can change." example:"0198c0de-0000-7000-8000-000000000001"`
+	Address      string `json:"address" doc:"The account's address, in a local domain. Upper and lower case are the same." example:"user1@example.test"`
+	PasswordHash string `json:"password_hash,omitempty" doc:"Argon2id hash of the password in PHC form. Without it nobody can sign in." example:"$argon2id$v=19$m=65536,t=1,p=2$c2FsdHNhbHRzYWx0c2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObG6gO6jkyCe5I"`
+	Suspended    bool   `json:"suspended,omitempty" doc:"Refuse its mail (550 5.2.1) and its sign-ins; keep its mailbox." example:"false"`
+}
+
+// DefaultLimits are the limits of a file that names none.
+func DefaultLimits() Limits {
+	return Limits{}.withDefaults()
+}
+
+func (l Limits) withDefaults() Limits {
+	fill := func(n *int, def int) {
+		if *n == 0 {
+			*n = def
+		}
+	}
+	if l.MessageBytes == 0 {
+		l.MessageBytes = 50 << 20
+	}
+	if l.FreeBytes == 0 {
+		l.FreeBytes = 256 << 20
+	}
+	fill(&l.Recipients, 100)
+	fill(&l.Connections, 1000)
+	fill(&l.ConnectionsPerAddress, 50)
+	return l
+}

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	id1  = "0198c0de-0000-7000-8000-000000000001"
+	id2  = "0198c0de-0000-7000-8000-000000000002"
+	hash = "$argon2id$v=19$m=65536,t=1,p=2$c2FsdHNhbHRzYWx0c2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObG6gO6jkyCe5I"
+)
+
+func good() Config {
+	return Config{
+		Index: 7, Server: "s1", Hostname: "mx.example.test",
+		Listeners:  []Listener{{SMTP, "127.0.0.1:1025"}, {POP3, "127.0.0.1:1110"}},
+		Domains:    []Domain{{"example.test"}},
+		Postmaster: "User1@Example.Test",
+		Accounts: []Account{
+			{ID: id1, Address: "user1@example.test", PasswordHash: hash},
+			{ID: id2, Address: "User.Two@Example.test"},
+		},
+	}
+}
+
+func TestLoadConfigFillsDefaultsAndKeepsWhatIsSet(t *testing.T) {
+	c := good()
+	c.Limits.Recipients = 3
+	data, err := json.MarshalIndent(c, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "mailnode.json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultLimits()
+	want.Recipients = 3
+	if got.Limits != want || got.Index != 7 || got.Accounts[1].ID != id2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	var b strings.Builder
+	if err := Describe(&b); err != nil {
+		t.Fatal(err)
+	}
+	plain := regexp.MustCompile(`(?m)^\s*//.*\n`).ReplaceAllString(b.String(), "")
+	c, err := ParseConfig("example", []byte(plain))
+	if err != nil {
+		t.Fatalf("the described example is not a good configuration: %v\n%s", err, plain)
+	}
+	if c.Limits != DefaultLimits() {
+		t.Errorf("described %+v, in force %+v", c.Limits, DefaultLimits())
+	}
+	for _, key := range []string{"index", "plain_auth", "connections_per_address", "password_hash"} {
+		if !regexp.MustCompile(`// .{20,}\n\s+"` + key + `": `).MatchString(b.String()) {
+			t.Errorf("%s is not explained in:\n%s", key, b.String())
+		}
+	}
+}
+
+func TestUnreadableFileIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent.json")
+	_, err := LoadConfig(path)
+	if err == nil || err.Error() != path+": cannot read the configuration: no such file or directory" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUnusableCertificateIsNamedWithItsPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mailnode.json")
+	c := good()
+	c.TLS = TLS{Cert: filepath.Join(t.TempDir(), "no.crt"), Key: "no.key"}
+	data, err := json.MarshalIndent(c, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = LoadConfig(path)
+	if bad, ok := errors.AsType[*ConfigError](err); !ok || bad.Line != 16 || !strings.Contains(bad.Problem, "no.crt: no such file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBadFileIsNamedWithLineAndColumn(t *testing.T) {
+	for name, test := range map[string]struct{ file, want string }{
+		"unknown key": {"{\n  \"acounts\": []\n}", `f:2:3: unknown key "acounts" in the configuration`},
+		"unknown key deep down": {"{\"accounts\": [\n{},\n{\"mail\": 1}]}",
+			`f:3:2: unknown key "mail" in accounts[1]`},
+		"key in another case": {`{"Index": 1}`, `f:1:2: unknown key "Index" in the configuration`},
+		"key twice":           {"{\"index\": 1,\n\"index\": 2}", `f:2:1: the key "index" is there twice in the configuration`},
+		"wrong type":          {"{\"listeners\":\n  {}}", "f:2:3: listeners must be a list"},
+		"list for a string":   {`{"server": ["a"]}`, "f:1:12: server must be a string"},
+		"string for a number": {`{"index": "1"}`, "f:1:11: index must be a whole number"},
+		"negative index":      {`{"index": -1}`, "f:1:13: index cannot be number -1"},
+		"comment":             {"{\n// hello\n}", "f:2:1: this is not JSON: invalid character '/'"},
+		"cut off":             {`{"server": "a"`, "f:1:15: this is not JSON: it ends too early"},
+		"empty":               {``, "f:1:1: this is not JSON: it ends too early"},
+		"not an object":       {`[]`, "f:1:1: the configuration must be an object"},
+		"two documents":       {"{}\n{}", "f:2:1: there is something after the end of the configuration"},
+		"bad value": {"{\"server\": \"s\", \"hostname\": \"h\", \"listeners\": [\n {\"protocol\": \"smtp\", \"address\": \"127.0.0.1:25\"},\n {\"protocol\": \"pop3\",\n  \"address\": \"127.0.0.1:70000\"}]}",
+			`f:4:14: listeners[1].address: "70000" is not a port: it must be a number from 0 to 65535`},
+		"missing value": {"\n{\"hostname\": \"h\"}", "f:2:1: server: the server needs a name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseConfig("f", []byte(test.file))
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	for want, spoil := range map[string]func(*Config){
+		`hostname: "a_b" is not a host name`:                   func(c *Config) { c.Hostname = "a_b" },
+		`listeners: at least one`:                              func(c *Config) { c.Listeners = nil },
+		`listeners[0].protocol: "imap" is not one of`:          func(c *Config) { c.Listeners[0].Protocol = "imap" },
+		`listeners[1].protocol: pop3s needs tls.cert`:          func(c *Config) { c.Listeners[1].Protocol = POP3S },
+		`listeners[0].address: "25" is not an address`:         func(c *Config) { c.Listeners[0].Address = "25" },
+		`listeners[0].address: "x" is not an IP address`:       func(c *Config) { c.Listeners[0].Address = "x:25" },
+		`listeners[1].address: 127.0.0.1:1025 is already`:      func(c *Config) { c.Listeners[1].Address = "127.0.0.1:1025" },
+		`tls: there is a cert but no key`:                      func(c *Config) { c.TLS.Cert = "x" },
+		`tls: there is a key but no cert`:                      func(c *Config) { c.TLS.Key = "x" },
+		`limits.message_bytes: -1 is not between`:              func(c *Config) { c.Limits.MessageBytes = -1 },
+		`limits.free_bytes: 1 is not between`:                  func(c *Config) { c.Limits.FreeBytes = 1 },
+		`limits.recipients: 100001 is not between`:             func(c *Config) { c.Limits.Recipients = 100001 },
+		`domains[0].name: "-" is not a domain`:                 func(c *Config) { c.Domains[0].Name = "-" },
+		`domains[1].name: the domain EXAMPLE.test`:             func(c *Config) { c.Domains = append(c.Domains, Domain{"EXAMPLE.test"}) },
+		`accounts[0].id: "1" is not a UUID`:                    func(c *Config) { c.Accounts[0].ID = "1" },
+		`accounts[1].id: the account ` + id1:                   func(c *Config) { c.Accounts[1].ID = id1 },
+		`accounts[1].address: the address USER1@example.test`:  func(c *Config) { c.Accounts[1].Address = "USER1@example.test" },
+		`accounts[0].address: "user1" is not a mail address`:   func(c *Config) { c.Accounts[0].Address = "user1" },
+		`accounts[0].address: "a..b@example.test" is not`:      func(c *Config) { c.Accounts[0].Address = "a..b@example.test" },
+		`accounts[0].address: "a+b@example.test" has a +`:      func(c *Config) { c.Accounts[0].Address = "a+b@example.test" },
+		`accounts[0].address: the domain of a@other.test`:      func(c *Config) { c.Accounts[0].Address = "a@other.test" },
+		`accounts[0].password_hash: it is not an argon2id`:     func(c *Config) { c.Accounts[0].PasswordHash = "secret" },
+		`accounts[0].password_hash: the argon2id parameters a`: func(c *Config) { c.Accounts[0].PasswordHash = strings.Replace(hash, "65536", "99999999", 1) },
+		`accounts[0].password_hash: the argon2id salt`:         func(c *Config) { c.Accounts[0].PasswordHash = hash + "=" },
+		`postmaster: nobody@example.test is not the address`:   func(c *Config) { c.Postmaster = "nobody@example.test" },
+	} {
+		c := good()
+		spoil(&c)
+		err := c.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+		if want != "" {
+			if _, ok := errors.AsType[*FieldError](err); !ok {
+				t.Errorf("%v is not a FieldError", err)
+			}
+		}
+	}
+	c := good()
+	if err := c.Validate(); err != nil {
+		t.Errorf("a good configuration is refused: %v", err)
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	data, err := json.Marshal(good())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte(`{"accounts":[{"id":null}],"limits":{}}`))
+	f.Add([]byte(`{"index":1e400}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig("f", data)
+		if err != nil {
+			bad, ok := errors.AsType[*ConfigError](err)
+			if !ok || bad.Line < 1 || bad.Column < 1 || bad.Problem == "" {
+				t.Fatalf("an error without a place: %#v", err)
+			}
+			return
+		}
+		again, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseConfig("f", again); err != nil {
+			t.Fatalf("a loaded configuration is refused when written again: %v\n%s", err, again)
+		}
+	})
+}

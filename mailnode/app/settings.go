@@ -1,0 +1,49 @@
+package app
+
+import (
+	"crypto/tls"
+	"fmt"
+
+	"mailfleet/mailnode/api"
+	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/pop3d"
+	"mailfleet/mailnode/smtpd"
+)
+
+// settings are a configuration in the words of the faces.
+type settings struct {
+	smtp smtpd.Settings
+	pop3 pop3d.Settings
+}
+
+func settingsOf(c *api.Config) (settings, error) {
+	var secure *tls.Config
+	if c.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
+		if err != nil {
+			return settings{}, fmt.Errorf("the certificate: %w", err)
+		}
+		secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	limits := gate.Limits{Connections: c.Limits.Connections, PerAddress: c.Limits.ConnectionsPerAddress}
+	return settings{
+		smtp: smtpd.Settings{
+			Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes,
+			Recipients: c.Limits.Recipients, Limits: limits,
+		},
+		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, PlainAuth: c.PlainAuth, Limits: limits},
+	}, nil
+}
+
+func tableOf(c *api.Config) *directory.Table {
+	domains := make([]string, 0, len(c.Domains))
+	for _, d := range c.Domains {
+		domains = append(domains, d.Name)
+	}
+	accounts := make([]directory.Account, 0, len(c.Accounts))
+	for _, a := range c.Accounts {
+		accounts = append(accounts, directory.Account(a))
+	}
+	return directory.NewTable(domains, accounts, c.Postmaster)
+}

@@ -1,0 +1,101 @@
+// Package control answers on the control socket, by which the agent and the
+// controller see and steer a mailnode (contract: mailnode/api). Only app imports it.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"mailfleet/mailnode/api"
+)
+
+// Node is what is seen and steered.
+type Node interface {
+	Status() api.Status
+	Counters() api.Counters
+	// Reload returns the index of the configuration it put in force, or says in one
+	// sentence why it did not.
+	Reload(ctx context.Context) (uint64, error)
+}
+
+// maxPath is the longest path of a Unix socket on Linux: 108 bytes with a final NUL (unix(7)).
+const maxPath = 107
+
+// Listen opens the control socket, for this user only. A socket left behind by a
+// process that was killed is replaced: the caller has made sure that no other
+// mailnode uses the directory.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("the path of the control socket, %s, has %d bytes and may have %d: use a shorter --dir", path, len(path), maxPath)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the old control socket: %w", err)
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("the control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("the control socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Server answers on a control socket.
+type Server struct {
+	node Node
+	log  *slog.Logger
+	http *http.Server
+}
+
+// New returns a server for the node.
+func New(node Node, log *slog.Logger) *Server {
+	s := &Server{node: node, log: log.With("component", "control")}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, node.Status()) })
+	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, node.Counters()) })
+	mux.HandleFunc("POST /v1/reload", s.reload)
+	s.http = &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	return s
+}
+
+// Serve answers on l until Close.
+func (s *Server) Serve(l net.Listener) {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error("the control socket is closed", "error", err)
+	}
+}
+
+// Close lets running requests finish and removes the socket.
+func (s *Server) Close(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	index, err := s.node.Reload(r.Context())
+	if err != nil {
+		w.Header().Set("Content-Type", "application/problem+json")
+		s.answer(w, http.StatusUnprocessableEntity, api.Problem{
+			Title: "The configuration was not changed", Status: http.StatusUnprocessableEntity, Detail: err.Error(),
+		})
+		return
+	}
+	s.answer(w, http.StatusOK, api.Reloaded{Index: index})
+}
+
+func (s *Server) answer(w http.ResponseWriter, status int, body any) {
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		s.log.Debug("an answer was not taken", "error", err)
+	}
+}

@@ -1,0 +1,300 @@
+package smtpd
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailfleet/mailnode/store"
+)
+
+// LAB 1: "BDAT 1000 LAST", nine bytes and FIN were a whole message to go-smtp.
+func TestTruncatedBDATIsNotAMessage(t *testing.T) {
+	n := start(t, nil)
+	p := n.greeted(t)
+	p.do("MAIL FROM:<a@b.test>", "250")
+	p.do("RCPT TO:<user1@example.test>", "250")
+	p.send("BDAT 1000 LAST\r\nnine byte")
+	p.want("502 5.5.1")
+	p.wantClosed()
+	if got := n.mail(t, user1); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// LAB 4: the chunk of a BDAT with a bad argument ran as commands.
+func TestChunkOfBadBDATIsNotRun(t *testing.T) {
+	n := start(t, nil)
+	p := n.greeted(t)
+	p.send("BDAT 30 FOO\r\nMAIL FROM:<evil@b.test>\r\nRSET\r\n")
+	p.want("502 5.5.1")
+	p.wantClosed()
+}
+
+// LAB 7 and the known smuggling forms: none is an end of the message, none is
+// stored, and what follows never runs.
+func TestBareLineEndsAreRefused(t *testing.T) {
+	n := start(t, nil)
+	const evil = "MAIL FROM:<evil@b.test>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\nsmuggled\r\n.\r\n"
+	for _, end := range []string{
+		"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n.\r", "\r.\n", "\r\r\n.\r\r\n",
+		"\r\n.\r\r\n", "a\r", "a\rb", "a\nb", "\n", "\r\n\n.\r\n",
+	} {
+		p := n.greeted(t)
+		p.data()
+		p.send("start" + end)
+		p.send(evil)
+		p.want("521 5.5.2")
+		p.wantClosed()
+	}
+	if got := n.mail(t, user1); len(got) != 0 {
+		t.Errorf("%d messages were stored", len(got))
+	}
+}
+
+// LAB 7: with a CR before the end go-smtp waited for ever.
+func TestMessageEndingInCRIsRefused(t *testing.T) {
+	p := start(t, nil).greeted(t)
+	p.data()
+	p.send("text\r\r\n.\r\n")
+	p.want("521 5.5.2")
+	p.wantClosed()
+}
+
+func TestBareLineEndsInCommandsAreRefused(t *testing.T) {
+	for _, line := range []string{"NOOP\n", "NOOP\rRSET\r\n", "NOOP\r\r\n"} {
+		p := start(t, nil).greeted(t)
+		p.send(line)
+		p.want("521 5.5.2")
+		p.wantClosed()
+	}
+}
+
+func TestStrangeCommands(t *testing.T) {
+	p := start(t, nil).greeted(t)
+	p.do("MAIL FROM:<jürgen@b.test>", "553 5.6.7")
+	p.do("MAIL FROM:<a\xff@b.test>", "553 5.6.7")
+	p.do("NOOP \x00", "500 5.5.2")
+	p.do("NOOP \x1b[2J", "500 5.5.2")
+	p.do("STARTTLSX", "502")
+	p.do("NOOP "+strings.Repeat("x", 3000), "250")
+	p.send("NOOP " + strings.Repeat("x", maxCommand) + "\r\n")
+	p.want("500 5.5.6")
+}
+
+func TestErrorsWithoutEndAreEnded(t *testing.T) {
+	p := start(t, nil).greeted(t)
+	for range maxFaults {
+		p.do("AUTH LOGIN", "502")
+	}
+	p.do("AUTH LOGIN", "421 4.7.0")
+	p.wantClosed()
+	p = start(t, nil).greeted(t)
+	p.send(strings.Repeat("FOOO\r\n", 4))
+	for range 4 {
+		p.want("500 5.5.2")
+	}
+	p.want("500 5.5.1 Too many errors")
+	p.wantClosed()
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	n := start(t, func(o *Options) { o.Settings.Limits.PerAddress = 2 })
+	one, two := n.greeted(t), n.greeted(t)
+	p := n.dial(t)
+	p.want("421 4.3.2 mx.example.test too many connections from your address")
+	p.wantClosed()
+	one.do("QUIT", "221")
+	one.wantClosed()
+	two.do("NOOP", "250")
+	n.greeted(t)
+}
+
+// pipes is a listener whose connections are in memory, so that time is the test's.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// shelf keeps messages in memory.
+type shelf struct {
+	mu   sync.Mutex
+	mail []string
+}
+
+func (s *shelf) Deliver(_ context.Context, d store.Delivery) ([]store.Receipt, error) {
+	b, err := io.ReadAll(d.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mail = append(s.mail, string(b))
+	return make([]store.Receipt, len(d.Accounts)), err
+}
+
+func (s *shelf) Room(int64) error { return nil }
+
+// timed runs a session in a bubble with its own time.
+func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		n := New(Options{Recipients: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
+		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		guarded := n.Gate.Listen(l)
+		served := make(chan struct{})
+		go func() { n.Serve(guarded); close(served) }()
+		client, server := net.Pipe()
+		l.conns <- server
+		p := newPeer(t, client)
+		p.want("220")
+		p.do("EHLO client.test", "250")
+		f(t, n, s, p)
+		_ = client.Close()
+		n.Stop(t.Context())
+		<-served
+	})
+}
+
+// LAB 2: after a timeout in DATA go-smtp was back at commands and ran the rest.
+func TestTimeoutInDataEndsTheConnection(t *testing.T) {
+	timed(t, func(t *testing.T, _ *Server, s *shelf, p *peer) {
+		p.data()
+		p.send("half a message\r\n")
+		start := time.Now()
+		p.want("421 4.4.2 No data for 5m0s")
+		if d := time.Since(start); d != dataTimeout {
+			t.Errorf("after %v", d)
+		}
+		p.wantClosed()
+		if len(s.mail) != 0 {
+			t.Errorf("got %q", s.mail)
+		}
+	})
+}
+
+// LAB 3: go-smtp's read deadline covered the whole of DATA.
+func TestSteadySlowMessageIsTaken(t *testing.T) {
+	timed(t, func(t *testing.T, _ *Server, s *shelf, p *peer) {
+		p.data()
+		start := time.Now()
+		for range 20 {
+			time.Sleep(4 * time.Minute)
+			p.send("a line\r\n")
+		}
+		p.send(".\r\n")
+		p.want("250")
+		if len(s.mail) != 1 || time.Since(start) < time.Hour {
+			t.Errorf("%d messages after %v", len(s.mail), time.Since(start))
+		}
+	})
+}
+
+func TestIdlePeerIsTold(t *testing.T) {
+	timed(t, func(t *testing.T, _ *Server, _ *shelf, p *peer) {
+		start := time.Now()
+		p.want("421 4.4.2 Nothing heard")
+		if d := time.Since(start); d != commandTimeout {
+			t.Errorf("after %v", d)
+		}
+		p.wantClosed()
+	})
+}
+
+// One byte at a time does not hold a connection longer than the timeout of a command.
+func TestSlowCommandIsCutOff(t *testing.T) {
+	timed(t, func(t *testing.T, _ *Server, _ *shelf, p *peer) {
+		told := make(chan string)
+		go func() { told <- p.reply() }()
+		for range 4 {
+			p.send("N")
+			time.Sleep(time.Minute)
+		}
+		if got := <-told; !strings.HasPrefix(got, "421 4.4.2") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestStopLetsAMessageFinish(t *testing.T) {
+	timed(t, func(t *testing.T, n *Server, s *shelf, p *peer) {
+		p.data()
+		p.send("half ")
+		stopped := make(chan struct{})
+		go func() { n.Stop(t.Context()); close(stopped) }()
+		synctest.Wait()
+		p.send("and half\r\n.\r\n")
+		p.want("250")
+		p.want("421 4.3.2")
+		p.wantClosed()
+		<-stopped
+		if len(s.mail) != 1 || !strings.HasSuffix(s.mail[0], "half and half\r\n") {
+			t.Errorf("got %q", s.mail)
+		}
+	})
+}
+
+func TestStopEndsIdlePeersAtOnce(t *testing.T) {
+	timed(t, func(t *testing.T, n *Server, _ *shelf, p *peer) {
+		start := time.Now()
+		stopped := make(chan struct{})
+		go func() { n.Stop(t.Context()); close(stopped) }()
+		p.want("421 4.3.2")
+		p.wantClosed()
+		<-stopped
+		if d := time.Since(start); d != 0 {
+			t.Errorf("after %v", d)
+		}
+	})
+}
+
+// Whatever a peer sends, a session ends with it, and messages have well-formed lines.
+func FuzzSession(f *testing.F) {
+	f.Add([]byte("EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"))
+	f.Add([]byte("EHLO a\r\nMAIL FROM:<\"a b\"@b> SIZE=3\r\nRCPT TO:<postmaster>\r\nDATA\r\n..\r\n.x\r\n\r\n.\r\n"))
+	f.Add([]byte("BDAT 3 LAST\r\nabcNOOP\r\n"))
+	f.Add([]byte("HELO [\r\nRCPT TO:<\r\nSTARTTLS\r\n\x00\r\n\n"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		s := &shelf{}
+		n := New(Options{Recipients: accounts(), Mailboxes: s, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Settings: settings()})
+		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		guarded := n.Gate.Listen(l)
+		var wg sync.WaitGroup
+		wg.Go(func() { n.Serve(guarded) })
+		client, server := net.Pipe()
+		l.conns <- server
+		var answers strings.Builder
+		wg.Go(func() { _, _ = io.Copy(&answers, client) })
+		_, _ = client.Write(said) // fails when the server has closed
+		_ = client.Close()
+		n.Stop(t.Context())
+		wg.Wait()
+		for line := range strings.SplitSeq(strings.TrimSuffix(answers.String(), "\r\n"), "\r\n") {
+			if len(line) < 4 || strings.ContainsAny(line, "\r\n\x00") {
+				t.Fatalf("a reply line %q", line)
+			}
+		}
+		for _, m := range s.mail {
+			bare := strings.NewReplacer("\r\n", "").Replace(m)
+			if strings.ContainsAny(bare, "\r\n") || !strings.HasSuffix(m, "\r\n") {
+				t.Fatalf("a message with bare line ends: %q", m)
+			}
+		}
+	})
+}

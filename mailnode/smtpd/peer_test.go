@@ -1,0 +1,210 @@
+package smtpd
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/store"
+)
+
+const (
+	user1 = "0198c0de-0000-7000-8000-000000000001"
+	user2 = "0198c0de-0000-7000-8000-000000000002"
+)
+
+func settings() Settings {
+	return Settings{
+		Hostname: "mx.example.test", MessageBytes: 1 << 20, Recipients: 3,
+		Limits: gate.Limits{Connections: 100, PerAddress: 100},
+	}
+}
+
+func accounts() *directory.Directory {
+	return directory.New(directory.NewTable([]string{"example.test"}, []directory.Account{
+		{ID: user1, Address: "user1@example.test"},
+		{ID: user2, Address: "user2@example.test"},
+		{ID: "3", Address: "gone@example.test", Suspended: true},
+	}, "user2@example.test"))
+}
+
+// node is a server with a store behind it.
+type node struct {
+	*Server
+	store *store.Store
+	addr  string
+}
+
+func start(t testing.TB, change func(*Options)) *node {
+	t.Helper()
+	s, err := store.Open(t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Recipients: accounts(), Mailboxes: s, SpoolDir: t.TempDir(),
+		Logger: slog.New(slog.DiscardHandler), Settings: settings(),
+	}
+	if change != nil {
+		change(&o)
+	}
+	n := &node{Server: New(o), store: s}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.addr = l.Addr().String()
+	guarded := n.Gate.Listen(l)
+	served := make(chan struct{})
+	go func() { n.Serve(guarded); close(served) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		n.Stop(ctx)
+		<-served
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// mail returns an account's messages.
+func (n *node) mail(t testing.TB, account string) (texts []string) {
+	t.Helper()
+	_, messages, err := n.store.Snapshot(t.Context(), account, store.Inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range messages {
+		b, err := io.ReadAll(n.store.Body(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(b))
+	}
+	return texts
+}
+
+// peer is a client that says exactly what it is told to.
+type peer struct {
+	t testing.TB
+	net.Conn
+	r *bufio.Reader
+}
+
+func (n *node) dial(t testing.TB) *peer {
+	t.Helper()
+	c, err := net.Dial("tcp", n.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return newPeer(t, c)
+}
+
+func newPeer(t testing.TB, c net.Conn) *peer {
+	return &peer{t, c, bufio.NewReader(c)}
+}
+
+// greeted is a peer that has said EHLO.
+func (n *node) greeted(t testing.TB) *peer {
+	t.Helper()
+	p := n.dial(t)
+	p.want("220 mx.example.test ESMTP")
+	p.do("EHLO client.test", "250 ENHANCEDSTATUSCODES")
+	return p
+}
+
+func (p *peer) send(raw string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p, raw); err != nil {
+		p.t.Fatalf("sending %.80q: %v", raw, err)
+	}
+}
+
+// reply reads one reply and returns its lines, joined by newlines.
+func (p *peer) reply() string {
+	p.t.Helper()
+	var lines []string
+	for {
+		line, err := p.r.ReadString('\n')
+		if err != nil {
+			p.t.Fatalf("after %q: %v", lines, err)
+		}
+		if !strings.HasSuffix(line, "\r\n") || len(line) < 6 {
+			p.t.Fatalf("a reply line %q", line)
+		}
+		lines = append(lines, strings.TrimSuffix(line, "\r\n"))
+		if line[3] == ' ' {
+			return strings.Join(lines, "\n")
+		}
+	}
+}
+
+// want reads one reply, whose last line must begin so.
+func (p *peer) want(prefix string) string {
+	p.t.Helper()
+	got := p.reply()
+	if last := got[strings.LastIndexByte(got, '\n')+1:]; !strings.HasPrefix(last, prefix) {
+		p.t.Fatalf("got %q, want %q", got, prefix)
+	}
+	return got
+}
+
+func (p *peer) do(command, prefix string) string {
+	p.t.Helper()
+	p.send(command + "\r\n")
+	return p.want(prefix)
+}
+
+// wantClosed proves that the server says nothing more and closes.
+func (p *peer) wantClosed() {
+	p.t.Helper()
+	if rest, err := io.ReadAll(p.r); err != nil || len(rest) > 0 {
+		p.t.Fatalf("the connection goes on: %q, %v", rest, err)
+	}
+}
+
+// data opens a transaction for user1, up to 354.
+func (p *peer) data() {
+	p.t.Helper()
+	p.do("MAIL FROM:<a@b.test>", "250 2.0.0")
+	p.do("RCPT TO:<user1@example.test>", "250 2.0.0")
+	p.do("DATA", "354 ")
+}
+
+// certificate makes a TLS configuration for the server.
+func certificate(t testing.TB) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"mx.example.test"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
