@@ -9,8 +9,8 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X mailfleet/inventory.Version=$(VERSION)
 LINT    := .tools/golangci-lint
 LINT_VERSION := v2.15.0
-# Debian packages of the real peers that tests talk to, and the program each is known by.
-PEERS_APT := chromium:chromium fonts-noto-cjk:fc-list kannel:bearerbox kannel-extras:/usr/lib/kannel/test/fakesmsc swaks:swaks curl:curl python3:python3
+# Debian packages of the real peers that tests talk to.
+PEER_PACKAGES := chromium fonts-noto-cjk kannel kannel-extras swaks libnet-ssleay-perl curl python3
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help
@@ -22,7 +22,7 @@ run: build ## Start the dev fleet: a controller and three servers on this machin
 	bin/mailfleet-controller dev $(ARGS)
 
 .PHONY: build
-build: ui/dist/index.html ## Build the three programs into bin/
+build: ui/dist/console/index.html ## Build the three programs into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailfleet-controller ./controller
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailfleet-agent ./agent
@@ -32,7 +32,7 @@ ui/node_modules/.package-lock.json: ui/package.json ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund
 	@touch $@
 
-ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
+ui/dist/console/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 	cd ui && npm run --silent build
 	@touch $@
 
@@ -42,7 +42,7 @@ test: peers build ## Run every test, with the race detector and real peers (PEER
 	cd ui && npm test --silent && npm run --silent size
 
 .PHONY: check
-check: ui/dist/index.html $(LINT) ## Format, vet, lint, import law, package docs, generated files, TypeScript
+check: ui/dist/console/index.html $(LINT) ## Format, vet, lint, import law, package docs, generated files, TypeScript
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt wants to change: $$unformatted"; exit 1; }
 	go vet ./...
 	$(LINT) run ./...
@@ -62,7 +62,8 @@ fuzz: ## Run every fuzz target for TIME (default 20s) each
 
 .PHONY: peers
 peers: ## Install the Debian packages that tests use as real peers (as root; otherwise names what is missing)
-	@missing=""; for p in $(PEERS_APT); do command -v "$${p#*:}" >/dev/null || missing="$$missing $${p%%:*}"; done; \
+	@missing=""; for p in $(PEER_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$${PEERS:-}" = skip ]; then echo "PEERS=skip: tests with these real peers are skipped:$$missing"; exit 0; fi; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

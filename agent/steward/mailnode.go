@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -123,10 +124,22 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 	for _, domain := range d.Mail.Domains {
 		c.Domains = append(c.Domains, mailnodeapi.Domain{Name: domain.Name})
 	}
+	c.Postmaster = postmaster(d.Mail)
 	for _, a := range d.Mail.Accounts {
 		c.Accounts = append(c.Accounts, mailnodeapi.Account{
 			ID: string(a.ID), Address: a.Address, PasswordHash: a.Password, Suspended: a.Suspended,
 		})
 	}
 	return c
+}
+
+// postmaster is the account on this server that answers for one of its domains,
+// the first that has one here.
+func postmaster(m api.DesiredMail) string {
+	for _, domain := range m.Domains {
+		if slices.ContainsFunc(m.Accounts, func(a api.DesiredAccount) bool { return a.Address == domain.Postmaster }) {
+			return domain.Postmaster
+		}
+	}
+	return ""
 }

@@ -41,24 +41,23 @@ func New(store inventory.Store, log *slog.Logger) *Ops {
 }
 
 // Create writes an operation down. The same key by the same actor gives the
-// operation it made before (existing); with another request it is a Conflict.
-// An empty key always makes a new one.
-func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req api.NewOperation) (op *inventory.Operation, existing bool, err error) {
+// operation it made before; with another request it is a Conflict. An empty key
+// always makes a new one.
+func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req api.NewOperation) (op *inventory.Operation, err error) {
 	asked, err := json.Marshal(req)
 	if err != nil {
-		return nil, false, fmt.Errorf("encode the request: %w", err)
+		return nil, fmt.Errorf("encode the request: %w", err)
 	}
 	sum := sha256.Sum256(asked)
 	hash := hex.EncodeToString(sum[:])
 	err = o.store.Update(ctx, func(tx inventory.Tx) error {
-		op, existing = nil, false
 		if key != "" {
 			before, err := tx.Operations().Find("idempotency", actor.Name+"\x00"+key)
 			switch {
 			case err == nil && before.RequestHash != hash:
 				return inventory.Errorf(inventory.Conflict, "Idempotency-Key %q was used for another operation (%s)", key, before.ID)
 			case err == nil:
-				op, existing = before, true
+				op = before
 				return nil
 			case !inventory.Is(err, inventory.NotFound):
 				return err
@@ -78,9 +77,9 @@ func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req
 		return tx.Audit().Append(entry)
 	})
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return op, existing, nil
+	return op, nil
 }
 
 // plan checks a request against the fleet and makes its steps.

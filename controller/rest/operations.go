@@ -12,7 +12,7 @@ import (
 func (s *Server) operationRoutes() {
 	add(s, operation{"list-operations", http.MethodGet, "/operations", "List operations, newest first", inventory.Operations, auth.Read, 0, ""}, s.listOperations)
 	add(s, operation{"create-operation", http.MethodPost, "/operations", "Act on servers or services", inventory.Operations, auth.Write, http.StatusAccepted,
-		"Written down when this answers; agents carry it out. The same Idempotency-Key with the same request gives the same operation, with status 200."}, s.createOperation)
+		"Written down when this answers; agents carry it out. The same Idempotency-Key with the same request gives the same operation."}, s.createOperation)
 	add(s, operation{"get-operation", http.MethodGet, "/operations/{id}", "Get an operation", inventory.Operations, auth.Read, 0,
 		"With wait the answer comes when the operation has ended, or as it stands after that time."}, s.getOperation)
 	add(s, operation{"cancel-operation", http.MethodPost, "/operations/{id}/cancel", "Cancel what no agent has been handed yet", inventory.Operations, auth.Write, 0, ""}, s.cancelOperation)
@@ -39,22 +39,17 @@ type createOperationInput struct {
 }
 
 type createdOperation struct {
-	Status   int
 	Location string `header:"Location"`
 	ETag     string `header:"ETag"`
 	Body     *inventory.Operation
 }
 
 func (s *Server) createOperation(ctx context.Context, in *createOperationInput) (*createdOperation, error) {
-	op, existing, err := s.Operations.Create(ctx, actorOf(ctx), in.Key, in.Body)
+	op, err := s.Operations.Create(ctx, actorOf(ctx), in.Key, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	out := &createdOperation{http.StatusAccepted, "/api/v1/operations/" + string(op.ID), etag(op.Version), op}
-	if existing {
-		out.Status = http.StatusOK
-	}
-	return out, nil
+	return &createdOperation{"/api/v1/operations/" + string(op.ID), etag(op.Version), op}, nil
 }
 
 type operationInput struct {

@@ -27,7 +27,7 @@ import (
 
 // Operations keeps what was asked of servers and services.
 type Operations interface {
-	Create(ctx context.Context, actor inventory.Actor, key string, req api.NewOperation) (op *inventory.Operation, existing bool, err error)
+	Create(ctx context.Context, actor inventory.Actor, key string, req api.NewOperation) (*inventory.Operation, error)
 	Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
 }
 
