@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/sync/errgroup"
 
 	"mailfleet/alerts/sms"
@@ -316,10 +315,15 @@ func (a *App) buildFace(ctx context.Context) (err error) {
 	a.server = &http.Server{
 		Handler:   http.HandlerFunc(a.serve),
 		TLSConfig: identity.ServerConfig(a.ca.Root, a.self.GetCertificate, a.fleet.Revoked),
-		ErrorLog:  slog.NewLogLogger(a.log.With("component", "http").Handler(), slog.LevelDebug),
+		Protocols: new(http.Protocols),
+		// Not nil, so that Run can add the agents' protocol.
+		TLSNextProto: make(map[string]func(*http.Server, *tls.Conn, http.Handler)),
+		ErrorLog:     slog.NewLogLogger(a.log.With("component", "http").Handler(), slog.LevelDebug),
 	}
+	a.server.Protocols.SetHTTP1(true)
+	a.server.Protocols.SetHTTP2(true)
 	rest.Protect(a.server)
-	return http2.ConfigureServer(a.server, nil)
+	return nil
 }
 
 // serve gives the gateway's reports to where they belong and all else to rest.

@@ -54,7 +54,7 @@ func TestBadConfigurationIsOneSentenceWithItsPlace(t *testing.T) {
 		t.Errorf("agent that has not joined: exit %d: %q", code, out)
 	}
 	bad := filepath.Join(dir, "mailnode.json")
-	if err := os.WriteFile(bad, []byte("{\n  \"server\": \"x\",\n  \"listners\": []\n}"), 0o600); err != nil {
+	if err := os.WriteFile(bad, []byte("{\n  \"server\": \"x\",\n  \"lissteners\": []\n}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, code = program(t, nil, "mailfleet-mailnode", "run", "--config", bad, "--dir", dir)

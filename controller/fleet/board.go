@@ -59,7 +59,7 @@ func (b *board) load(ctx context.Context) error {
 }
 
 // watch follows the store until ctx ends.
-func (b *board) watch(ctx context.Context, log *slog.Logger) error {
+func (b *board) watch(ctx context.Context, log *slog.Logger) {
 	for ctx.Err() == nil {
 		b.mu.Lock()
 		index := b.index
@@ -76,7 +76,6 @@ func (b *board) watch(ctx context.Context, log *slog.Logger) error {
 			}
 		}
 	}
-	return nil
 }
 
 // follow applies the events after index.

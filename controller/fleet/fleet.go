@@ -73,7 +73,7 @@ func New(ctx context.Context, opts Options) (*Fleet, error) {
 // it closes every link and waits for them.
 func (f *Fleet) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.board.watch(ctx, f.log) })
+	g.Go(func() error { f.board.watch(ctx, f.log); return nil })
 	g.Go(func() error { return f.judge(ctx) })
 	err := g.Wait()
 	f.mu.Lock()

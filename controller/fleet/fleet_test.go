@@ -64,7 +64,12 @@ func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.fleet.Run(ctx) }()
-	w.t.Cleanup(func() { cancel(); <-done })
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	})
 }
 
 func (w *world) add(name string) inventory.ID {
@@ -183,7 +188,8 @@ func TestAnOrderIsMarkedDeliveredBeforeItLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	var d api.Desired
-	for ok := true; len(d.Orders) == 0; {
+	for len(d.Orders) == 0 {
+		var ok bool
 		if d, ok, err = agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || !ok {
 			t.Fatal(ok, err)
 		}

@@ -161,7 +161,7 @@ func TestInfluxClientWrites(t *testing.T) {
 		}
 		if err := writer.WriteRecord(t.Context(), fmt.Sprintf("mem used=4 %d\nmem used=5 %d\nbad line", at.UnixMilli(), at.UnixMilli()+1)); err == nil {
 			t.Error("a bad line was accepted")
-		} else if problem, ok := errors.AsType[*influxhttp.Error](err); !ok || problem.StatusCode != 400 || problem.Code != "invalid" || !strings.Contains(problem.Message, "line 3") {
+		} else if problem, ok := errors.AsType[*influxhttp.Error](err); !ok || problem.StatusCode != http.StatusBadRequest || problem.Code != "invalid" || !strings.Contains(problem.Message, "line 3") {
 			t.Errorf("got error %#v, want 400 invalid that names line 3", err)
 		}
 	}

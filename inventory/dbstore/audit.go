@@ -103,7 +103,7 @@ func (f auditRow) check(end inventory.AuditEntry) (*inventory.AuditEntry, error)
 	if err != nil {
 		return nil, inventory.Wrap(inventory.Conflict, err, "audit entry %d was tampered with: it cannot be read", seq)
 	}
-	wrong := ""
+	var wrong string
 	switch {
 	case e.Seq != seq:
 		wrong = fmt.Sprintf("entry %d stands in its place", e.Seq)

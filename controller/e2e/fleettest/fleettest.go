@@ -71,12 +71,12 @@ type Fleet struct {
 }
 
 // FreeBase finds a loopback network that nothing listens on.
-func FreeBase() string {
+func FreeBase(ctx context.Context) string {
 	for {
 		base := fmt.Sprintf("127.%d.%d", 20+rand.IntN(230), 1+rand.IntN(250))
 		free := true
 		for _, at := range []string{".254:8443", ".254:7946", ".1:9835", ".1:1025", ".1:7946"} {
-			l, err := net.Listen("tcp", base+at)
+			l, err := new(net.ListenConfig).Listen(ctx, "tcp", base+at)
 			if err != nil {
 				free = false
 				break
@@ -94,7 +94,7 @@ func FreeBase() string {
 func Start(ctx context.Context, bin, dir string, args ...string) (*Fleet, error) {
 	f := &Fleet{Dir: dir, done: make(chan struct{}), out: new(bytes.Buffer)}
 	began := time.Now()
-	f.cmd = exec.Command(filepath.Join(bin, "mailfleet-controller"), append([]string{"dev", "--dir", dir, "--base", FreeBase()}, args...)...)
+	f.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(bin, "mailfleet-controller"), append([]string{"dev", "--dir", dir, "--base", FreeBase(ctx)}, args...)...)
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	f.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
 	pipe, err := f.cmd.StdoutPipe()

@@ -26,7 +26,7 @@ func (s *Store) checkRoom(extra int64) error {
 	if err := unix.Statfs(s.dir, &disk); err != nil {
 		return fmt.Errorf("ask for the free space of the disk: %w", err)
 	}
-	free, need := int64(disk.Bavail)*int64(disk.Bsize), s.room+extra
+	free, need := int64(disk.Bavail)*disk.Bsize, s.room+extra
 	if free < need {
 		return fmt.Errorf("its disk is full: %d MiB are free, %d MiB are needed", free>>20, need>>20)
 	}
