@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,19 +21,22 @@ const (
 	stopLimit = 45 * time.Second
 )
 
-// children are the fleet's processes. One that dies is started again; when
-// this process dies they are told to stop by the kernel.
+// children are the fleet's processes. One that dies is started again, unless
+// the fleet is not ready yet; when this process dies they are told to stop by
+// the kernel.
 type children struct {
 	log  *slog.Logger
 	ctx  context.Context // ends when they must
 	end  context.CancelFunc
-	fork chan func() // run on the one thread whose death the kernel would tell them of
+	dead func(name, logFile string) // told of the first death before settled
+	born atomic.Bool                // settled: a death is mended from now on
+	fork chan func()                // run on the one thread whose death the kernel would tell them of
 	wg   sync.WaitGroup
 }
 
-func newChildren(log *slog.Logger) *children {
+func newChildren(log *slog.Logger, dead func(name, logFile string)) *children {
 	ctx, end := context.WithCancel(context.Background())
-	c := &children{log: log, ctx: ctx, end: end, fork: make(chan func())}
+	c := &children{log: log, ctx: ctx, end: end, dead: dead, fork: make(chan func())}
 	go func() {
 		runtime.LockOSThread()
 		for fn := range c.fork {
@@ -77,6 +82,10 @@ func (c *children) start(name, logFile, program string, args ...string) error {
 			if c.ctx.Err() != nil {
 				return
 			}
+			if !c.born.Load() {
+				c.dead(name, logFile)
+				return
+			}
 			c.log.Warn("a process of the dev fleet died and is started again", "name", name, "err", err, "log", logFile)
 			select {
 			case <-c.ctx.Done():
@@ -107,6 +116,19 @@ func (c *children) run(ctx context.Context, logFile string, env []string, progra
 		return fmt.Errorf("%w (see %s)", err, logFile)
 	}
 	return nil
+}
+
+// settled says that the fleet is ready.
+func (c *children) settled() { c.born.Store(true) }
+
+// lastLine is the end of what a child wrote.
+func lastLine(logFile string) string {
+	text, err := os.ReadFile(logFile)
+	if err != nil {
+		return err.Error()
+	}
+	text = bytes.TrimSpace(text)
+	return string(text[bytes.LastIndexByte(text, '\n')+1:])
 }
 
 // stop ends all and waits for them.

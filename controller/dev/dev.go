@@ -75,14 +75,22 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer unlock()
-	f.children = newChildren(o.Log)
+	starting, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	f.children = newChildren(o.Log, func(name, logFile string) {
+		fail(fmt.Errorf("%s ended before the fleet was ready: %s (see %s)", name, lastLine(logFile), logFile))
+	})
 	defer f.children.stop()
-	if err := f.start(ctx); err != nil {
-		if ctx.Err() != nil {
+	if err := f.start(starting); err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case starting.Err() != nil:
+			return context.Cause(starting)
 		}
 		return err
 	}
+	f.children.settled()
 	f.sayReady(time.Since(began))
 	<-ctx.Done()
 	_, _ = fmt.Fprintln(o.Out, "stopping …")

@@ -151,7 +151,7 @@ func (p *Pool) send(to string) error {
 }
 
 // Leave says goodbye, so that the others see this member as left at once and
-// not as failed. It takes a second or two, at most eleven. Close comes after it.
+// not as failed. It takes a second or two, at most five. Close comes after it.
 func (p *Pool) Leave() error {
 	p.stopJoining()
 	p.ending.Lock()

@@ -50,6 +50,9 @@ const (
 	suspicionMaxMult = 3
 	// forgetAfter is how long failed and left members are remembered.
 	forgetAfter = 24 * time.Hour
+	// goodbye is how long Leave waits for others to have heard; when a whole
+	// fleet stops there is nobody to hear.
+	goodbye = 2 * time.Second
 	// dialTimeout bounds an attempt to join, and so how long Close may wait.
 	dialTimeout = 5 * time.Second
 )
@@ -69,4 +72,5 @@ func (t timing) apply(s *serf.Config, m *memberlist.Config) {
 	s.ReconnectTimeout = forgetAfter
 	s.TombstoneTimeout = forgetAfter
 	s.LeavePropagateDelay = t.leave
+	s.BroadcastTimeout = goodbye
 }
