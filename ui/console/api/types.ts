@@ -1,0 +1,55 @@
+import type { components } from './schema'
+
+// The JSON of the controller's API under the names the console knows it by.
+// schema.d.ts is generated from the controller's OpenAPI by `npm run api`.
+
+type Schemas = components['schemas']
+
+/** A moment, RFC 3339. Go's zero time means "never"; read it with `moment`. */
+export type Timestamp = string
+
+/** What every stored thing has. */
+export type Meta = Pick<Schemas['Rule'], 'id' | 'version' | 'created' | 'updated'>
+
+export interface Page<T> {
+  items: T[]
+  next: string
+}
+
+export type Server = Schemas['Server']
+export type Enrolment = Schemas['Enrolment']
+export type Service = Schemas['Service']
+export type Operation = Schemas['Operation']
+export type NewOperation = Schemas['NewOperation']
+export type Step = Schemas['Step']
+export type Rule = Schemas['Rule']
+export type NewRule = Schemas['NewRule']
+export type Contact = Schemas['Contact']
+export type Alert = Schemas['Alert']
+export type SMS = Schemas['SMS']
+export type AuditEntry = Schemas['AuditEntry']
+export type AuditCheck = Schemas['AuditCheck']
+export type Domain = Schemas['Domain']
+export type Account = Schemas['Account']
+export type Session = Schemas['Session']
+export type Status = Schemas['Status']
+export type Reading = Schemas['Reading']
+export type Log = Schemas['Log']
+export type Change = Schemas['Event']
+export type FreshSamples = Schemas['FreshSamples']
+export type Problem = Schemas['Problem']
+
+export type ServerState = Server['state']
+export type ServiceState = Service['state']
+export type OperationState = Operation['state']
+export type Severity = Rule['severity']
+export type Comparison = Rule['comparison']
+export type AlertState = Alert['state']
+export type SMSState = SMS['state']
+export type Role = Session['role']
+export type AccountState = Account['state']
+
+/** [unix seconds, value]; OpenAPI cannot say that there are two. */
+export type Point = [time: number, value: number]
+export type Series = Omit<Schemas['Series'], 'points'> & { points: Point[] }
+export type Samples = Omit<Schemas['Samples'], 'series'> & { series: Series[] }

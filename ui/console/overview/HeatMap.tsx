@@ -1,0 +1,121 @@
+import { NativeSelect } from '@mantine/core'
+import { Link } from '@tanstack/react-router'
+import { type KeyboardEvent, memo, useState } from 'react'
+import type { Server } from '../api/types'
+import { useFreshness } from '../live/Live'
+import { useNow } from '../live/now'
+import { readings, useReadings, useReadingsVersion } from '../live/readings'
+import { staleSample } from '../live/stale'
+import { Section } from '../parts/Screen'
+import { toneOf } from '../parts/State'
+import { useText } from '../text/language'
+import { type Figure, figure, figures, heat, isPercent, percentSteps, writeFigure } from './figures'
+
+/** Above this many servers tiles are small and only their colour is seen. */
+const roomy = 150
+
+/** Every server as a tile, coloured by one figure. */
+export function HeatMap({ servers }: { servers: Server[] }) {
+  const { t } = useText()
+  const [by, setBy] = useState<Figure>('cpu')
+  useReadingsVersion() // the highest value may be any server's
+  const values = servers.map((s) => figure(readings.get(s.name), by)?.value ?? 0)
+  const highest = Math.max(0, ...values)
+  const [pointed, setPointed] = useState<string>()
+
+  return (
+    <Section
+      title={t('heat.title')}
+      aside={
+        <div className="heat-aside">
+          <Legend by={by} highest={highest} />
+          <NativeSelect
+            size="xs"
+            aria-label={t('heat.by')}
+            value={by}
+            onChange={(e) => setBy(e.currentTarget.value as Figure)}
+            data={figures.map((f) => ({ value: f, label: t(`figure.${f}`) }))}
+          />
+        </div>
+      }
+    >
+      <nav
+        className="heat"
+        data-small={servers.length > roomy}
+        aria-label={t('heat.label')}
+        onKeyDown={moveFocus}
+        onPointerLeave={() => setPointed(undefined)}
+      >
+        {servers.map((s, i) => (
+          <Tile key={s.id} server={s} by={by} highest={highest} first={i === 0} onPoint={setPointed} />
+        ))}
+      </nav>
+      {servers.length > roomy && <p className="heat-pointed figures">{pointed ?? t('heat.hint')}</p>}
+    </Section>
+  )
+}
+
+/** Arrows go from tile to tile, so that the map is a single stop of Tab. */
+function moveFocus(e: KeyboardEvent<HTMLElement>) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key]
+  if (!step) return
+  const tiles = [...e.currentTarget.querySelectorAll('a')]
+  const next = tiles[tiles.indexOf(document.activeElement as HTMLAnchorElement) + step]
+  if (!next) return
+  e.preventDefault()
+  for (const tile of tiles) tile.tabIndex = tile === next ? 0 : -1
+  next.focus()
+}
+
+interface TileProps {
+  server: Server
+  by: Figure
+  highest: number
+  first: boolean
+  onPoint: (text: string) => void
+}
+
+const Tile = memo(function Tile({ server, by, highest, first, onPoint }: TileProps) {
+  const { t, format } = useText()
+  const now = useNow()
+  const freshness = useFreshness()
+  const v = figure(useReadings(server.name), by)
+  const stale = v ? staleSample(freshness, server, v.time, now) : undefined
+  const state = t(`state.server.${server.state}`)
+  const value = v ? writeFigure(format, by, v.value) : t('heat.nothing')
+  const text = `${server.name} · ${state} · ${value}${stale ? ` · ${t('stale.mark')}` : ''}`
+  return (
+    <Link
+      to="/servers/$server"
+      params={{ server: server.name }}
+      preload={false}
+      className="tile"
+      data-heat={v && !stale ? heat(by, v.value, highest) : 'none'}
+      data-tone={toneOf({ of: 'server', state: server.state })}
+      tabIndex={first ? 0 : -1}
+      title={text}
+      onPointerEnter={() => onPoint(text)}
+      onFocus={() => onPoint(text)}
+    >
+      <span className="tile-name">{server.name}</span>
+      <span className="tile-value figures">{value}</span>
+      <span className="visually-hidden">{stale ? `${state} ${t('stale.mark')}` : state}</span>
+    </Link>
+  )
+})
+
+function Legend({ by, highest }: { by: Figure; highest: number }) {
+  const { format } = useText()
+  const steps = isPercent(by) ? [0, ...percentSteps] : [0, 25 / 70, 50 / 70, 1].map((s) => s * highest)
+  const labels = steps.map((s) => writeFigure(format, by, s))
+  return (
+    <span className="legend figures" aria-hidden="true">
+      {labels.map((label, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: steps have places, not names
+        <span key={i} className="legend-step" data-heat={i}>
+          {label}
+        </span>
+      ))}
+    </span>
+  )
+}

@@ -1,0 +1,87 @@
+import type {
+  AccountState,
+  AlertState,
+  OperationState,
+  ServerState,
+  ServiceState,
+  Severity,
+  SMSState,
+} from '../api/types'
+import { useText } from '../text/language'
+import { Glyph, type GlyphName } from './Glyph'
+
+/** What a colour means: the same everywhere. */
+export type Tone = 'good' | 'warn' | 'bad' | 'busy' | 'idle'
+
+type Look = readonly [Tone, GlyphName]
+
+const looks = {
+  server: {
+    joining: ['busy', 'waiting'],
+    up: ['good', 'up'],
+    suspect: ['warn', 'warning'],
+    down: ['bad', 'down'],
+    removed: ['idle', 'removed'],
+  } satisfies Record<ServerState, Look>,
+  service: {
+    unknown: ['idle', 'unknown'],
+    starting: ['busy', 'moving'],
+    running: ['good', 'running'],
+    stopping: ['busy', 'moving'],
+    stopped: ['idle', 'stopped'],
+    backoff: ['warn', 'warning'],
+    crashed: ['bad', 'down'],
+  } satisfies Record<ServiceState, Look>,
+  operation: {
+    queued: ['busy', 'waiting'],
+    delivered: ['busy', 'waiting'],
+    running: ['busy', 'moving'],
+    succeeded: ['good', 'up'],
+    failed: ['bad', 'down'],
+    expired: ['warn', 'warning'],
+    unknown: ['warn', 'unknown'],
+    cancelled: ['idle', 'removed'],
+  } satisfies Record<OperationState, Look>,
+  alert: {
+    pending: ['warn', 'waiting'],
+    firing: ['bad', 'alerts'],
+    resolved: ['good', 'up'],
+  } satisfies Record<AlertState, Look>,
+  severity: {
+    info: ['busy', 'info'],
+    warning: ['warn', 'warning'],
+    critical: ['bad', 'down'],
+  } satisfies Record<Severity, Look>,
+  sms: {
+    queued: ['busy', 'waiting'],
+    sent: ['good', 'up_arrow'],
+    delivered: ['good', 'up'],
+    failed: ['bad', 'down'],
+  } satisfies Record<SMSState, Look>,
+  account: {
+    active: ['good', 'up'],
+    suspended: ['warn', 'stopped'],
+  } satisfies Record<AccountState, Look>,
+} as const
+
+type Looks = typeof looks
+export type StateOf = { [K in keyof Looks]: { of: K; state: keyof Looks[K] & string } }[keyof Looks]
+
+/** The tone of a state; idle for one that this console does not know yet. */
+export function toneOf(s: StateOf): Tone {
+  return (looks[s.of] as Record<string, Look>)[s.state]?.[0] ?? 'idle'
+}
+
+/** A state as colour, glyph and word. A stale one is grey and says so. */
+export function State({ stale, ...s }: StateOf & { stale?: boolean }) {
+  const { t } = useText()
+  const [tone, glyph] = (looks[s.of] as Record<string, Look>)[s.state] ?? ['idle', 'unknown']
+  const word = t(`state.${s.of}.${s.state}` as 'state.server.up', { defaultValue: s.state })
+  return (
+    <span className="state" data-tone={stale ? 'idle' : tone} data-state={s.state} data-stale={stale || undefined}>
+      <Glyph name={stale ? 'stale' : glyph} size={14} />
+      {word}
+      {stale && <span className="state-stale">{t('stale.mark')}</span>}
+    </span>
+  )
+}

@@ -1,0 +1,92 @@
+import { useQuery } from '@tanstack/react-query'
+import { useEffect, useMemo } from 'react'
+import { api } from '../api/client'
+import { useServers } from '../api/queries'
+import type { Log, Page, Reading, Samples, Series } from '../api/types'
+import { type Range, spans } from '../charts/ranges'
+import { readings, useReadings } from '../live/readings'
+
+/** A server by its name or id. */
+export function useServer(name: string) {
+  const servers = useServers()
+  const server = useMemo(() => servers.data?.find((s) => s.name === name || s.id === name), [servers.data, name])
+  return { ...servers, server }
+}
+
+/** What the charts show as it is; counters are asked for as rates. */
+const gauges = [
+  'load_load1 load_load5 load_load15',
+  'cpu_user cpu_system cpu_nice cpu_idle cpu_iowait cpu_steal',
+  'mem_total mem_used mem_free mem_cached mem_buffers',
+  'swap_total swap_used swap_free swap_cached swap_shared',
+  'disk_used_percent disk_inodes_used_percent',
+].flatMap((line) => line.split(' '))
+const counters = [
+  'net_bytes_recv net_bytes_sent',
+  'mailnode_smtp_accepted mailnode_smtp_rejected mailnode_messages_delivered mailnode_pop3_retrieved',
+].flatMap((line) => line.split(' '))
+
+export interface Charted {
+  from: number
+  to: number
+  step: number
+  series: Series[]
+}
+
+/** Charts are read again when new samples have come, but not more often than this, in seconds. */
+const seldom = 60
+
+/** A server's samples over a range; read again as new ones come in. */
+export function useSamples(id: string, name: string, range: Range) {
+  const { length, step } = spans[range]
+  const query = useQuery({
+    queryKey: ['samples', id, range],
+    queryFn: async ({ signal }): Promise<Charted> => {
+      const ask = (metric: string[], aggregate: string) =>
+        api.get<Samples>(`/servers/${id}/samples`, {
+          query: { metric, aggregate, from: `-${length}s`, step: `${step}s` },
+          signal,
+        })
+      const [gauge, rate] = await Promise.all([ask(gauges, 'avg'), ask(counters, 'rate')])
+      return {
+        from: Date.parse(gauge.from) / 1000,
+        to: Date.parse(gauge.to) / 1000,
+        step: gauge.step,
+        series: [...gauge.series, ...rate.series],
+      }
+    },
+    placeholderData: (before, of) => (of?.queryKey[1] === id ? before : undefined),
+  })
+  const fresh = useReadings(name)
+  const { refetch } = query
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new readings are the reason to look
+  useEffect(() => {
+    const age = (Date.now() - query.dataUpdatedAt) / 1000
+    if (query.dataUpdatedAt > 0 && age > Math.min(step, seldom)) void refetch()
+  }, [fresh])
+  return query
+}
+
+/** Brings all of a server's newest readings; the event stream keeps them so. */
+export function useServerReadings(name: string) {
+  useQuery({
+    queryKey: ['readings', name],
+    queryFn: async ({ signal }) => {
+      const { items } = await api.get<Page<Reading>>('/samples', { query: { server: name }, signal })
+      readings.add(items)
+      return true
+    },
+  })
+  return useReadings(name)
+}
+
+/** The last lines a service wrote; looked at again while it is open. */
+export function useLog(server: string, service: string) {
+  return useQuery({
+    queryKey: ['log', server, service],
+    queryFn: ({ signal }) =>
+      api.get<Log>(`/servers/${server}/services/${service}/log`, { query: { lines: 200 }, signal }),
+    refetchInterval: 3_000,
+    gcTime: 0,
+  })
+}

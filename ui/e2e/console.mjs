@@ -1,0 +1,147 @@
+// How the browser tests reach the console and its browser. CONSOLE_URL,
+// CONSOLE_USER and CONSOLE_PASSWORD say where it is; what is missing is taken
+// from DEV_JSON, the file `make run` writes.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { chromium } from 'playwright-core'
+
+/** @typedef {{console: string, operator: {user: string, password: string}, servers: {name: string}[]}} Dev */
+
+/** @type {Dev | undefined} */
+const dev = process.env.DEV_JSON ? JSON.parse(readFileSync(process.env.DEV_JSON, 'utf8')) : undefined
+
+/**
+ * @param {string | undefined} value
+ * @param {string} name
+ */
+function needed(value, name) {
+  if (!value) throw new Error(`set ${name}, or DEV_JSON to the dev.json of a running fleet`)
+  return value
+}
+
+export const target = {
+  url: needed(process.env.CONSOLE_URL ?? dev?.console, 'CONSOLE_URL').replace(/\/$/, ''),
+  user: needed(process.env.CONSOLE_USER ?? dev?.operator.user, 'CONSOLE_USER'),
+  password: needed(process.env.CONSOLE_PASSWORD ?? dev?.operator.password, 'CONSOLE_PASSWORD'),
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+}
+
+/**
+ * @typedef {Awaited<ReturnType<import('playwright-core').BrowserContext['storageState']>>} State
+ * @typedef {'light' | 'dark'} Theme
+ * @typedef {'zh' | 'en'} Language
+ * @typedef {{theme?: Theme, language?: Language, width?: number, height?: number, state?: State}} Look
+ */
+
+export const desktop = { width: 1360, height: 900 }
+export const phone = { width: 360, height: 740 }
+
+/**
+ * A new browser profile with a theme, a language and a size. It collects what
+ * the page complains of: uncaught errors and violations of the policy.
+ *
+ * @param {import('playwright-core').Browser} browser
+ * @param {Look} look
+ */
+export async function profile(browser, { theme = 'light', language = 'zh', width, height, state } = {}) {
+  const context = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    viewport: { width: width ?? desktop.width, height: height ?? desktop.height },
+    locale: language === 'zh' ? 'zh-CN' : 'en-GB',
+    colorScheme: theme,
+    reducedMotion: 'reduce',
+    storageState: state,
+  })
+  const page = await context.newPage()
+  /** @type {string[]} */
+  const complaints = []
+  page.on('pageerror', (e) => complaints.push(e.message))
+  page.on('console', (m) => {
+    if (m.type() === 'error' && /Content Security Policy/.test(m.text())) complaints.push(m.text())
+  })
+  return { context, page, complaints }
+}
+
+/** @param {import('playwright-core').Page} page */
+export async function signIn(page) {
+  await page.goto(target.url)
+  await page.locator('input[name=user]').fill(target.user)
+  await page.locator('input[name=password]').fill(target.password)
+  await page.locator('button[type=submit]').click()
+  await page.locator('nav').first().waitFor({ state: 'attached' })
+}
+
+/**
+ * Every screen, by name. A path may need to know the fleet.
+ * @param {{server: string, operation?: string}} of
+ * @returns {[name: string, path: string][]}
+ */
+export function screens({ server, operation }) {
+  /** @type {[string, string][]} */
+  const all = [
+    ['overview', '/'],
+    ['server', `/servers/${server}`],
+    ['alerts', '/alerts?state=all'],
+    ['operations', '/operations'],
+    ['rules', '/rules'],
+    ['contacts', '/contacts'],
+    ['sms', '/sms'],
+    ['domains', '/domains'],
+    ['accounts', '/accounts'],
+    ['audit', '/audit'],
+    ['not-found', '/nowhere'],
+  ]
+  if (operation) all.splice(4, 0, ['operation', `/operations/${operation}`])
+  return all
+}
+
+/**
+ * Goes to a screen and waits until it shows what it has.
+ * @param {import('playwright-core').Page} page
+ * @param {string} path
+ */
+export async function visit(page, path) {
+  await page.goto(target.url + path)
+  await ready(page, path)
+}
+
+/**
+ * @param {import('playwright-core').Page} page
+ * @param {string} path
+ */
+export async function ready(page, path) {
+  await page.locator('main h1').waitFor()
+  await page.waitForFunction(() => !document.querySelector('.loading, main .mantine-Skeleton-root'))
+  if (path.startsWith('/servers/')) await page.locator('.u-legend').first().waitFor()
+}
+
+/**
+ * Pictures the page into SCREENSHOTS, if that is set.
+ * @param {import('playwright-core').Page} page
+ * @param {string} name
+ */
+export async function picture(page, name) {
+  const folder = process.env.SCREENSHOTS
+  if (!folder) return
+  mkdirSync(folder, { recursive: true })
+  await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
+}
+
+/**
+ * The rows of the overview's table.
+ * @param {import('playwright-core').Page} page
+ */
+export const servers = (page) => page.locator('table.servers tbody tr[data-server]')

@@ -1,0 +1,81 @@
+import { QueryClient } from '@tanstack/react-query'
+import { createMemoryHistory } from '@tanstack/react-router'
+import { render } from '@testing-library/react'
+import { vi } from 'vitest'
+import type { Role } from '../console/api/types'
+import { App } from '../console/app/App'
+import { newRouter } from '../console/app/routes'
+import { Fleet } from './fleet'
+import { FakeApi } from './routes'
+
+interface Options {
+  servers?: number
+  signedIn?: boolean
+  role?: Role
+}
+
+/** The event stream as a test holds it. */
+export class FakeStream {
+  #writers = new Set<ReadableStreamDefaultController<Uint8Array>>()
+  #stop: () => void
+  /** Whether a new connection is taken. */
+  open = true
+
+  constructor(fleet: Fleet) {
+    this.#stop = fleet.listen((event, data, id) => {
+      const mark = event === 'change' ? `id: ${id}\n` : ''
+      const frame = new TextEncoder().encode(`event: ${event}\n${mark}data: ${JSON.stringify(data)}\n\n`)
+      for (const w of this.#writers) w.enqueue(frame)
+    })
+  }
+
+  get connections() {
+    return this.#writers.size
+  }
+
+  answer(signal: AbortSignal | null | undefined): Response {
+    if (!this.open) throw new TypeError('connection refused')
+    const writers = this.#writers
+    let mine: ReadableStreamDefaultController<Uint8Array>
+    const body = new ReadableStream<Uint8Array>({
+      start: (c) => {
+        mine = c
+        writers.add(c)
+      },
+      cancel: () => void writers.delete(mine),
+    })
+    signal?.addEventListener('abort', () => writers.delete(mine))
+    return new Response(body, { status: 200 })
+  }
+
+  /** Cuts all connections and takes no more. */
+  cut(): void {
+    this.open = false
+    for (const w of this.#writers) w.close()
+    this.#writers.clear()
+  }
+
+  stop(): void {
+    this.#stop()
+  }
+}
+
+/** Shows the console at a path, over a fake fleet. */
+export function show(path: string, { servers = 3, signedIn = true, role }: Options = {}) {
+  const fleet = new Fleet(servers)
+  const api = new FakeApi(fleet, { signedIn, role })
+  const stream = new FakeStream(fleet)
+  const requests: { method: string; url: string; headers: Headers; body: unknown }[] = []
+  vi.stubGlobal('fetch', async (url: string, init: RequestInit = {}) => {
+    if (url.startsWith('/api/v1/events')) return stream.answer(init.signal)
+    const body = init.body ? JSON.parse(String(init.body)) : undefined
+    const method = init.method ?? 'GET'
+    requests.push({ method, url, headers: new Headers(init.headers), body })
+    const answer = api.handle(method, url, body)
+    return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), { status: answer.status })
+  })
+  const client = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 30_000 } } })
+  const router = newRouter(createMemoryHistory({ initialEntries: [path] }))
+  const view = render(<App client={client} router={router} />)
+  return { fleet, api, stream, requests, router, view }
+}

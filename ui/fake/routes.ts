@@ -1,0 +1,240 @@
+import type {
+  Account,
+  Contact,
+  Meta,
+  NewOperation,
+  NewRule,
+  Operation,
+  Role,
+  Rule,
+  Server,
+} from '../console/api/types.ts'
+import { seconds } from '../console/text/format.ts'
+import { type Fleet, never, type Tables } from './fleet.ts'
+import { latest, range, sampled } from './samples.ts'
+
+export interface Answer {
+  status: number
+  body?: unknown
+}
+
+/** The password of the one operator, admin. */
+export const password = 'fake-password'
+
+const ok = (body: unknown): Answer => ({ status: 200, body })
+
+function refuse(status: number, detail: string, errors?: { message: string; location: string }[]): Answer {
+  return { status, body: { title: '', status, detail, code: '', request_id: crypto.randomUUID(), errors } }
+}
+
+const complain = (field: string, message: string) => refuse(422, message, [{ message, location: `body.${field}` }])
+
+const newestFirst: (keyof Tables)[] = ['operations', 'alerts', 'sms', 'audit']
+const editable: (keyof Tables)[] = ['rules', 'contacts', 'domains', 'accounts']
+
+/** The API over a fake fleet: enough of it for the console. */
+export class FakeApi {
+  fleet: Fleet
+  signedIn: boolean
+  role: Role
+  #pause: () => Promise<void>
+
+  constructor(fleet: Fleet, { signedIn = false, role = 'operator' as Role, pause = () => Promise.resolve() } = {}) {
+    this.fleet = fleet
+    this.signedIn = signedIn
+    this.role = role
+    this.#pause = pause
+  }
+
+  handle(method: string, address: string, body?: unknown): Answer {
+    const url = new URL(address, 'http://fake')
+    const [noun = '', id, sub, ...more] = url.pathname.replace('/api/v1/', '').split('/').map(decodeURIComponent)
+    if (noun === 'session') return this.#session(method, id, body as { user: string; password: string })
+    if (!this.signedIn) return refuse(401, 'sign in first')
+    if (noun === 'status') return ok(this.#status())
+    if (noun === 'samples') return ok({ items: this.#latest(url.searchParams), next: '' })
+    if (noun === 'audit' && id === 'verify') return ok({ entries: this.fleet.tables.audit.length, intact: true })
+    if (noun === 'servers' && sub) return this.#ofServer(id ?? '', [sub, ...more], url.searchParams)
+    if (noun === 'servers' && method === 'POST') return this.#addServer(body as { name: string; address: string })
+    if (noun === 'operations' && method === 'POST') return this.#operate(body as NewOperation)
+    if (noun === 'alerts' && sub === 'acknowledge') return this.#acknowledge(id ?? '')
+    if (noun === 'sms' && method === 'POST') {
+      const { to, text } = body as { to: string; text: string }
+      return /^\+?\d+$/.test(to)
+        ? { status: 201, body: this.fleet.text(to, text) }
+        : complain('to', `"${to}" is not a phone number`)
+    }
+    const rows = this.fleet.tables[noun as keyof Tables] as Meta[] | undefined
+    if (!rows) return refuse(404, `there is nothing at ${url.pathname}`)
+    if (method === 'GET') return id ? this.#one(rows, id) : ok(this.#page(noun as keyof Tables, rows, url.searchParams))
+    if (!editable.includes(noun as keyof Tables)) return refuse(405, 'not so')
+    return this.#edit(method, noun, rows, id, body)
+  }
+
+  #session(method: string, sub: string | undefined, body: { user: string; password: string }): Answer {
+    if (method === 'POST') {
+      if (body.user !== 'admin' || body.password !== password) return refuse(401, 'wrong name or password')
+      this.signedIn = true
+    }
+    if (!this.signedIn) return refuse(401, 'sign in first')
+    if (method === 'PUT' && sub === 'password') return { status: 204 }
+    if (method === 'DELETE') {
+      this.signedIn = false
+      return { status: 204 }
+    }
+    return ok({ user: 'admin', role: this.role, csrf: 'csrf', expires: new Date(Date.now() + 8.64e7).toISOString() })
+  }
+
+  #status() {
+    const count = <T>(list: T[], key: (t: T) => string) => {
+      const counts: Record<string, number> = {}
+      for (const t of list) counts[key(t)] = (counts[key(t)] ?? 0) + 1
+      return counts
+    }
+    const { servers, alerts } = this.fleet.tables
+    return {
+      version: '0.1.0',
+      started: new Date().toISOString(),
+      index: this.fleet.index,
+      servers: count(servers, (s) => s.state),
+      services: count(
+        servers.flatMap((s) => s.services),
+        (s) => s.state,
+      ),
+      alerts: count(
+        alerts.filter((a) => a.state === 'firing'),
+        (a) => a.severity,
+      ),
+      problems: [],
+    }
+  }
+
+  #latest(q: URLSearchParams) {
+    const metrics = q.getAll('metric')
+    const one = q.get('server')
+    const servers = this.fleet.tables.servers.filter((s) => !one || s.name === one || s.id === one)
+    return servers.flatMap((s) => latest(s, metrics.length > 0 ? metrics : sampled, Date.now() / 1000 - 3))
+  }
+
+  #ofServer(id: string, [what]: string[], q: URLSearchParams): Answer {
+    const server = this.fleet.tables.servers.find((s) => s.id === id || s.name === id)
+    if (!server) return refuse(404, `there is no server "${id}"`)
+    if (what === 'invitation') return { status: 201, body: this.#enrolment(server) }
+    if (what === 'services')
+      return ok({
+        lines: Array.from(
+          { length: 60 },
+          (_, i) =>
+            `2026-01-01T00:00:${String(i % 60).padStart(2, '0')}Z level=INFO msg="smtp session" component=smtpd cid=${i}`,
+        ),
+      })
+    const to = Date.now() / 1000
+    const from = to - seconds((q.get('from') ?? '-3600s').slice(1))
+    return ok(range(server, q.getAll('metric'), from, to, seconds(q.get('step') ?? '') || 15))
+  }
+
+  #enrolment(server: Server) {
+    const token = 'mfj_7c1e5b0f'
+    return {
+      server,
+      token,
+      expires: new Date(Date.now() + 3_600_000).toISOString(),
+      command: `mailfleet-agent join --controller https://127.0.0.1:8443 --fingerprint sha256:5f0c… --token ${token}`,
+    }
+  }
+
+  #addServer(body: { name: string; address: string }): Answer {
+    if (!/^[a-z0-9.-]+$/.test(body.name))
+      return complain('name', `name "${body.name}" must be lower-case letters, digits, hyphens and dots`)
+    const [model] = this.fleet.tables.servers
+    if (!model) return refuse(500, 'no model')
+    const server: Server = {
+      ...model,
+      ...this.fleet.meta(),
+      ...body,
+      state: 'joining',
+      services: [],
+      last_seen: never,
+      certificate_expires: never,
+    }
+    this.fleet.tables.servers.push(server)
+    this.fleet.changed('servers', 'created', server)
+    return { status: 201, body: this.#enrolment(server) }
+  }
+
+  #operate(body: NewOperation): Answer {
+    const meta = this.fleet.meta()
+    const op: Operation = {
+      ...meta,
+      kind: body.kind,
+      state: 'queued',
+      actor: 'operator:admin',
+      reason: body.reason ?? '',
+      targets: body.targets,
+      steps: body.targets.map((target) => ({
+        id: crypto.randomUUID(),
+        target,
+        state: 'queued',
+        started: never,
+        ended: never,
+      })),
+      expires: new Date(Date.now() + 300_000).toISOString(),
+      ended: never,
+    }
+    this.fleet.tables.operations.unshift(op)
+    this.fleet.record('operator:admin', 'operation.create', 'operations', op.id)
+    this.fleet.changed('operations', 'created', op)
+    void this.fleet.carryOut(op, this.#pause)
+    return { status: 202, body: structuredClone(op) }
+  }
+
+  #acknowledge(id: string): Answer {
+    const alert = this.fleet.tables.alerts.find((a) => a.id === id)
+    if (!alert) return refuse(404, 'no such alert')
+    alert.acked = new Date().toISOString()
+    alert.acked_by = 'operator:admin'
+    this.fleet.changed('alerts', 'updated', alert)
+    return ok(alert)
+  }
+
+  #one(rows: Meta[], id: string): Answer {
+    const found = rows.find((r) => r.id === id)
+    return found ? ok(found) : refuse(404, `there is no ${id}`)
+  }
+
+  #page(noun: keyof Tables, rows: Meta[], q: URLSearchParams) {
+    const filtered = rows.filter((r) => {
+      const row = r as unknown as Record<string, unknown> & { targets?: { server: string }[] }
+      return ['state', 'server', 'domain', 'actor', 'action', 'resource', 'target'].every((f) => {
+        const wanted = q.get(f)
+        return !wanted || row[f] === wanted || (f === 'server' && row.targets?.some((t) => t.server === wanted))
+      })
+    })
+    if (newestFirst.includes(noun)) filtered.sort((a, b) => b.created.localeCompare(a.created))
+    const at = Number(q.get('cursor') ?? 0)
+    const limit = Number(q.get('limit') ?? 100)
+    return { items: filtered.slice(at, at + limit), next: at + limit < filtered.length ? String(at + limit) : '' }
+  }
+
+  #edit(method: string, noun: string, rows: Meta[], id: string | undefined, body: unknown): Answer {
+    const given = body as Partial<Rule & Contact & Account> & Partial<NewRule>
+    if (noun === 'rules' && method !== 'DELETE' && !/^\w+$/.test(given.metric ?? ''))
+      return complain('metric', `metric "${given.metric}" is not a metric's name`)
+    if (method === 'POST') {
+      const thing = { ...this.fleet.meta(), clear: given.value, enabled: true, state: 'active', ...given }
+      rows.push(thing)
+      this.fleet.changed(noun, 'created', thing)
+      return { status: 201, body: thing }
+    }
+    const thing = rows.find((r) => r.id === id)
+    if (!thing) return refuse(404, `there is no ${id}`)
+    if (method === 'DELETE') {
+      rows.splice(rows.indexOf(thing), 1)
+      this.fleet.changed(noun, 'deleted', thing)
+      return { status: 204 }
+    }
+    Object.assign(thing, given)
+    this.fleet.changed(noun, 'updated', thing)
+    return ok(thing)
+  }
+}
