@@ -149,7 +149,17 @@ func (f *Fleet) Join(ctx context.Context, address string, req api.Join) (api.Joi
 	if err != nil {
 		return api.Joined{}, err
 	}
+	f.cut(out.ID) // whoever held the link before has lost its certificate
 	return out, f.loadRevoked(ctx)
+}
+
+// cut closes a server's link, if it has one.
+func (f *Fleet) cut(id inventory.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.servers[id]; p != nil && p.link != nil {
+		p.link.Close()
+	}
 }
 
 // admit finds whom a token lets in.
@@ -217,6 +227,9 @@ func (f *Fleet) issue(tx inventory.Tx, s *inventory.Server, profile identity.Pro
 		if errors.Is(err, identity.ErrBadCSR) {
 			err = inventory.FieldErrorf("csr", "%s", err)
 		}
+		return "", time.Time{}, err
+	}
+	if err := forgetExpired(tx, s.ID, time.Now()); err != nil {
 		return "", time.Time{}, err
 	}
 	record := &inventory.Certificate{Server: s.ID, Serial: issued.Serial, Profile: string(profile), Expires: issued.NotAfter.UTC()}
@@ -317,11 +330,7 @@ func (f *Fleet) Remove(ctx context.Context, actor inventory.Actor, id inventory.
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	if p := f.servers[id]; p != nil && p.link != nil {
-		p.link.Close()
-	}
-	f.mu.Unlock()
+	f.cut(id)
 	return f.loadRevoked(ctx)
 }
 
@@ -350,6 +359,25 @@ func (f *Fleet) loadRevoked(ctx context.Context) error {
 	f.mu.Lock()
 	f.revoked = revoked
 	f.mu.Unlock()
+	return nil
+}
+
+// forgetAfter is how long the record of an expired certificate is kept.
+const forgetAfter = 30 * 24 * time.Hour
+
+// forgetExpired deletes the records of a server's certificates that ended long ago.
+func forgetExpired(tx inventory.Tx, id inventory.ID, now time.Time) error {
+	list, _, err := tx.Certificates().List(inventory.Query{Where: map[string][]string{"server": {string(id)}}})
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if now.After(c.Expires.Add(forgetAfter)) {
+			if err := tx.Certificates().Delete(c.ID); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -107,6 +107,12 @@ func TestJoiningAgainRevokesTheOldCertificate(t *testing.T) {
 	if w.fleet.Revoked(first) {
 		t.Fatal("revoked at once")
 	}
+	_, old := w.connect(made.Server.ID, "mail1")
+	if err := w.store.Update(t.Context(), func(tx inventory.Tx) error {
+		return tx.Certificates().Create(&inventory.Certificate{Server: made.Server.ID, Serial: "old", Expires: time.Now().Add(-2 * forgetAfter)})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	again, err := w.fleet.Invite(t.Context(), alice, made.Server.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +123,18 @@ func TestJoiningAgainRevokesTheOldCertificate(t *testing.T) {
 	if !w.fleet.Revoked(first) {
 		t.Error("the first certificate still counts")
 	}
+	select {
+	case <-old.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("whoever joined first still has its link")
+	}
+	w.view(func(tx inventory.Tx) error {
+		list, _, err := tx.Certificates().List(inventory.Query{})
+		if len(list) != 2 {
+			t.Errorf("%d certificates are recorded, want 2: what expired long ago goes", len(list))
+		}
+		return err
+	})
 }
 
 func TestWrongServersAreRefusedByField(t *testing.T) {
