@@ -141,7 +141,11 @@ export async function picture(page, name) {
 }
 
 /**
- * The rows of the overview's table.
+ * The overview's rows of servers that are up and run their mailnode.
  * @param {import('playwright-core').Page} page
  */
-export const servers = (page) => page.locator('table.servers tbody tr[data-server]')
+export const servers = (page) =>
+  page
+    .locator('tr[data-server]')
+    .filter({ has: page.locator('[data-state=up]:not([data-stale])') })
+    .filter({ has: page.locator('[data-service=mailnode] [data-state=running]') })

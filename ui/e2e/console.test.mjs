@@ -83,11 +83,9 @@ describe('the console', () => {
     on('/', async (page) => {
       for (let i = 0; i < 3; i++) {
         const row = servers(page).nth(i)
-        await row.locator('[data-state=up]:not([data-stale])').waitFor()
         await row.locator('td[data-label=CPU]:not([data-stale])', { hasText: '%' }).waitFor()
         await row.locator('td[data-label=流入]', { hasText: '/s' }).waitFor()
       }
-      assert.equal(await servers(page).count(), 3)
     }))
 
   test('draws charts that are not empty', () =>

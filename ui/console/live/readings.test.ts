@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Reading } from '../api/types'
 import { merge, ReadingStore, seed } from './readings'
 
@@ -47,16 +47,22 @@ describe('readings', () => {
     expect(seeded.get('net_bytes_recv interface=eth0')?.rate).toBe(77)
   })
 
-  test('only those who listen to a server hear of it', () => {
+  test('only those who listen to a server hear of it, and those who watch all soon after', () => {
+    vi.useFakeTimers()
     const store = new ReadingStore()
     const heard: string[] = []
     store.subscribe('a', () => heard.push('a'))
     store.subscribe('b', () => heard.push('b'))
     const stop = store.subscribe('', () => heard.push('any'))
     store.add([reading('load_load1', 1, 1)])
-    expect(heard).toEqual(['a', 'any'])
-    stop()
     store.add([reading('load_load1', 2, 1)])
-    expect(heard).toEqual(['a', 'any', 'a'])
+    expect(heard).toEqual(['a', 'a'])
+    vi.runAllTimers()
+    expect(heard).toEqual(['a', 'a', 'any'])
+    stop()
+    store.add([reading('load_load1', 3, 1)])
+    vi.runAllTimers()
+    expect(heard).toEqual(['a', 'a', 'any', 'a'])
+    vi.useRealTimers()
   })
 })

@@ -55,13 +55,17 @@ export function seed(held: ServerReadings, rates: Series[]): ServerReadings {
   return next
 }
 
+/** How often those who watch the whole fleet hear of it, in ms. */
+const fleetEvery = 500
+
 /** The newest readings of all servers; a component hears only of the server it shows. */
 export class ReadingStore {
   #servers = new Map<string, ServerReadings>()
   #listeners = new Map<string, Set<() => void>>()
   #version = 0
+  #fleet: ReturnType<typeof setTimeout> | undefined
 
-  /** Counts up with every change; what shows the whole fleet reads it. */
+  /** Counts up after changes; what shows the whole fleet reads it. */
   get version() {
     return this.#version
   }
@@ -72,22 +76,24 @@ export class ReadingStore {
 
   add(readings: Reading[]): void {
     for (const [server, list] of group(readings, (r) => r.server)) this.#set(server, merge(this.get(server), list))
-    this.#tell('')
   }
 
   addRates(server: string, rates: Series[]): void {
     this.#set(server, seed(this.get(server), rates))
-    this.#tell('')
   }
 
   #set(server: string, next: ServerReadings): void {
     if (next === this.get(server)) return
     this.#servers.set(server, next)
-    this.#version++
     this.#tell(server)
+    this.#fleet ??= setTimeout(() => {
+      this.#fleet = undefined
+      this.#version++
+      this.#tell('')
+    }, fleetEvery)
   }
 
-  /** Calls `fn` when a server's readings change; with '' when any does. */
+  /** Calls `fn` when a server's readings change; with '' soon after any does. */
   subscribe(server: string, fn: () => void): () => void {
     const set = this.#listeners.get(server) ?? new Set()
     this.#listeners.set(server, set.add(fn))

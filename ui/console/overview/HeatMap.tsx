@@ -1,14 +1,15 @@
 import { NativeSelect } from '@mantine/core'
-import { Link } from '@tanstack/react-router'
-import { type KeyboardEvent, memo, useState } from 'react'
+import { useNavigate } from '@tanstack/react-router'
+import { type KeyboardEvent, type MouseEvent, memo, useState } from 'react'
 import type { Server } from '../api/types'
 import { useFreshness } from '../live/Live'
 import { useNow } from '../live/now'
 import { readings, useReadings, useReadingsVersion } from '../live/readings'
 import { staleSample } from '../live/stale'
+import type { Freshness } from '../live/stream'
 import { Section } from '../parts/Screen'
 import { toneOf } from '../parts/State'
-import { useText } from '../text/language'
+import { type Text, useText } from '../text/language'
 import { type Figure, figure, figures, heat, isPercent, percentSteps, writeFigure } from './figures'
 
 /** Above this many servers tiles are small and only their colour is seen. */
@@ -16,7 +17,10 @@ const roomy = 150
 
 /** Every server as a tile, coloured by one figure. */
 export function HeatMap({ servers }: { servers: Server[] }) {
-  const { t } = useText()
+  const { t, format } = useText()
+  const navigate = useNavigate()
+  const freshness = useFreshness()
+  const now = useNow()
   const [by, setBy] = useState<Figure>('cpu')
   useReadingsVersion() // the highest value may be any server's
   const values = servers.map((s) => figure(readings.get(s.name), by)?.value ?? 0)
@@ -44,15 +48,38 @@ export function HeatMap({ servers }: { servers: Server[] }) {
         data-small={servers.length > roomy}
         aria-label={t('heat.label')}
         onKeyDown={moveFocus}
+        onClick={(e) => {
+          const name = plainClick(e)
+          if (!name) return
+          e.preventDefault()
+          void navigate({ to: '/servers/$server', params: { server: name } })
+        }}
         onPointerLeave={() => setPointed(undefined)}
       >
         {servers.map((s, i) => (
-          <Tile key={s.id} server={s} by={by} highest={highest} first={i === 0} onPoint={setPointed} />
+          <Tile
+            key={s.id}
+            server={s}
+            by={by}
+            highest={isPercent(by) ? 100 : highest}
+            first={i === 0}
+            freshness={freshness}
+            now={now}
+            onPoint={setPointed}
+            t={t}
+            format={format}
+          />
         ))}
       </nav>
       {servers.length > roomy && <p className="heat-pointed figures">{pointed ?? t('heat.hint')}</p>}
     </Section>
   )
+}
+
+/** The server whose tile was clicked, unless the browser shall open it elsewhere. */
+function plainClick(e: MouseEvent<HTMLElement>): string | undefined {
+  if (e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return undefined
+  return (e.target as Element).closest<HTMLElement>('a.tile')?.dataset.server
 }
 
 /** Arrows go from tile to tile, so that the map is a single stop of Tab. */
@@ -67,28 +94,27 @@ function moveFocus(e: KeyboardEvent<HTMLElement>) {
   next.focus()
 }
 
-interface TileProps {
+interface TileProps extends Pick<Text, 't' | 'format'> {
   server: Server
   by: Figure
   highest: number
   first: boolean
+  freshness: Freshness
+  now: number
   onPoint: (text: string) => void
 }
 
-const Tile = memo(function Tile({ server, by, highest, first, onPoint }: TileProps) {
-  const { t, format } = useText()
-  const now = useNow()
-  const freshness = useFreshness()
+// There may be thousands: plain HTML, and no context but the server's own readings.
+const Tile = memo(function Tile({ server, by, highest, first, freshness, now, onPoint, t, format }: TileProps) {
   const v = figure(useReadings(server.name), by)
   const stale = v ? staleSample(freshness, server, v.time, now) : undefined
   const state = t(`state.server.${server.state}`)
   const value = v ? writeFigure(format, by, v.value) : t('heat.nothing')
   const text = `${server.name} · ${state} · ${value}${stale ? ` · ${t('stale.mark')}` : ''}`
   return (
-    <Link
-      to="/servers/$server"
-      params={{ server: server.name }}
-      preload={false}
+    <a
+      href={`/servers/${server.name}`}
+      data-server={server.name}
       className="tile"
       data-heat={v && !stale ? heat(by, v.value, highest) : 'none'}
       data-tone={toneOf({ of: 'server', state: server.state })}
@@ -100,7 +126,7 @@ const Tile = memo(function Tile({ server, by, highest, first, onPoint }: TilePro
       <span className="tile-name">{server.name}</span>
       <span className="tile-value figures">{value}</span>
       <span className="visually-hidden">{stale ? `${state} ${t('stale.mark')}` : state}</span>
-    </Link>
+    </a>
   )
 })
 

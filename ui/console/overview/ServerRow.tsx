@@ -3,19 +3,21 @@ import { memo } from 'react'
 import type { Server } from '../api/types'
 import { useFreshness } from '../live/Live'
 import { useNow } from '../live/now'
-import { type ServerReadings, useReadings } from '../live/readings'
+import { useReadings } from '../live/readings'
 import { staleSample } from '../live/stale'
 import { State } from '../parts/State'
-import { useText } from '../text/language'
+import { type Text, useText } from '../text/language'
 import { useRates } from './data'
-import { type Figure, figure, figures, heat, isPercent, writeFigure } from './figures'
+import { type Figure, figure, figures, heat, isPercent, type Value, writeFigure } from './figures'
 
 /** One server; it hears only of its own readings. */
 export const ServerRow = memo(function ServerRow({ server, index }: { server: Server; index: number }) {
-  const { t } = useText()
+  const { t, format } = useText()
   const freshness = useFreshness()
+  const now = useNow()
   const values = useReadings(server.name)
   useRates(server, values)
+  const isStale = (time: number) => staleSample(freshness, server, time, now) !== undefined
   return (
     <tr aria-rowindex={index} data-server={server.name}>
       <td data-label={t('overview.state')}>
@@ -31,7 +33,7 @@ export const ServerRow = memo(function ServerRow({ server, index }: { server: Se
         </small>
       </th>
       {figures.map((f) => (
-        <FigureCell key={f} server={server} readings={values} name={f} />
+        <FigureCell key={f} name={f} value={figure(values, f)} stale={isStale} t={t} format={format} />
       ))}
       <td data-label={t('overview.services')} className="services-cell">
         <Services server={server} stale={freshness === 'lost'} />
@@ -40,28 +42,30 @@ export const ServerRow = memo(function ServerRow({ server, index }: { server: Se
   )
 })
 
-function FigureCell({ server, readings, name }: { server: Server; readings: ServerReadings; name: Figure }) {
-  const { t, format } = useText()
-  const freshness = useFreshness()
-  const now = useNow()
-  const v = figure(readings, name)
+interface FigureProps extends Pick<Text, 't' | 'format'> {
+  name: Figure
+  value: Value | undefined
+  stale: (time: number) => boolean
+}
+
+function FigureCell({ name, value, stale, t, format }: FigureProps) {
   const label = t(`figure.${name}`)
-  if (!v)
+  if (!value)
     return (
       <td data-number data-label={label}>
         <span className="dim">—</span>
       </td>
     )
-  const stale = staleSample(freshness, server, v.time, now)
+  const old = stale(value.time)
   return (
-    <td data-number data-label={label} data-stale={stale !== undefined || undefined}>
-      <span className="figures" title={stale && t('stale.since', { time: format.time(v.time) })}>
-        {writeFigure(format, name, v.value)}
-        {stale && <span className="visually-hidden">{t('stale.mark')}</span>}
+    <td data-number data-label={label} data-stale={old || undefined}>
+      <span className="figures" title={old ? t('stale.since', { time: format.time(value.time) }) : undefined}>
+        {writeFigure(format, name, value.value)}
+        {old && <span className="visually-hidden">{t('stale.mark')}</span>}
       </span>
       {isPercent(name) && (
-        <span className="meter" data-heat={stale ? 'none' : heat(name, v.value, 100)} aria-hidden="true">
-          <span style={{ width: `${Math.min(100, v.value)}%` }} />
+        <span className="meter" data-heat={old ? 'none' : heat(name, value.value, 100)} aria-hidden="true">
+          <span style={{ width: `${Math.min(100, value.value)}%` }} />
         </span>
       )}
     </td>

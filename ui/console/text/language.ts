@@ -48,6 +48,8 @@ export async function speak(language: Language): Promise<void> {
 
 const formats: Record<Language, Format> = { zh: new Format('zh'), en: new Format('en') }
 
+export type Text = ReturnType<typeof useText>
+
 /** Texts and formats of the current language. */
 export function useText() {
   const { t, i18n } = useTranslation()
