@@ -73,7 +73,10 @@ func (s *Store) commit(ctx context.Context, samples []metrics.Sample) (rejection
 			rejections = append(rejections, metrics.Rejection{Index: i, Reason: refusal.Error()})
 		}
 	}
-	return rejections, app.Commit()
+	if err := app.Commit(); err != nil {
+		return nil, err
+	}
+	return rejections, s.syncLogs()
 }
 
 // add gives one sample to the engine: refusal is the sample's fault, err the
