@@ -37,7 +37,7 @@ type Config struct {
 // GossipConfig is how members of the fleet watch each other.
 type GossipConfig struct {
 	Listen    string `yaml:"listen" default:"0.0.0.0:7946" doc:"Address and port (UDP and TCP). Agents use the same port."`
-	Advertise string `yaml:"advertise" doc:"host:port that agents reach it at. Empty: the host of url and the port of listen."`
+	Advertise string `yaml:"advertise" doc:"host:port that agents reach it at. Empty: listen itself, or the host of url when listen names no address."`
 }
 
 // SamplesConfig is how servers are sampled.
@@ -192,12 +192,19 @@ func (c *Config) validate() error {
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" {
 		return inventory.FieldErrorf("url", "url %q must look like https://host:port", c.URL)
 	}
-	_, gossipPort, err := hostPort("gossip.listen", c.Gossip.Listen)
+	gossipHost, gossipPort, err := hostPort("gossip.listen", c.Gossip.Listen)
 	if err != nil {
 		return err
 	}
+	gossipIP, err := netip.ParseAddr(gossipHost)
+	if err != nil {
+		return inventory.FieldErrorf("gossip.listen", "gossip.listen %q must begin with an IP address", c.Gossip.Listen)
+	}
 	if c.Gossip.Advertise == "" {
-		c.Gossip.Advertise = net.JoinHostPort(u.Hostname(), gossipPort)
+		if gossipIP.IsUnspecified() {
+			gossipHost = u.Hostname()
+		}
+		c.Gossip.Advertise = net.JoinHostPort(gossipHost, gossipPort)
 	}
 	if _, _, err := hostPort("gossip.advertise", c.Gossip.Advertise); err != nil {
 		return err

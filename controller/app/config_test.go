@@ -49,6 +49,7 @@ func TestAWrongConfigurationIsNamedWithItsLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"dir: x\nurll: y\n":                            `:2: there is no setting "urll" here`,
 		"gossip:\n  listen: 127.0.0.1:7946\n  port: 1": `:3: there is no setting "port" here`,
+		"gossip:\n  listen: host:7946\n":               `:2: gossip.listen "host:7946" must begin with an IP`,
 		"listen: nowhere\n":                            `:1: listen "nowhere" must look like address:port`,
 		"url: http://x:1\n":                            `:1: url "http://x:1" must look like https://host:port`,
 		"dir: x\nsamples:\n  interval: often\n":        `:3: `,
@@ -63,6 +64,19 @@ func TestAWrongConfigurationIsNamedWithItsLine(t *testing.T) {
 		_, err := LoadConfig(file)
 		if err == nil || !strings.HasPrefix(err.Error(), file+want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestGossipIsReachedWhereItListens(t *testing.T) {
+	for text, want := range map[string]string{
+		"url: https://127.0.0.1:8443\ngossip: {listen: '127.0.10.254:7946'}\n": "127.0.10.254:7946",
+		"url: https://fleet.example.com:8443\n":                                "fleet.example.com:7946",
+		"url: https://x:1\ngossip: {advertise: 'y:2'}\n":                       "y:2",
+	} {
+		c, err := LoadConfig(write(t, text))
+		if err != nil || c.Gossip.Advertise != want {
+			t.Errorf("%q: %q %v, want %q", text, c.Gossip.Advertise, err, want)
 		}
 	}
 }

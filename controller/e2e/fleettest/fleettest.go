@@ -89,12 +89,25 @@ func FreeBase(ctx context.Context) string {
 	}
 }
 
+// freeAddress is for a console outside the fleet's network, as by default.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
 // Start starts a dev fleet from the programs in bin and waits until it is
 // ready. dir must be short: sockets lie in it.
 func Start(ctx context.Context, bin, dir string, args ...string) (*Fleet, error) {
 	f := &Fleet{Dir: dir, done: make(chan struct{}), out: new(bytes.Buffer)}
+	listen, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
 	began := time.Now()
-	f.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(bin, "mailfleet-controller"), append([]string{"dev", "--dir", dir, "--base", FreeBase(ctx)}, args...)...)
+	f.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(bin, "mailfleet-controller"), append([]string{"dev", "--dir", dir, "--base", FreeBase(ctx), "--listen", listen}, args...)...)
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	f.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
 	pipe, err := f.cmd.StdoutPipe()
