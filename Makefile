@@ -56,9 +56,9 @@ bench: build ## Measure: SUITE=fleet|store|samples|console (all without it); tab
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for TIME (default 20s) each
-	@go list ./... | while read -r p; do \
-	  go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' | while read -r f; do \
-	    echo "== $$p $$f"; go test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $${TIME:-20s}; done; done
+	@for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; go test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $${TIME:-20s} -fuzzminimizetime 10x; done; done
 
 .PHONY: peers
 peers: ## Install the Debian packages that tests use as real peers (as root; otherwise names what is missing)
