@@ -10,6 +10,11 @@ type Domain struct {
 	Meta
 	Name       string `json:"name"`       // lower case, A-label form
 	Postmaster string `json:"postmaster"` // account that answers for postmaster@ (RFC 5321 §4.5.1); may be empty
+
+	Tenant   ID     `json:"tenant,omitempty"`       // it belongs to; empty: the operator
+	Plan     ID     `json:"plan,omitempty"`         // of its accounts that name none
+	Limits   Limits `json:"limits,omitzero"`        // of its accounts
+	Accounts int    `json:"max_accounts,omitempty"` // most accounts; 0: no limit
 }
 
 // AccountState tells whether an account may be used.
@@ -24,12 +29,15 @@ const (
 // Account is an address with a mailbox.
 type Account struct {
 	Meta
-	Address  string       `json:"address"` // local@domain, lower case, unique
-	Domain   string       `json:"domain"`
-	Name     string       `json:"name"`   // of the person
-	Server   ID           `json:"server"` // home server
-	State    AccountState `json:"state"`
-	Password string       `json:"-"` // argon2id hash
+	Address  string           `json:"address"` // local@domain, lower case, unique
+	Domain   string           `json:"domain"`
+	Name     string           `json:"name"`   // of the person
+	Server   ID               `json:"server"` // home server
+	State    AccountState     `json:"state"`
+	Plan     ID               `json:"plan,omitempty"`
+	Limits   Limits           `json:"limits,omitzero"`
+	Features map[Feature]bool `json:"features,omitempty"` // absent: as the plan has it
+	Password string           `json:"-"`                  // argon2id hash
 }
 
 // ParseAddress checks a mailbox address and returns it in lower case with its domain.

@@ -7,7 +7,7 @@ type OperationState string
 
 // The states of an operation and of its steps.
 const (
-	OpQueued    OperationState = "queued"    // written down, no agent has it
+	OpQueued    OperationState = "queued"    // written down, nobody has it
 	OpDelivered OperationState = "delivered" // handed to the agent, which has not told of it yet
 	OpRunning   OperationState = "running"   // the agent is at it
 	OpSucceeded OperationState = "succeeded"
@@ -33,10 +33,52 @@ type OperationKind string
 
 // The kinds of operation.
 const (
-	OpServiceStart   OperationKind = "service.start"
-	OpServiceStop    OperationKind = "service.stop"
-	OpServiceRestart OperationKind = "service.restart"
+	OpServerAdd        OperationKind = "server.add"        // make it and wait for its agent
+	OpServerRemove     OperationKind = "server.remove"     // stop its services, revoke, take it from the fleet
+	OpServerReboot     OperationKind = "server.reboot"     // ends with another boot id
+	OpServerShutdown   OperationKind = "server.shutdown"   // ends when the agent is gone
+	OpServerPowerOn    OperationKind = "server.poweron"    // ends when the agent is back
+	OpServerPowerCycle OperationKind = "server.powercycle" // off and on by the power driver; ends with another boot id
+	OpServerPreflight  OperationKind = "server.preflight"  // look at the server now
+	OpServerTune       OperationKind = "server.tune"       // apply the fixes named in Params
+	OpServiceStart     OperationKind = "service.start"
+	OpServiceStop      OperationKind = "service.stop"
+	OpServiceRestart   OperationKind = "service.restart"
+	OpServiceReload    OperationKind = "service.reload" // have it read its configuration again
+	OpServiceDrain     OperationKind = "service.drain"  // give it no new work
+	OpServiceUndrain   OperationKind = "service.undrain"
+	OpServiceUpgrade   OperationKind = "service.upgrade" // run another release of the mailnode
+	OpAgentUpgrade     OperationKind = "agent.upgrade"   // run another release of the agent
+	OpConfigApply      OperationKind = "config.apply"    // change services' settings and put them in force
 )
+
+// OperationKinds lists every kind.
+var OperationKinds = []OperationKind{
+	OpServerAdd, OpServerRemove, OpServerReboot, OpServerShutdown, OpServerPowerOn, OpServerPowerCycle, OpServerPreflight, OpServerTune,
+	OpServiceStart, OpServiceStop, OpServiceRestart, OpServiceReload, OpServiceDrain, OpServiceUndrain, OpServiceUpgrade,
+	OpAgentUpgrade, OpConfigApply,
+}
+
+// OnServices reports whether the kind's targets are services; otherwise they are servers.
+func (k OperationKind) OnServices() bool {
+	switch k {
+	case OpServiceStart, OpServiceStop, OpServiceRestart, OpServiceReload, OpServiceDrain, OpServiceUndrain, OpServiceUpgrade, OpConfigApply:
+		return true
+	default:
+		return false
+	}
+}
+
+// Destructive reports whether the kind takes something from its users while
+// it lasts, so that it shows its impact first and wants its target's name typed.
+func (k OperationKind) Destructive() bool {
+	switch k {
+	case OpServerRemove, OpServerReboot, OpServerShutdown, OpServerPowerCycle:
+		return true
+	default:
+		return false
+	}
+}
 
 // Target names what an operation acts on.
 type Target struct {
@@ -56,14 +98,55 @@ type Operation struct {
 	Expires time.Time      `json:"expires"` // not delivered by then: expired
 	Ended   time.Time      `json:"ended"`   // zero while it goes on
 
+	Params   Params    `json:"params,omitzero"`
+	Rolling  *Rolling  `json:"rolling,omitempty"`  // nil: all steps at once
+	Approval *Approval `json:"approval,omitempty"` // nil: none needed
+	Window   ID        `json:"window,omitempty"`   // of maintenance, opened for its time
+	Stopped  string    `json:"stopped,omitempty"`  // why no further step began
+
 	IdempotencyKey string `json:"-"` // unique per actor
 	RequestHash    string `json:"-"` // of what was asked with that key
+}
+
+// Params are what an operation of some kinds needs besides its targets.
+type Params struct {
+	Release ID             `json:"release,omitempty"` // service.upgrade, agent.upgrade
+	Fixes   []string       `json:"fixes,omitempty"`   // server.tune: names of checks
+	Config  *ServiceConfig `json:"config,omitempty"`  // config.apply: what is set replaces
+}
+
+// Rolling says how an operation goes over its targets.
+type Rolling struct {
+	Batch          int      `json:"batch"`           // targets at once; at least 1
+	MaxUnavailable int      `json:"max_unavailable"` // of all that the selector covers, down or in hand for whatever reason; at least 1
+	Health         Duration `json:"health"`          // how long a batch must be well before the next begins
+	Drain          bool     `json:"drain"`           // drain each target first and undrain it after
+	Compensate     bool     `json:"compensate"`      // on failure undo what was opened (undrain, start again)
+}
+
+// Approval is the consent of a second person.
+type Approval struct {
+	By      string    `json:"by,omitempty"` // empty: still waited for
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"` // not given by then: the operation expires
+}
+
+// StepLine is a line of a step's log.
+type StepLine struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
 }
 
 // Step is an operation on one target. Its ID is what the agent journals.
 type Step struct {
 	ID      ID             `json:"id"`
 	Target  Target         `json:"target"`
+	Kind    OperationKind  `json:"kind,omitempty"`    // when it is another than the operation's: drain before, undrain after
+	Agent   ID             `json:"agent,omitempty"`   // server whose agent acts; empty: the target's own
+	Batch   int            `json:"batch"`             // steps of a batch begin when all before are done and well
+	Undo    bool           `json:"undo,omitempty"`    // compensates for a failure
+	BootID  string         `json:"boot_id,omitempty"` // of the target when the step began
+	Log     []StepLine     `json:"log,omitempty"`     // newest last, bounded
 	State   OperationState `json:"state"`
 	Message string         `json:"message,omitempty"` // why it failed, or what was done
 	Started time.Time      `json:"started"`

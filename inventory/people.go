@@ -10,16 +10,40 @@ const (
 	RoleOperator Role = "operator" // everything
 	RoleViewer   Role = "viewer"   // sees, changes nothing
 	RoleAuditor  Role = "auditor"  // sees, and reads the audit log
+
+	RoleReseller    Role = "reseller"     // on tenants: their domains, plans, people, and tenants below
+	RoleDomainAdmin Role = "domain-admin" // on domains: accounts and settings
+	RoleHelpdesk    Role = "helpdesk"     // on domains: sees, resets passwords, suspends
+	RoleUser        Role = "user"         // on an account: one's own
 )
+
+// Roles lists every role, the strongest first.
+var Roles = []Role{RoleOperator, RoleAuditor, RoleViewer, RoleReseller, RoleDomainAdmin, RoleHelpdesk, RoleUser}
+
+// Scope is where a role holds: "fleet", "tenant:<id>", "domain:<name>" or
+// "account:<address>".
+type Scope string
+
+// ScopeFleet is everywhere.
+const ScopeFleet Scope = "fleet"
 
 // Person signs in to the console.
 type Person struct {
 	Meta
 	Name     string    `json:"name"` // sign-in name, unique
 	Role     Role      `json:"role"`
-	Password string    `json:"-"`           // argon2id hash
-	Failures int       `json:"failures"`    // sign-ins failed in a row
-	Locked   time.Time `json:"locked_till"` // zero or past: not locked
+	Scope    []Scope   `json:"scope,omitempty"`    // where Role holds; empty: the fleet
+	Email    string    `json:"email,omitempty"`    // for sign-in through an OpenID provider
+	External string    `json:"external,omitempty"` // "issuer subject" of the OpenID provider, once signed in; unique
+	Disabled bool      `json:"disabled,omitempty"`
+	TOTP     string    `json:"-"`                     // secret of the second factor, sealed; empty: none
+	HasTOTP  bool      `json:"totp"`                  // a second factor is asked for
+	Recovery []string  `json:"-"`                     // SHA-256 of unused recovery codes, hexadecimal
+	Renew    bool      `json:"must_change,omitempty"` // the password must be changed at the next sign-in
+	Changed  time.Time `json:"password_changed"`      // zero: at creation
+	Password string    `json:"-"`                     // argon2id hash
+	Failures int       `json:"failures"`              // sign-ins failed in a row
+	Locked   time.Time `json:"locked_till"`           // zero or past: not locked
 }
 
 // Session is a console sign-in.
@@ -39,9 +63,10 @@ type Token struct {
 	Name    string    `json:"name"`
 	Hash    string    `json:"-"` // SHA-256 of the token, hexadecimal, unique
 	Role    Role      `json:"role"`
-	Scopes  []string  `json:"scopes"`  // resource:verb, resource:*, *:read, *; narrows Role
-	Actor   string    `json:"actor"`   // who made it
-	Expires time.Time `json:"expires"` // zero: never
+	Scope   []Scope   `json:"scope,omitempty"` // where Role holds; empty: the fleet
+	Scopes  []string  `json:"scopes"`          // resource:verb, resource:*, *:read, *; narrows Role
+	Actor   string    `json:"actor"`           // who made it
+	Expires time.Time `json:"expires"`         // zero: never
 }
 
 // AuditEntry records one act. Entries form a chain: each hash covers the one before.

@@ -54,6 +54,7 @@ type ServiceKind string
 const (
 	KindMailnode ServiceKind = "mailnode" // our own mail server; configured by the controller
 	KindCommand  ServiceKind = "command"  // any command
+	KindUnit     ServiceKind = "unit"     // a systemd unit
 )
 
 // Want is what the operator wants of a service.
@@ -82,25 +83,78 @@ const (
 // Service is a process the agent supervises on a server.
 type Service struct {
 	Meta
-	Server  ID                `json:"server"`
-	Name    string            `json:"name"` // unique on its server
-	Kind    ServiceKind       `json:"kind"`
-	Command []string          `json:"command,omitempty"` // KindCommand only: program and arguments
+	Server  ID          `json:"server"`
+	Name    string      `json:"name"` // unique on its server
+	Kind    ServiceKind `json:"kind"`
+	Want    Want        `json:"want"`
+	Drained bool        `json:"drained"` // it is to be given no new work
+
+	ServiceConfig
+	ServiceStatus
+}
+
+// ServiceConfig is how a service is run.
+type ServiceConfig struct {
+	Command []string          `json:"command,omitempty"` // KindCommand: program and arguments
+	Unit    string            `json:"unit,omitempty"`    // KindUnit: name of the systemd unit
 	Env     map[string]string `json:"env,omitempty"`     // added to a minimal environment
 	Dir     string            `json:"dir,omitempty"`     // working directory
 	Ports   map[string]int    `json:"ports,omitempty"`   // KindMailnode: listener → port, 0 or absent: off
-	Want    Want              `json:"want"`
+	User    string            `json:"user,omitempty"`    // it runs as; empty: the agent's
+	Release ID                `json:"release,omitempty"` // KindMailnode: build to run; empty: the agent's own
 
-	ServiceStatus
+	Limits     ProcessLimits `json:"limits,omitzero"`
+	Probe      *Probe        `json:"probe,omitempty"`         // nil: alive is well
+	After      []string      `json:"after,omitempty"`         // services of the server that must be ready first
+	StopSignal string        `json:"stop_signal,omitempty"`   // TERM when empty
+	StopGrace  Duration      `json:"stop_grace,omitempty"`    // then KILL; 0: 10 s
+	Reload     string        `json:"reload_signal,omitempty"` // HUP when empty
+}
+
+// ProcessLimits bound a service's processes. 0: as the agent's own.
+type ProcessLimits struct {
+	OpenFiles int64   `json:"open_files,omitempty"`
+	Stack     int64   `json:"stack,omitempty"`     // bytes
+	Processes int64   `json:"processes,omitempty"` // of the service's user
+	Memory    int64   `json:"memory,omitempty"`    // bytes; cgroup v2
+	CPU       float64 `json:"cpu,omitempty"`       // processors; cgroup v2
+}
+
+// ProbeKind is how a service's health is asked.
+type ProbeKind string
+
+// The kinds of probe.
+const (
+	ProbeCommand ProbeKind = "command" // exit status 0
+	ProbeTCP     ProbeKind = "tcp"     // a connection
+	ProbeSMTP    ProbeKind = "smtp"    // 220 and 250 to EHLO
+	ProbeIMAP    ProbeKind = "imap"    // * OK
+	ProbePOP3    ProbeKind = "pop3"    // +OK
+	ProbeHTTP    ProbeKind = "http"    // 200 to 399
+)
+
+// Probe asks a service how it is.
+type Probe struct {
+	Kind     ProbeKind `json:"kind"`
+	Address  string    `json:"address,omitempty"` // host:port
+	URL      string    `json:"url,omitempty"`     // http
+	Command  []string  `json:"command,omitempty"` // command
+	TLS      bool      `json:"tls,omitempty"`
+	Interval Duration  `json:"interval,omitempty"` // 0: 10 s
+	Timeout  Duration  `json:"timeout,omitempty"`  // 0: 5 s
+	Fails    int       `json:"fails,omitempty"`    // in a row that make it unwell; 0: 3
+	Restart  bool      `json:"restart,omitempty"`  // restart it when it has become unwell
 }
 
 // ServiceStatus is what the agent tells of a service.
 type ServiceStatus struct {
 	State    ServiceState `json:"state"`
-	PID      int          `json:"pid"`            // 0 when there is no process
-	Restarts int          `json:"restarts"`       // by the supervisor, since the service was last started on purpose
-	Since    time.Time    `json:"since"`          // of State
-	Exit     string       `json:"exit,omitempty"` // how the last process ended: "exit status 1", "signal: killed"
+	PID      int          `json:"pid"`               // 0 when there is no process
+	Restarts int          `json:"restarts"`          // by the supervisor, since the service was last started on purpose
+	Since    time.Time    `json:"since"`             // of State
+	Exit     string       `json:"exit,omitempty"`    // how the last process ended: "exit status 1", "signal: killed"
+	Health   string       `json:"health,omitempty"`  // why it is unwell while it runs; empty: it is well, or not asked
+	Program  string       `json:"program,omitempty"` // version the running process told of itself
 }
 
 // JoinToken lets one agent join the fleet as one server, once.

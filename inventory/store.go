@@ -26,6 +26,13 @@ const (
 	Tokens       Kind = "tokens"
 	Audit        Kind = "audit"
 	Settings     Kind = "settings"
+	Tenants      Kind = "tenants"
+	Plans        Kind = "plans"
+	Powers       Kind = "powers"
+	Pools        Kind = "pools"
+	Windows      Kind = "windows"
+	Preflights   Kind = "preflights"
+	Releases     Kind = "releases"
 )
 
 // Record is what can be kept: a pointer to a struct that embeds Meta.
@@ -100,6 +107,13 @@ type Tx interface {
 	Sessions() Table[*Session]
 	Tokens() Table[*Token]
 	Settings() Table[*Setting]
+	Tenants() Table[*Tenant]
+	Plans() Table[*Plan]
+	Powers() Table[*Power]
+	Pools() Table[*Pool]
+	Windows() Table[*Window]
+	Preflights() Table[*Preflight]
+	Releases() Table[*Release]
 	// Audit appends to and reads the hash chain.
 	Audit() AuditLog
 	// Index is the version given to the last change this transaction can see.

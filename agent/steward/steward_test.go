@@ -132,7 +132,7 @@ func agent(t *testing.T, dir string, c *controller) (stop func()) {
 func service(file string) api.DesiredService {
 	return api.DesiredService{
 		Name: "job", Kind: inventory.KindCommand, Want: inventory.WantRunning,
-		Command: []string{"/bin/sh", "-c", "echo started >> " + file + "; exec sleep 3600"},
+		ServiceConfig: inventory.ServiceConfig{Command: []string{"/bin/sh", "-c", "echo started >> " + file + "; exec sleep 3600"}},
 	}
 }
 

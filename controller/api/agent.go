@@ -74,11 +74,9 @@ type DesiredServer struct {
 type DesiredService struct {
 	Name    string                `json:"name"`
 	Kind    inventory.ServiceKind `json:"kind"`
-	Command []string              `json:"command,omitempty"`
-	Env     map[string]string     `json:"env,omitempty"`
-	Dir     string                `json:"dir,omitempty"`
-	Ports   map[string]int        `json:"ports,omitempty"`
 	Want    inventory.Want        `json:"want"`
+	Drained bool                  `json:"drained,omitempty"` // it is to be given no new work
+	inventory.ServiceConfig
 }
 
 // DesiredMail is what the server's mailnode serves.
@@ -108,8 +106,29 @@ type Order struct {
 	Operation inventory.ID            `json:"operation"`
 	Kind      inventory.OperationKind `json:"kind"`
 	Service   string                  `json:"service,omitempty"`
-	Expires   time.Time               `json:"expires"` // by the controller's clock
-	Now       time.Time               `json:"now"`     // the controller's clock when it sent this
+	Target    string                  `json:"target,omitempty"` // name of the server acted on, when it is not the agent's own
+	Params    inventory.Params        `json:"params,omitzero"`
+	Power     *OrderPower             `json:"power,omitempty"` // how to switch the target's power
+	Expires   time.Time               `json:"expires"`         // by the controller's clock
+	Now       time.Time               `json:"now"`             // the controller's clock when it sent this
+}
+
+// OrderPower is how the power of an order's target is switched. The password
+// is not in it, so that it is on no agent's disk: GET
+// /agent/v1/orders/{id}/secret answers with a PowerSecret while the order is
+// this agent's to carry out.
+type OrderPower struct {
+	Kind    inventory.PowerKind `json:"kind"`
+	Address string              `json:"address,omitempty"`
+	User    string              `json:"user,omitempty"`
+	MAC     string              `json:"mac,omitempty"`
+	Command []string            `json:"command,omitempty"`
+	TLSPin  string              `json:"tls_pin,omitempty"`
+}
+
+// PowerSecret is the password of a management controller.
+type PowerSecret struct {
+	Password string `json:"password"`
 }
 
 // Report is how a server is: POST /agent/v1/report, whenever something of it
@@ -143,6 +162,7 @@ type StepReport struct {
 	Message string                   `json:"message,omitempty"`
 	Started time.Time                `json:"started"`
 	Ended   time.Time                `json:"ended"`
+	Log     []inventory.StepLine     `json:"log,omitempty"` // all lines so far, bounded
 }
 
 // AlertReport is a change of state of one alert: POST /agent/v1/alerts takes a

@@ -48,22 +48,13 @@ type Enrolment struct {
 	Command string    `json:"command" doc:"The line to run on the server"`
 }
 
-// NewService asks for a command to be supervised on a server.
+// NewService asks for a command or systemd unit to be supervised on a server.
 type NewService struct {
-	Server  string            `json:"server" doc:"Id or name"`
-	Name    string            `json:"name"`
-	Command []string          `json:"command" doc:"Program and arguments"`
-	Env     map[string]string `json:"env,omitempty"`
-	Dir     string            `json:"dir,omitempty" doc:"Working directory"`
-	Want    inventory.Want    `json:"want,omitempty" enum:"running,stopped"`
-}
-
-// NewOperation asks for an act on servers or services.
-type NewOperation struct {
-	Kind    inventory.OperationKind `json:"kind" enum:"service.start,service.stop,service.restart"`
-	Targets []NewTarget             `json:"targets" minItems:"1" maxItems:"1000"`
-	Reason  string                  `json:"reason,omitempty" maxLength:"1000"`
-	Expires inventory.Duration      `json:"expires,omitempty" doc:"Not delivered within this: expired. Default 5m"`
+	Server string                `json:"server" doc:"Id or name"`
+	Name   string                `json:"name"`
+	Kind   inventory.ServiceKind `json:"kind,omitempty" enum:"command,unit" doc:"Default command"`
+	Want   inventory.Want        `json:"want,omitempty" enum:"running,stopped"`
+	inventory.ServiceConfig
 }
 
 // NewTarget names a server, by id or name, and the service on it.

@@ -262,7 +262,7 @@ func (b *board) readServices(tx inventory.Tx, ids map[inventory.ID]bool) error {
 	by := make(map[inventory.ID][]api.DesiredService)
 	for _, s := range list {
 		by[s.Server] = append(by[s.Server], api.DesiredService{
-			Name: s.Name, Kind: s.Kind, Command: s.Command, Env: s.Env, Dir: s.Dir, Ports: s.Ports, Want: s.Want,
+			Name: s.Name, Kind: s.Kind, Want: s.Want, Drained: s.Drained, ServiceConfig: s.ServiceConfig,
 		})
 	}
 	for id, doc := range on {

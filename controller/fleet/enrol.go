@@ -63,7 +63,7 @@ func (f *Fleet) Add(ctx context.Context, actor inventory.Actor, req api.NewServe
 		}
 		if req.Mailnode == nil || *req.Mailnode {
 			if err := tx.Services().Create(&inventory.Service{
-				Server: s.ID, Name: string(inventory.KindMailnode), Kind: inventory.KindMailnode, Ports: ports,
+				Server: s.ID, Name: string(inventory.KindMailnode), Kind: inventory.KindMailnode, ServiceConfig: inventory.ServiceConfig{Ports: ports},
 				Want: inventory.WantRunning, ServiceStatus: inventory.ServiceStatus{State: inventory.ServiceUnknown},
 			}); err != nil {
 				return err

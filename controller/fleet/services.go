@@ -27,8 +27,9 @@ func (f *Fleet) AddService(ctx context.Context, actor inventory.Actor, req api.N
 			return err
 		}
 		made = &inventory.Service{
-			Server: s.ID, Name: req.Name, Kind: inventory.KindCommand, Command: req.Command, Env: req.Env, Dir: req.Dir,
-			Want: req.Want, ServiceStatus: inventory.ServiceStatus{State: inventory.ServiceUnknown},
+			Server: s.ID, Name: req.Name, Kind: inventory.KindCommand,
+			ServiceConfig: inventory.ServiceConfig{Command: req.Command, Env: req.Env, Dir: req.Dir},
+			Want:          req.Want, ServiceStatus: inventory.ServiceStatus{State: inventory.ServiceUnknown},
 		}
 		if err := tx.Services().Create(made); err != nil {
 			if inventory.Is(err, inventory.Conflict) {

@@ -82,7 +82,7 @@ func (f *fakeFleet) AddService(ctx context.Context, _ inventory.Actor, req api.N
 		if err != nil {
 			return inventory.FieldErrorf("server", "there is no server %q", req.Server)
 		}
-		out = &inventory.Service{Server: s.ID, Name: req.Name, Kind: inventory.KindCommand, Command: req.Command, Want: inventory.WantRunning}
+		out = &inventory.Service{Server: s.ID, Name: req.Name, Kind: inventory.KindCommand, Want: inventory.WantRunning, ServiceConfig: inventory.ServiceConfig{Command: req.Command}}
 		return tx.Services().Create(out)
 	})
 	return out, err

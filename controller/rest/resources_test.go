@@ -112,7 +112,7 @@ func TestServices(t *testing.T) {
 	f := start(t)
 	f.upServer("mail-1")
 	f.upServer("mail-2")
-	added, err := f.client.AddService(t.Context(), api.NewService{Server: "mail-1", Name: "clock", Command: []string{"/bin/date"}})
+	added, err := f.client.AddService(t.Context(), api.NewService{Server: "mail-1", Name: "clock", ServiceConfig: inventory.ServiceConfig{Command: []string{"/bin/date"}}})
 	f.ok(err)
 	if some := every(f, api.Services, map[string][]string{"server": {"mail-1"}}); len(some) != 2 {
 		t.Errorf("listed %+v", some)

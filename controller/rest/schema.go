@@ -62,6 +62,11 @@ func describe(r huma.Registry) {
 	alias[inventory.AlertState, enum[inventory.AlertState]](r)
 	alias[inventory.SMSState, enum[inventory.SMSState]](r)
 	alias[inventory.Role, enum[inventory.Role]](r)
+	alias[inventory.TenantKind, enum[inventory.TenantKind]](r)
+	alias[inventory.PowerKind, enum[inventory.PowerKind]](r)
+	alias[inventory.PowerState, enum[inventory.PowerState]](r)
+	alias[inventory.CheckState, enum[inventory.CheckState]](r)
+	alias[inventory.ProbeKind, enum[inventory.ProbeKind]](r)
 	alias[inventory.Verb, enum[inventory.Verb]](r)
 	alias[inventory.Code, enum[inventory.Code]](r)
 }
@@ -84,7 +89,7 @@ func names[T ~string]() []any {
 	case inventory.ServerState:
 		values = list(inventory.ServerJoining, inventory.ServerUp, inventory.ServerSuspect, inventory.ServerDown, inventory.ServerRemoved)
 	case inventory.ServiceKind:
-		values = list(inventory.KindMailnode, inventory.KindCommand)
+		values = list(inventory.KindMailnode, inventory.KindCommand, inventory.KindUnit)
 	case inventory.ServiceState:
 		values = list(inventory.ServiceUnknown, inventory.ServiceStarting, inventory.ServiceRunning, inventory.ServiceStopping,
 			inventory.ServiceStopped, inventory.ServiceBackoff, inventory.ServiceCrashed)
@@ -93,7 +98,7 @@ func names[T ~string]() []any {
 	case inventory.AccountState:
 		values = list(inventory.AccountActive, inventory.AccountSuspended)
 	case inventory.OperationKind:
-		values = list(inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart)
+		values = list(inventory.OperationKinds...)
 	case inventory.OperationState:
 		values = list(inventory.OpQueued, inventory.OpDelivered, inventory.OpRunning, inventory.OpSucceeded, inventory.OpFailed,
 			inventory.OpExpired, inventory.OpUnknown, inventory.OpCancelled)
@@ -106,7 +111,17 @@ func names[T ~string]() []any {
 	case inventory.SMSState:
 		values = list(inventory.SMSQueued, inventory.SMSSent, inventory.SMSDelivered, inventory.SMSFailed)
 	case inventory.Role:
-		values = list(inventory.RoleOperator, inventory.RoleViewer, inventory.RoleAuditor)
+		values = list(inventory.Roles...)
+	case inventory.TenantKind:
+		values = list(inventory.TenantEnterprise, inventory.TenantReseller)
+	case inventory.PowerKind:
+		values = list(inventory.PowerNone, inventory.PowerIPMI, inventory.PowerRedfish, inventory.PowerWake, inventory.PowerCommand, inventory.PowerDev)
+	case inventory.PowerState:
+		values = list(inventory.PowerOn, inventory.PowerOff, inventory.PowerUnknown)
+	case inventory.CheckState:
+		values = list(inventory.CheckOK, inventory.CheckWarning, inventory.CheckFailed, inventory.CheckSkipped)
+	case inventory.ProbeKind:
+		values = list(inventory.ProbeCommand, inventory.ProbeTCP, inventory.ProbeSMTP, inventory.ProbeIMAP, inventory.ProbePOP3, inventory.ProbeHTTP)
 	case inventory.Verb:
 		values = list(inventory.Created, inventory.Updated, inventory.Deleted)
 	case inventory.Code:

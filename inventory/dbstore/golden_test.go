@@ -30,11 +30,11 @@ func TestGolden(t *testing.T) {
 		if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) && *updateGolden && i == len(files)-1 {
 			writeGolden(t, name)
 		}
-		t.Run(filepath.Base(name), func(t *testing.T) { openGolden(t, name) })
+		t.Run(filepath.Base(name), func(t *testing.T) { openGolden(t, name, goldens[:held(i+1)]) })
 	}
 }
 
-func openGolden(t *testing.T, name string) {
+func openGolden(t *testing.T, name string, goldens []golden) {
 	file, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -151,16 +151,23 @@ func gold[R inventory.Record](in func(inventory.Tx) inventory.Table[R], r R) gol
 
 var then = time.Date(2026, 7, 8, 9, 10, 11, 12, time.UTC)
 
+// held is how many of goldens a golden database of a version holds.
+func held(version int) int {
+	return map[int]int{1: 15}[version] + map[bool]int{true: len(goldens)}[version > 1]
+}
+
 // goldens are what golden databases hold. What is here does not change; fields
-// that are new since stay empty.
+// that are new since stay empty, and records of new kinds come last.
 var goldens = []golden{
 	gold(inventory.Tx.Servers, &inventory.Server{
 		Name: "mx1.example.test", State: inventory.ServerUp, Since: then, Address: "127.0.10.1", Region: "eu",
 		Labels: map[string]string{"rack": "7"}, BootID: "boot-1", AgentVersion: "0.1", ClockSkew: -0.5, CertExpires: then, Applied: 42, Problem: "none",
 	}),
 	gold(inventory.Tx.Services, &inventory.Service{
-		Server: "server-1", Name: "mailnode", Kind: inventory.KindMailnode, Command: []string{"sleep", "1"}, Env: map[string]string{"A": "b"},
-		Dir: "/tmp", Ports: map[string]int{"smtp": 25}, Want: inventory.WantRunning,
+		Server: "server-1", Name: "mailnode", Kind: inventory.KindMailnode, Want: inventory.WantRunning,
+		ServiceConfig: inventory.ServiceConfig{
+			Command: []string{"sleep", "1"}, Env: map[string]string{"A": "b"}, Dir: "/tmp", Ports: map[string]int{"smtp": 25},
+		},
 		ServiceStatus: inventory.ServiceStatus{State: inventory.ServiceRunning, PID: 7, Restarts: 1, Since: then, Exit: "exit status 1"},
 	}),
 	gold(inventory.Tx.JoinTokens, &inventory.JoinToken{Server: "server-1", Hash: []byte{1, 2, 3}, Expires: then, Used: then}),
@@ -198,4 +205,22 @@ var goldens = []golden{
 		Name: "ci", Hash: "hash-4", Role: inventory.RoleViewer, Scopes: []string{"*:read"}, Actor: "operator:a", Expires: then,
 	}),
 	gold(inventory.Tx.Settings, &inventory.Setting{Name: "gossip key", Value: "c2VjcmV0"}),
+	// Since version 2.
+	gold(inventory.Tx.Tenants, &inventory.Tenant{Name: "acme", Kind: inventory.TenantReseller, Plan: "plan-1", Domains: 3, Accounts: 100, Contact: "Ann"}),
+	gold(inventory.Tx.Plans, &inventory.Plan{
+		Name: "basic", Limits: inventory.Limits{Quota: 1 << 30, SentADay: 200}, Features: map[inventory.Feature]bool{inventory.FeatureSMS: false},
+	}),
+	gold(inventory.Tx.Powers, &inventory.Power{
+		Server: "server-1", Kind: inventory.PowerIPMI, Address: "192.0.2.9", User: "admin", Secret: []byte{7, 8}, HasSecret: true, Tested: then, Result: "on",
+	}),
+	gold(inventory.Tx.Pools, &inventory.Pool{
+		Name: "webmail", Service: "tomcat", Members: []inventory.Member{{Server: "server-1", Weight: 2}}, MaxUnavailable: 1,
+	}),
+	gold(inventory.Tx.Windows, &inventory.Window{Servers: []inventory.ID{"server-1"}, From: then, To: then, Operation: "op-1", Reason: "work", Actor: "operator:a"}),
+	gold(inventory.Tx.Preflights, &inventory.Preflight{
+		Server: "server-1", Checked: then, Checks: []inventory.Check{{Name: "open_files", State: inventory.CheckFailed, Found: "1024", Wanted: "65536"}},
+	}),
+	gold(inventory.Tx.Releases, &inventory.Release{
+		Program: "mailfleet-agent", Number: "1.2", Platform: "linux/amd64", Size: 9, SHA256: "ab", Signature: []byte{1}, Key: "k", Actor: "operator:a",
+	}),
 }

@@ -82,6 +82,7 @@ var domains = schema[*inventory.Domain]{
 	kind: inventory.Domains, noun: "domain",
 	fields: []field[*inventory.Domain]{
 		{"name", unique, func(r *inventory.Domain) string { return r.Name }},
+		{"tenant", plain, func(r *inventory.Domain) string { return string(r.Tenant) }},
 	},
 }
 
@@ -157,6 +158,8 @@ var people = schema[*inventory.Person]{
 	kind: inventory.People, noun: "person",
 	fields: []field[*inventory.Person]{
 		{"name", unique, func(r *inventory.Person) string { return r.Name }},
+		{"email", unique, func(r *inventory.Person) string { return r.Email }},
+		{"external", unique, func(r *inventory.Person) string { return r.External }},
 	},
 }
 
@@ -191,5 +194,58 @@ var settings = schema[*inventory.Setting]{
 	kind: inventory.Settings, noun: "setting",
 	fields: []field[*inventory.Setting]{
 		{"name", unique, func(r *inventory.Setting) string { return r.Name }},
+	},
+}
+
+var tenants = schema[*inventory.Tenant]{
+	kind: inventory.Tenants, noun: "tenant",
+	fields: []field[*inventory.Tenant]{
+		{"name", unique, func(r *inventory.Tenant) string { return r.Name }},
+		{"parent", plain, func(r *inventory.Tenant) string { return string(r.Parent) }},
+	},
+}
+
+var plans = schema[*inventory.Plan]{
+	kind: inventory.Plans, noun: "plan",
+	fields: []field[*inventory.Plan]{
+		{"name", unique, func(r *inventory.Plan) string { return r.Name }},
+		{"tenant", plain, func(r *inventory.Plan) string { return string(r.Tenant) }},
+	},
+}
+
+var powers = schema[*inventory.Power]{
+	kind: inventory.Powers, noun: "power driver",
+	fields: []field[*inventory.Power]{
+		{"server", unique, func(r *inventory.Power) string { return string(r.Server) }},
+	},
+}
+
+var pools = schema[*inventory.Pool]{
+	kind: inventory.Pools, noun: "pool",
+	fields: []field[*inventory.Pool]{
+		{"name", unique, func(r *inventory.Pool) string { return r.Name }},
+		{"service", plain, func(r *inventory.Pool) string { return r.Service }},
+	},
+}
+
+var windows = schema[*inventory.Window]{
+	kind: inventory.Windows, noun: "maintenance window",
+	fields: []field[*inventory.Window]{
+		{"operation", plain, func(r *inventory.Window) string { return string(r.Operation) }},
+	},
+}
+
+var preflights = schema[*inventory.Preflight]{
+	kind: inventory.Preflights, noun: "preflight",
+	fields: []field[*inventory.Preflight]{
+		{"server", unique, func(r *inventory.Preflight) string { return string(r.Server) }},
+	},
+}
+
+var releases = schema[*inventory.Release]{
+	kind: inventory.Releases, noun: "release",
+	fields: []field[*inventory.Release]{
+		{"program", plain, func(r *inventory.Release) string { return r.Program }},
+		{"sha256", unique, func(r *inventory.Release) string { return r.SHA256 }},
 	},
 }

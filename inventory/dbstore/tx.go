@@ -48,6 +48,13 @@ func (t *tx) People() inventory.Table[*inventory.Person]        { return at(t, p
 func (t *tx) Sessions() inventory.Table[*inventory.Session]     { return at(t, sessions) }
 func (t *tx) Tokens() inventory.Table[*inventory.Token]         { return at(t, tokens) }
 func (t *tx) Settings() inventory.Table[*inventory.Setting]     { return at(t, settings) }
+func (t *tx) Tenants() inventory.Table[*inventory.Tenant]       { return at(t, tenants) }
+func (t *tx) Plans() inventory.Table[*inventory.Plan]           { return at(t, plans) }
+func (t *tx) Powers() inventory.Table[*inventory.Power]         { return at(t, powers) }
+func (t *tx) Pools() inventory.Table[*inventory.Pool]           { return at(t, pools) }
+func (t *tx) Windows() inventory.Table[*inventory.Window]       { return at(t, windows) }
+func (t *tx) Preflights() inventory.Table[*inventory.Preflight] { return at(t, preflights) }
+func (t *tx) Releases() inventory.Table[*inventory.Release]     { return at(t, releases) }
 func (t *tx) Audit() inventory.AuditLog                         { return auditLog{at(t, audit)} }
 
 // Index implements inventory.Tx. When the database cannot tell it is 0 and the

@@ -52,6 +52,9 @@ func (f *filler) set(v reflect.Value, path string) {
 			f.set(value, fmt.Sprintf("%s value %d", path, i))
 			v.SetMapIndex(key, value)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		f.set(v.Elem(), path)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f.set(v.Field(i), path+"."+v.Type().Field(i).Name)

@@ -44,6 +44,13 @@ type (
 	session     = *inventory.Session
 	token       = *inventory.Token
 	setting     = *inventory.Setting
+	tenant      = *inventory.Tenant
+	plan        = *inventory.Plan
+	power       = *inventory.Power
+	pool        = *inventory.Pool
+	window      = *inventory.Window
+	preflight   = *inventory.Preflight
+	release     = *inventory.Release
 )
 
 func of[R inventory.Record](name inventory.Kind, in func(inventory.Tx) inventory.Table[R],
@@ -89,7 +96,10 @@ var kinds = []kind{
 		}, map[string]unique[certificate]{
 			"serial": {func(r certificate) string { return r.Serial }, func(to, from certificate) { to.Serial = from.Serial }},
 		}),
-	of(inventory.Domains, inventory.Tx.Domains, nil,
+	of(inventory.Domains, inventory.Tx.Domains,
+		map[string]func(domain) string{
+			"tenant": func(r domain) string { return string(r.Tenant) },
+		},
 		map[string]unique[domain]{
 			"name": {func(r domain) string { return r.Name }, func(to, from domain) { to.Name = from.Name }},
 		}),
@@ -140,7 +150,9 @@ var kinds = []kind{
 		}),
 	of(inventory.People, inventory.Tx.People, nil,
 		map[string]unique[person]{
-			"name": {func(r person) string { return r.Name }, func(to, from person) { to.Name = from.Name }},
+			"name":     {func(r person) string { return r.Name }, func(to, from person) { to.Name = from.Name }},
+			"email":    {func(r person) string { return r.Email }, func(to, from person) { to.Email = from.Email }},
+			"external": {func(r person) string { return r.External }, func(to, from person) { to.External = from.External }},
 		}),
 	of(inventory.Sessions, inventory.Tx.Sessions,
 		map[string]func(session) string{
@@ -156,5 +168,41 @@ var kinds = []kind{
 	of(inventory.Settings, inventory.Tx.Settings, nil,
 		map[string]unique[setting]{
 			"name": {func(r setting) string { return r.Name }, func(to, from setting) { to.Name = from.Name }},
+		}),
+	of(inventory.Tenants, inventory.Tx.Tenants,
+		map[string]func(tenant) string{
+			"parent": func(r tenant) string { return string(r.Parent) },
+		}, map[string]unique[tenant]{
+			"name": {func(r tenant) string { return r.Name }, func(to, from tenant) { to.Name = from.Name }},
+		}),
+	of(inventory.Plans, inventory.Tx.Plans,
+		map[string]func(plan) string{
+			"tenant": func(r plan) string { return string(r.Tenant) },
+		}, map[string]unique[plan]{
+			"name": {func(r plan) string { return r.Name }, func(to, from plan) { to.Name = from.Name }},
+		}),
+	of(inventory.Powers, inventory.Tx.Powers, nil,
+		map[string]unique[power]{
+			"server": {func(r power) string { return string(r.Server) }, func(to, from power) { to.Server = from.Server }},
+		}),
+	of(inventory.Pools, inventory.Tx.Pools,
+		map[string]func(pool) string{
+			"service": func(r pool) string { return r.Service },
+		}, map[string]unique[pool]{
+			"name": {func(r pool) string { return r.Name }, func(to, from pool) { to.Name = from.Name }},
+		}),
+	of(inventory.Windows, inventory.Tx.Windows,
+		map[string]func(window) string{
+			"operation": func(r window) string { return string(r.Operation) },
+		}, nil),
+	of(inventory.Preflights, inventory.Tx.Preflights, nil,
+		map[string]unique[preflight]{
+			"server": {func(r preflight) string { return string(r.Server) }, func(to, from preflight) { to.Server = from.Server }},
+		}),
+	of(inventory.Releases, inventory.Tx.Releases,
+		map[string]func(release) string{
+			"program": func(r release) string { return r.Program },
+		}, map[string]unique[release]{
+			"sha256": {func(r release) string { return r.SHA256 }, func(to, from release) { to.SHA256 = from.SHA256 }},
 		}),
 }

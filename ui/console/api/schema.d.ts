@@ -706,8 +706,13 @@ export interface components {
             /** Format: date-time */
             created: string;
             domain: string;
+            features?: {
+                [key: string]: boolean;
+            };
             id: string;
+            limits?: components["schemas"]["Limits"];
             name: string;
+            plan?: string;
             server: string;
             /** @enum {string} */
             state: "active" | "suspended";
@@ -758,6 +763,13 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        Approval: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            /** Format: date-time */
+            expires: string;
+        };
         AuditCheck: {
             /** Format: int64 */
             entries: number;
@@ -802,8 +814,13 @@ export interface components {
             /** Format: date-time */
             created: string;
             id: string;
+            limits?: components["schemas"]["Limits"];
+            /** Format: int64 */
+            max_accounts?: number;
             name: string;
+            plan?: string;
             postmaster: string;
+            tenant?: string;
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
@@ -847,7 +864,8 @@ export interface components {
             id: string;
             name: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
             scopes: string[];
             secret: string;
             /** Format: date-time */
@@ -869,6 +887,22 @@ export interface components {
             gossip: components["schemas"]["Gossip"];
             id: string;
             name: string;
+        };
+        Limits: {
+            /** Format: int64 */
+            attachment?: number;
+            /** Format: int64 */
+            message_size?: number;
+            /** Format: int64 */
+            messages?: number;
+            /** Format: int64 */
+            quota?: number;
+            /** Format: int64 */
+            recipients?: number;
+            /** Format: int64 */
+            sent_a_day?: number;
+            /** Format: int64 */
+            sms_a_month?: number;
         };
         Log: {
             lines: string[];
@@ -898,12 +932,66 @@ export interface components {
             postmaster?: string;
         };
         NewOperation: {
-            /** @description Not delivered within this: expired. Default 5m */
+            /** @description Wait for the consent of a second person */
+            approval?: boolean;
+            /** @description What the preview asks to be typed: the server's name, or the number of targets when there are several */
+            confirm?: string;
+            /** @description Not delivered within this: expired. Default 5m, of a batch from when it is its turn */
             expires?: string | number;
             /** @enum {string} */
-            kind: "service.start" | "service.stop" | "service.restart";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            /**
+             * @description Names of the refusals of the preview to pass over
+             * @example [
+             *       "controller"
+             *     ]
+             */
+            override?: string[];
+            params?: components["schemas"]["NewParams"];
             reason?: string;
-            targets: components["schemas"]["NewTarget"][];
+            /** @description Absent: all targets at once */
+            rolling?: components["schemas"]["NewRolling"];
+            /**
+             * @description Terms that must all hold: region, state, server, service, pool, label.NAME; = or != and values parted by |
+             * @example region=hk,service=mailnode
+             */
+            selector?: string;
+            targets?: components["schemas"]["NewTarget"][];
+            /** @description Version seen of each target, by server id or server id/service; another one: 412 */
+            versions?: {
+                [key: string]: number;
+            };
+            /** @description Open a maintenance window for the time it takes. Default true for what interrupts a service */
+            window?: boolean;
+        };
+        NewParams: {
+            /** @description config.apply: what is set here replaces the service's */
+            config?: components["schemas"]["ServiceConfig"];
+            /** @description server.tune: names of checks */
+            fixes?: string[];
+            /** @description service.upgrade, agent.upgrade: id of the release */
+            release?: string;
+            /** @description server.add: the server to make; no targets then */
+            server?: components["schemas"]["NewServer"];
+        };
+        NewRolling: {
+            /**
+             * Format: int64
+             * @description Targets at once
+             * @default 1
+             */
+            batch?: number;
+            /** @description Undo on failure what was opened. Default true */
+            compensate?: boolean;
+            /** @description Drain each target first and undrain it after. Default true for what interrupts a service */
+            drain?: boolean;
+            /** @description How long a batch must be well before the next. Default 5s */
+            health?: string | number;
+            /**
+             * Format: int64
+             * @description Of all that the selector covers, down or in hand for whatever reason. Default: batch
+             */
+            max_unavailable?: number;
         };
         NewRule: {
             /**
@@ -959,16 +1047,32 @@ export interface components {
             region?: string;
         };
         NewService: {
-            /** @description Program and arguments */
-            command: string[];
-            /** @description Working directory */
+            after?: string[];
+            command?: string[];
             dir?: string;
             env?: {
                 [key: string]: string;
             };
+            /**
+             * @description Default command
+             * @enum {string}
+             */
+            kind?: "command" | "unit";
+            limits?: components["schemas"]["ProcessLimits"];
             name: string;
+            ports?: {
+                [key: string]: number;
+            };
+            probe?: components["schemas"]["Probe"];
+            release?: string;
+            reload_signal?: string;
             /** @description Id or name */
             server: string;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            stop_grace?: string | number;
+            stop_signal?: string;
+            unit?: string;
+            user?: string;
             /** @enum {string} */
             want?: "running" | "stopped";
         };
@@ -990,6 +1094,7 @@ export interface components {
         };
         Operation: {
             actor: string;
+            approval?: components["schemas"]["Approval"];
             /** Format: date-time */
             created: string;
             /** Format: date-time */
@@ -998,16 +1103,20 @@ export interface components {
             expires: string;
             id: string;
             /** @enum {string} */
-            kind: "service.start" | "service.stop" | "service.restart";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            params?: components["schemas"]["Params"];
             reason: string;
+            rolling?: components["schemas"]["Rolling"];
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
             steps: components["schemas"]["Step"][];
+            stopped?: string;
             targets: components["schemas"]["Target"][];
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
             version: number;
+            window?: string;
         };
         PageAccount: {
             items: components["schemas"]["Account"][];
@@ -1061,6 +1170,11 @@ export interface components {
             items: components["schemas"]["Token"][];
             next: string;
         };
+        Params: {
+            config?: components["schemas"]["ServiceConfig"];
+            fixes?: string[];
+            release?: string;
+        };
         PasswordChange: {
             current: string;
             password: string;
@@ -1068,18 +1182,41 @@ export interface components {
         Person: {
             /** Format: date-time */
             created: string;
+            disabled?: boolean;
+            email?: string;
+            external?: string;
             /** Format: int64 */
             failures: number;
             id: string;
             /** Format: date-time */
             locked_till: string;
+            must_change?: boolean;
             name: string;
+            /** Format: date-time */
+            password_changed: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
+            totp: boolean;
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        Probe: {
+            address?: string;
+            command?: string[];
+            /** Format: int64 */
+            fails?: number;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            interval?: string | number;
+            /** @enum {string} */
+            kind: "command" | "tcp" | "smtp" | "imap" | "pop3" | "http";
+            restart?: boolean;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            timeout?: string | number;
+            tls?: boolean;
+            url?: string;
         };
         Problem: {
             /** @enum {string} */
@@ -1102,6 +1239,18 @@ export interface components {
             message: string;
             value?: unknown;
         };
+        ProcessLimits: {
+            /** Format: double */
+            cpu?: number;
+            /** Format: int64 */
+            memory?: number;
+            /** Format: int64 */
+            open_files?: number;
+            /** Format: int64 */
+            processes?: number;
+            /** Format: int64 */
+            stack?: number;
+        };
         Reading: {
             metric: string;
             server: string;
@@ -1112,6 +1261,16 @@ export interface components {
             time: string;
             /** Format: double */
             value: number;
+        };
+        Rolling: {
+            /** Format: int64 */
+            batch: number;
+            compensate: boolean;
+            drain: boolean;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            health: string | number;
+            /** Format: int64 */
+            max_unavailable: number;
         };
         Rule: {
             /** Format: double */
@@ -1225,23 +1384,31 @@ export interface components {
             region?: string;
         };
         Service: {
+            after?: string[];
             command?: string[];
             /** Format: date-time */
             created: string;
             dir?: string;
+            drained: boolean;
             env?: {
                 [key: string]: string;
             };
             exit?: string;
+            health?: string;
             id: string;
             /** @enum {string} */
-            kind: "mailnode" | "command";
+            kind: "mailnode" | "command" | "unit";
+            limits?: components["schemas"]["ProcessLimits"];
             name: string;
             /** Format: int64 */
             pid: number;
             ports?: {
                 [key: string]: number;
             };
+            probe?: components["schemas"]["Probe"];
+            program?: string;
+            release?: string;
+            reload_signal?: string;
             /** Format: int64 */
             restarts: number;
             server: string;
@@ -1249,19 +1416,44 @@ export interface components {
             since: string;
             /** @enum {string} */
             state: "unknown" | "starting" | "running" | "stopping" | "stopped" | "backoff" | "crashed";
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            stop_grace?: string | number;
+            stop_signal?: string;
+            unit?: string;
             /** Format: date-time */
             updated: string;
+            user?: string;
             /** Format: int64 */
             version: number;
             /** @enum {string} */
             want: "running" | "stopped";
+        };
+        ServiceConfig: {
+            after?: string[];
+            command?: string[];
+            dir?: string;
+            env?: {
+                [key: string]: string;
+            };
+            limits?: components["schemas"]["ProcessLimits"];
+            ports?: {
+                [key: string]: number;
+            };
+            probe?: components["schemas"]["Probe"];
+            release?: string;
+            reload_signal?: string;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            stop_grace?: string | number;
+            stop_signal?: string;
+            unit?: string;
+            user?: string;
         };
         Session: {
             csrf: string;
             /** Format: date-time */
             expires: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
             user: string;
         };
         SignIn: {
@@ -1286,15 +1478,28 @@ export interface components {
             version: string;
         };
         Step: {
+            agent?: string;
+            /** Format: int64 */
+            batch: number;
+            boot_id?: string;
             /** Format: date-time */
             ended: string;
             id: string;
+            /** @enum {string} */
+            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            log?: components["schemas"]["StepLine"][];
             message?: string;
             /** Format: date-time */
             started: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
             target: components["schemas"]["Target"];
+            undo?: boolean;
+        };
+        StepLine: {
+            text: string;
+            /** Format: date-time */
+            time: string;
         };
         Target: {
             server: string;
@@ -1309,7 +1514,8 @@ export interface components {
             id: string;
             name: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
             scopes: string[];
             /** Format: date-time */
             updated: string;

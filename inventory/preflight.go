@@ -1,0 +1,62 @@
+package inventory
+
+import "time"
+
+// CheckState is the outcome of one preflight check.
+type CheckState string
+
+// The outcomes of a check.
+const (
+	CheckOK      CheckState = "ok"
+	CheckWarning CheckState = "warning" // the server works, less well than it could
+	CheckFailed  CheckState = "failed"  // mail would suffer
+	CheckSkipped CheckState = "skipped" // could not be looked at here
+)
+
+// Preflight is how fit a server was for its work when its agent last looked (C23).
+type Preflight struct {
+	Meta
+	Server  ID        `json:"server"` // unique
+	Checked time.Time `json:"checked"`
+	Checks  []Check   `json:"checks" nullable:"false"`
+}
+
+// Check is one thing looked at.
+type Check struct {
+	Name    string     `json:"name"` // open_files, fsync, clock…
+	State   CheckState `json:"state"`
+	Found   string     `json:"found"`            // 1024
+	Wanted  string     `json:"wanted,omitempty"` // at least 65536
+	Advice  string     `json:"advice,omitempty"` // what to do, one sentence
+	Fixable bool       `json:"fixable"`          // server.tune can do it
+}
+
+// Worst is the preflight's outcome: its worst check's.
+func (p *Preflight) Worst() CheckState {
+	rank := map[CheckState]int{CheckOK: 0, CheckSkipped: 0, CheckWarning: 1, CheckFailed: 2}
+	worst := CheckOK
+	for _, c := range p.Checks {
+		if rank[c.State] > rank[worst] {
+			worst = c.State
+		}
+	}
+	return worst
+}
+
+// Release is a program's build that the controller can hand to agents.
+type Release struct {
+	Meta
+	Program   string `json:"program"`  // mailfleet-agent or mailfleet-mailnode
+	Number    string `json:"number"`   // its version, as the program prints it
+	Platform  string `json:"platform"` // linux/amd64
+	Size      int64  `json:"size"`
+	SHA256    string `json:"sha256"`    // hexadecimal
+	Signature []byte `json:"signature"` // ed25519, over inventory.ReleaseText
+	Key       string `json:"key"`       // of the signer: base64 of the public key
+	Actor     string `json:"actor"`
+}
+
+// ReleaseText is what a release's signature covers: who it is and what it holds.
+func (r *Release) ReleaseText() []byte {
+	return []byte("mailfleet release 1\n" + r.Program + "\n" + r.Number + "\n" + r.Platform + "\n" + r.SHA256 + "\n")
+}
