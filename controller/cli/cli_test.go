@@ -355,7 +355,7 @@ func TestContextsNameControllers(t *testing.T) {
 	t.Setenv("MAILFLEET_CONTEXT", "")
 	c.does("", words("context remove hk"))
 	c.fails(exitUsage, "say which controller", "status")
-	c.ok(os.WriteFile(filepath.Join(dir, "mine", "contexts.yaml"), []byte("contexts:\n- nmae: hk\n"), 0o600))
+	c.ok(os.WriteFile(filepath.Join(dir, "mine", "contexts.yaml"), []byte("contexts:\n- title: hk\n"), 0o600))
 	c.fails(exitUsage, "line 2", "status")
 }
 
