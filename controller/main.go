@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"mailfleet/controller/app"
+	"mailfleet/controller/backup"
 	"mailfleet/controller/cli"
 	"mailfleet/controller/dev"
 	"mailfleet/inventory"
@@ -36,7 +38,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand())
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), backupCommand(), restoreCommand())
 	root.AddCommand(cli.Commands()...)
 	return root
 }
@@ -97,6 +99,67 @@ func configCommand() *cobra.Command {
 	}
 	cmd.AddCommand(describe, test)
 	return cmd
+}
+
+func backupCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "backup FILE", Short: "Write everything the controller keeps into one file", Args: cobra.ExactArgs(1),
+		Long: "Writes the inventory, the samples, the certificate authority, keys and releases of the\ncontroller on this machine into FILE. The controller may run meanwhile. Whoever reads\nFILE can speak for the fleet: keep it as you keep the keys.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := load(file)
+			if err != nil {
+				return err
+			}
+			r, err := backup.Write(cmd.Context(), config.Dir, args[0], progress(cmd))
+			if err != nil {
+				return usable(err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s holds %d files with %d MiB of %s\n", args[0], len(r.Files), r.Bytes>>20, config.Dir)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "the controller's configuration file")
+	return cmd
+}
+
+func restoreCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "restore FILE", Short: "Lay a backup out as the controller's directory, which must be empty", Args: cobra.ExactArgs(1),
+		Long: "Checks the backup FILE and lays it out as the directory of the controller on this machine,\nwhich must be empty or not there. Start the controller afterwards: agents find it again when\nit has the address it had.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := load(file)
+			if err != nil {
+				return err
+			}
+			r, err := backup.Restore(cmd.Context(), args[0], config.Dir, progress(cmd))
+			if err != nil {
+				return usable(err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is as it was on %s: %d files\n", config.Dir, r.Made.Local().Format(time.DateTime), len(r.Files))
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "the controller's configuration file")
+	return cmd
+}
+
+// progress names what is worked on, on a terminal only.
+func progress(cmd *cobra.Command) func(string) {
+	out, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok || !term.IsTerminal(int(out.Fd())) {
+		return func(string) {}
+	}
+	return func(name string) { _, _ = fmt.Fprintf(out, "\r\033[K%s", name) }
+}
+
+// usable marks what the user can mend as wrong usage.
+func usable(err error) error {
+	if code := inventory.CodeOf(err); code == inventory.Invalid || code == inventory.NotFound || code == inventory.Conflict {
+		return cli.Usage(err)
+	}
+	return err
 }
 
 func devCommand() *cobra.Command {

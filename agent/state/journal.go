@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,13 +22,18 @@ const (
 	maxSteps = 10_000
 	// compactAbove is the size of the file, in bytes, from which it is compacted.
 	compactAbove = 1 << 20
+	// maxLines and maxLine bound a step's log; the oldest lines go first.
+	maxLines = 200
+	maxLine  = 500
 )
 
 // Step is an order the agent took and how it goes.
 type Step struct {
 	Order    api.Order      `json:"order"`
+	Boot     string         `json:"boot,omitempty"` // boot id of this machine when the order was taken
 	Report   api.StepReport `json:"report"`
 	Reported bool           `json:"reported,omitempty"` // the controller has taken Report
+	Open     bool           `json:"open,omitempty"`     // nobody is at it; how it went will show
 }
 
 func (s *Step) ended() bool { return s.Report.State.Final() }
@@ -61,7 +67,7 @@ func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	for _, s := range j.steps {
-		if !s.ended() && s.Report.State != inventory.OpUnknown {
+		if !s.ended() && !s.Open && s.Report.State != inventory.OpUnknown {
 			s.Report.State = inventory.OpUnknown
 			s.Report.Message = "the agent stopped while it carried this out"
 			s.Reported = false
@@ -86,7 +92,7 @@ func (j *Journal) replay(r record) {
 // Begin takes an order. When fresh is true it is on disk and the caller must
 // carry it out and call Finish; when it is false the order was taken before,
 // and how it went is reported again. After an error it was not taken.
-func (j *Journal) Begin(o api.Order) (fresh bool, err error) {
+func (j *Journal) Begin(o api.Order, boot string) (fresh bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if s := j.steps[o.ID]; s != nil {
@@ -96,7 +102,7 @@ func (j *Journal) Begin(o api.Order) (fresh bool, err error) {
 	if !j.floor.IsZero() && !o.ID.Time().After(j.floor) {
 		return false, nil
 	}
-	s := &Step{Order: o, Report: api.StepReport{ID: o.ID, State: inventory.OpRunning, Started: now()}}
+	s := &Step{Order: o, Boot: boot, Report: api.StepReport{ID: o.ID, State: inventory.OpRunning, Started: now()}}
 	if err := j.log.Append(record{Step: s}); err != nil {
 		return false, fmt.Errorf("order %s was not taken: %w", o.ID, err)
 	}
@@ -104,9 +110,26 @@ func (j *Journal) Begin(o api.Order) (fresh bool, err error) {
 	return true, nil
 }
 
-// Finish tells how an order went: succeeded, failed or expired, or unknown,
-// which may be called again when it is known. After an error about the disk it
-// is remembered until a restart.
+// Say adds a line to a step's log. It is on disk with the step's end.
+func (j *Journal) Say(id inventory.ID, text string) {
+	if len(text) > maxLine {
+		text = strings.ToValidUTF8(text[:maxLine], "") + "…"
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.steps[id]
+	if s == nil || s.ended() {
+		return
+	}
+	// Copied: reports that are being sent share the old one.
+	lines := append(slices.Clone(s.Report.Log), inventory.StepLine{Time: now(), Text: text})
+	s.Report.Log, s.Reported = lines[max(0, len(lines)-maxLines):], false
+}
+
+// Finish tells how an order went: succeeded, failed or expired; unknown, or
+// running when nobody is at it and how it went will show: then it may be called
+// again when it is known. After an error about the disk it is remembered until
+// a restart.
 func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, message string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -118,6 +141,7 @@ func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, messag
 		return inventory.Errorf(inventory.Conflict, "order %s has ended already: %s", id, s.Report.State)
 	}
 	s.Report.State, s.Report.Message, s.Reported = state, message, false
+	s.Open = state == inventory.OpRunning
 	if s.ended() {
 		s.Report.Ended = now()
 	}
@@ -127,10 +151,10 @@ func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, messag
 	return nil
 }
 
-// Unknown returns the steps whose outcome is not known, oldest first. Settle
-// may find it out.
-func (j *Journal) Unknown() []Step {
-	return j.list(func(s *Step) bool { return s.Report.State == inventory.OpUnknown })
+// Unsettled returns the steps nobody is at whose outcome is not known, oldest
+// first. Settle may find it out.
+func (j *Journal) Unsettled() []Step {
+	return j.list(func(s *Step) bool { return s.Open || s.Report.State == inventory.OpUnknown })
 }
 
 // Unreported returns what the controller has not taken yet, oldest first.
@@ -165,7 +189,7 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 	var records []record
 	for _, r := range reports {
 		s := j.steps[r.ID]
-		if s == nil || s.Report.State != r.State || s.Reported {
+		if s == nil || s.Reported || !same(s.Report, r) {
 			continue
 		}
 		s.Reported = true
@@ -183,6 +207,11 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 		return j.compact()
 	}
 	return nil
+}
+
+// same tells whether nothing came to a report since.
+func same(a, b api.StepReport) bool {
+	return a.State == b.State && a.Message == b.Message && slices.Equal(a.Log, b.Log)
 }
 
 // compact drops what need not be remembered and rewrites the file.

@@ -44,7 +44,7 @@ func idOf(t *testing.T, made time.Time, n int) inventory.ID {
 
 func begin(t *testing.T, j *Journal, id inventory.ID) (fresh bool) {
 	t.Helper()
-	fresh, err := j.Begin(order(id))
+	fresh, err := j.Begin(order(id), "boot")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestUnfinishedOrderIsUnknownAfterARestartAndCanBeSettled(t *testing.T) {
 	begin(t, openJournal(t, path), id)
 
 	j := openJournal(t, path)
-	unknown := j.Unknown()
+	unknown := j.Unsettled()
 	if len(unknown) != 1 || unknown[0].Order.ID != id || unknown[0].Order.Service != "mailnode" || unknown[0].Report.Message == "" {
 		t.Fatalf("got %+v", unknown)
 	}
@@ -147,7 +147,7 @@ func TestUnfinishedOrderIsUnknownAfterARestartAndCanBeSettled(t *testing.T) {
 	if got := j.Unreported(); len(got) != 1 || got[0].State != inventory.OpSucceeded {
 		t.Fatalf("got %+v", got)
 	}
-	if j.Unknown() != nil {
+	if j.Unsettled() != nil {
 		t.Fatal("still unknown")
 	}
 }
@@ -172,7 +172,7 @@ func TestOrderThatCannotBeWrittenIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := inventory.NewID()
-	if fresh, err := j.Begin(order(id)); fresh || !errors.Is(err, os.ErrClosed) {
+	if fresh, err := j.Begin(order(id), "boot"); fresh || !errors.Is(err, os.ErrClosed) {
 		t.Fatalf("got %v, %v", fresh, err)
 	}
 	if got := j.Unreported(); got != nil {
@@ -313,4 +313,36 @@ func FuzzJournal(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAStepSetGoingStaysRunningOverARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j := openJournal(t, path)
+	id := inventory.NewID()
+	begin(t, j, id)
+	if len(j.Unsettled()) != 0 {
+		t.Error("an order in hand is to be settled")
+	}
+	j.Say(id, "going down")
+	report(t, j)
+	j.Say(id, strings.Repeat("é", maxLine))
+	if got := j.Unreported(); len(got) != 1 || len(got[0].Log) != 2 || len(got[0].Log[1].Text) > maxLine+3 {
+		t.Errorf("a new line is not told: %+v", got)
+	}
+	finish(t, j, id, inventory.OpRunning)
+	j = openJournal(t, path)
+	got := j.Unsettled()
+	if len(got) != 1 || got[0].Report.State != inventory.OpRunning || got[0].Boot != "boot" || len(got[0].Report.Log) != 2 {
+		t.Fatalf("after a restart: %+v", got)
+	}
+	finish(t, j, id, inventory.OpSucceeded)
+	if len(j.Unsettled()) != 0 {
+		t.Error("it has ended and is to be settled")
+	}
+	for range 2 * maxLines {
+		j.Say(id, "too late")
+	}
+	if got := j.Unreported(); len(got[0].Log) != 2 {
+		t.Errorf("a step that has ended goes on telling: %d lines", len(got[0].Log))
+	}
 }

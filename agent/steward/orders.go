@@ -3,6 +3,7 @@ package steward
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"mailfleet/agent/state"
@@ -10,34 +11,68 @@ import (
 	"mailfleet/inventory"
 )
 
-// orderLimit is how long one order may take.
+// orderLimit is how long one order may take when its executor does not say.
 const orderLimit = 2 * time.Minute
 
-// execute carries out the orders not taken before. Those for one service run
-// one after the other, in the order given; an order in hand is finished even
-// when the agent is told to stop.
+// Executor carries out the orders of one kind. It is called at most once for
+// an order, after the order is in the journal.
+type Executor struct {
+	// Do carries the order out and tells how it went: succeeded, failed, or
+	// running when it has been set going and only Settle can tell how it ends (a
+	// reboot). The message is one sentence. say adds a line to the step's log.
+	Do func(ctx context.Context, o api.Order, say func(line string)) (inventory.OperationState, string)
+	// Settle finds out how an order went that Do left running, or that an
+	// earlier agent was killed over; unknown or running while that cannot be
+	// told, then it is asked again. nil: it stays unknown.
+	Settle func(step state.Step) (inventory.OperationState, string)
+	Limit  time.Duration // how long Do may take; 0: 2 min
+	Beside bool          // it disturbs nothing and waits for nothing
+}
+
+// executors are what a Steward can do by itself; Options.Executors come to them.
+func (s *Steward) executors() map[inventory.OperationKind]Executor {
+	all := map[inventory.OperationKind]Executor{
+		inventory.OpServiceStart:   {Do: onService(s.Services.Start, "started"), Settle: s.settleService},
+		inventory.OpServiceStop:    {Do: onService(s.Services.Stop, "stopped"), Settle: s.settleService},
+		inventory.OpServiceRestart: {Do: onService(s.Services.Restart, "restarted"), Settle: s.settleService},
+	}
+	maps.Copy(all, s.Executors)
+	return all
+}
+
+// onService makes an act on one service an executor's Do.
+func onService(act func(context.Context, string) error, done string) func(context.Context, api.Order, func(string)) (inventory.OperationState, string) {
+	return func(ctx context.Context, o api.Order, _ func(string)) (inventory.OperationState, string) {
+		if err := act(ctx, o.Service); err != nil {
+			return inventory.OpFailed, err.Error()
+		}
+		return inventory.OpSucceeded, done
+	}
+}
+
+// execute carries out the orders not taken before, those that would disturb
+// each other in the order given; an order in hand is finished even when the
+// agent is told to stop.
 func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 	for _, o := range orders {
-		fresh, err := s.Journal.Begin(o)
+		fresh, err := s.Journal.Begin(o, s.BootID)
 		if err != nil {
 			s.log.Error("order not taken: it cannot be written down first", "order", o.ID, "err", err)
 			continue
 		}
+		s.reportSoon() // also of one taken before: it asks because it has not heard
 		if !fresh {
-			s.reportSoon() // it asks because it has not heard
 			continue
 		}
-		s.reportSoon()
 		received := time.Now()
-		before, done := s.turn(o.Service)
+		x := s.kinds[o.Kind]
+		before, done := s.lines.join(reachOf(o, x))
 		s.orders.Go(func() {
-			defer close(done)
-			if before != nil {
-				<-before
+			defer done()
+			for _, other := range before {
+				<-other
 			}
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderLimit)
-			defer cancel()
-			state, message := s.act(limited, o, received)
+			state, message := s.act(context.WithoutCancel(ctx), x, o, received)
 			s.log.Info("order carried out", "order", o.ID, "kind", o.Kind, "service", o.Service, "state", state, "message", message)
 			if err := s.Journal.Finish(o.ID, state, message); err != nil {
 				s.log.Error("the end of an order is not on disk", "order", o.ID, "err", err)
@@ -47,64 +82,57 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 	}
 }
 
-// turn puts an order in the line of its service: it may begin when before is
-// closed (nil: at once) and closes done.
-func (s *Steward) turn(service string) (before <-chan struct{}, done chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before, done = s.line[service], make(chan struct{})
-	s.line[service] = done
-	return before, done
-}
-
 // act does what an order says, unless its time is over. Its remaining time is
 // measured by the controller's clock when it was sent and ours since.
-func (s *Steward) act(ctx context.Context, o api.Order, received time.Time) (inventory.OperationState, string) {
+func (s *Steward) act(ctx context.Context, x Executor, o api.Order, received time.Time) (inventory.OperationState, string) {
 	if time.Since(received) > o.Expires.Sub(o.Now) {
 		return inventory.OpExpired, "it came too late; nothing was done"
 	}
-	var err error
-	done := ""
-	switch o.Kind {
-	case inventory.OpServiceStart:
-		err, done = s.Services.Start(ctx, o.Service), "started"
-	case inventory.OpServiceStop:
-		err, done = s.Services.Stop(ctx, o.Service), "stopped"
-	case inventory.OpServiceRestart:
-		err, done = s.Services.Restart(ctx, o.Service), "restarted"
-	default:
-		err = fmt.Errorf("this agent does not know %q: it may need an upgrade", o.Kind)
+	if x.Do == nil {
+		return inventory.OpFailed, fmt.Sprintf("this agent does not know %q: it may need an upgrade", o.Kind)
 	}
-	if err != nil {
-		return inventory.OpFailed, err.Error()
+	limit := x.Limit
+	if limit == 0 {
+		limit = orderLimit
 	}
-	return inventory.OpSucceeded, done
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return x.Do(ctx, o, func(line string) {
+		s.Journal.Say(o.ID, line)
+		s.reportSoon()
+	})
 }
 
-// settle finds out how orders went that an earlier agent left in the middle.
+// settle finds out how orders went that nobody is at.
 func (s *Steward) settle() {
-	unknown := s.Journal.Unknown()
-	if len(unknown) == 0 {
-		return
-	}
-	d, _ := s.Desired()
-	want := make(map[string]inventory.Want)
-	for _, v := range d.Services {
-		want[v.Name] = v.Want
-	}
-	status := make(map[string]inventory.ServiceStatus)
-	for _, v := range s.Services.Status() {
-		status[v.Name] = v.ServiceStatus
-	}
-	for _, step := range unknown {
-		now, ok := status[step.Order.Service]
-		if !ok {
+	for _, step := range s.Journal.Unsettled() {
+		x := s.kinds[step.Order.Kind]
+		if x.Settle == nil {
 			continue
 		}
-		if to, message := state.Settle(step, want[step.Order.Service], now); to != inventory.OpUnknown {
-			if err := s.Journal.Finish(step.Order.ID, to, message); err != nil {
-				s.log.Error("the end of an order is not on disk", "order", step.Order.ID, "err", err)
-			}
+		to, message := x.Settle(step)
+		if !to.Final() {
+			continue
+		}
+		if err := s.Journal.Finish(step.Order.ID, to, message); err != nil {
+			s.log.Error("the end of an order is not on disk", "order", step.Order.ID, "err", err)
 		}
 	}
+}
+
+// settleService finds out how an order on a service went from how the service is.
+func (s *Steward) settleService(step state.Step) (inventory.OperationState, string) {
+	d, _ := s.Desired()
+	var want inventory.Want
+	for _, v := range d.Services {
+		if v.Name == step.Order.Service {
+			want = v.Want
+		}
+	}
+	for _, v := range s.Services.Status() {
+		if v.Name == step.Order.Service {
+			return state.Settle(step, want, v.ServiceStatus)
+		}
+	}
+	return inventory.OpUnknown, step.Report.Message
 }

@@ -40,7 +40,7 @@ type Link interface {
 	MailCertificate(ctx context.Context, file string) (replaced bool, err error)
 }
 
-// Options are what a Steward is made of. All are needed but Missing.
+// Options are what a Steward is made of. All are needed but Missing and Executors.
 type Options struct {
 	Dir      string // of the agent
 	Mailnode string // program
@@ -49,7 +49,9 @@ type Options struct {
 	Journal  *state.Journal
 	BootID   string
 	Missing  func() []string // servers that gossip finds dead
-	Log      *slog.Logger
+	// Executors carry out kinds of order that the Steward does not know by itself.
+	Executors map[inventory.OperationKind]Executor
+	Log       *slog.Logger
 }
 
 // Steward carries out the desired state. Run it once.
@@ -58,21 +60,23 @@ type Steward struct {
 	log      *slog.Logger
 	mailnode *mailnode
 	changed  chan struct{} // a report is due
+	kinds    map[inventory.OperationKind]Executor
 	orders   sync.WaitGroup
+	lines    lines
 
 	mu      sync.Mutex
 	desired api.Desired
 	problem string
-	line    map[string]<-chan struct{} // by service: closed when its last order is done
-	news    chan struct{}              // closed and replaced when desired changes
+	news    chan struct{} // closed and replaced when desired changes
 }
 
 // New returns a steward that knows the last desired state on disk.
 func New(o Options) (*Steward, error) {
 	s := &Steward{
 		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1),
-		line: make(map[string]<-chan struct{}), news: make(chan struct{}),
+		news: make(chan struct{}),
 	}
+	s.kinds = s.executors()
 	var err error
 	if s.mailnode, err = newMailnode(o.Dir, o.Mailnode); err != nil {
 		return nil, err

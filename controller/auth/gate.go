@@ -43,10 +43,11 @@ func New(store inventory.Store) *Gate {
 type Principal struct {
 	Name    string // sign-in name of a person, or name of a token
 	Role    inventory.Role
-	Session inventory.ID // empty: not a console session
-	Token   inventory.ID // empty: not a token
-	CSRF    string       // what a session's changes must carry
-	Expires time.Time    // zero: never
+	Scope   []inventory.Scope // where Role holds; empty: the fleet
+	Session inventory.ID      // empty: not a console session
+	Token   inventory.ID      // empty: not a token
+	CSRF    string            // what a session's changes must carry
+	Expires time.Time         // zero: never
 
 	scopes []string // of a token; they narrow Role
 }

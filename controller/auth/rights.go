@@ -10,11 +10,17 @@ import (
 // Verb is what one may do with a resource.
 type Verb string
 
-// The verbs of rights.
+// The verbs of rights. Who may write may do everything else but read.
 const (
-	Read  Verb = "read"
-	Write Verb = "write"
+	Read     Verb = "read"
+	Write    Verb = "write"    // create, change and delete
+	Change   Verb = "change"   // settings of what is there
+	Suspend  Verb = "suspend"  // and let go on
+	Password Verb = "password" // set one
 )
+
+// Verbs lists every verb.
+var Verbs = []Verb{Read, Write, Change, Suspend, Password}
 
 // The resources of the API that are not kinds of stored things. The names of
 // the others are those of their kind.
@@ -23,6 +29,8 @@ const (
 	Samples inventory.Kind = "samples"
 	Events  inventory.Kind = "events"
 	Session inventory.Kind = "session" // one's own
+	Policy  inventory.Kind = "policy"
+	Chain   inventory.Kind = "audit-chain" // of all audit entries
 	SignIns inventory.Kind = "sign-in"
 	Join    inventory.Kind = "join"
 )
@@ -30,70 +38,99 @@ const (
 // anyone is the role of those who have not said who they are.
 const anyone inventory.Role = ""
 
-type verbs string
+// columns are the roles of the table below, from left to right.
+var columns = []inventory.Role{
+	inventory.RoleOperator, inventory.RoleViewer, inventory.RoleAuditor,
+	inventory.RoleReseller, inventory.RoleDomainAdmin, inventory.RoleHelpdesk, inventory.RoleUser, anyone,
+}
 
-const (
-	none  verbs = ""
-	read  verbs = "read"
-	write verbs = "write"
-	both  verbs = "read write"
-)
+// rights is the table of rights: what is not in it nobody may do. A cell holds
+// the first letters of verbs, or -. A role has its rights where its scope is;
+// a resource that only operators, viewers and auditors may touch is the whole
+// fleet's, and takes the scope fleet.
+var rights = []row{
+	//                    oper view aud  rslr adm  help user anyone
+	{Status, "            r    r    r    -    -    -    -    -"},
+	{inventory.Servers, " rw   r    r    -    -    -    -    -"},
+	{inventory.Services, "rw   r    r    -    -    -    -    -"},
+	{Samples, "           rw   r    r    -    -    -    -    -"},
+	{inventory.Operations, "rw r    r    -    -    -    -    -"},
+	{inventory.Rules, "   rw   r    r    -    -    -    -    -"},
+	{inventory.Contacts, "rw   r    r    -    -    -    -    -"},
+	{inventory.Alerts, "  rw   r    r    -    -    -    -    -"},
+	{inventory.SMSes, "   rw   r    r    -    -    -    -    -"},
+	{inventory.Tenants, " rw   r    r    rw   -    -    -    -"},
+	{inventory.Plans, "   rw   r    r    rw   r    r    -    -"},
+	{inventory.Domains, " rw   r    r    rw   rc   r    -    -"},
+	{inventory.Accounts, "rw   r    r    rw   rw   rsp  rp   -"},
+	{inventory.People, "  rw   -    r    rw   rw   -    -    -"},
+	{Policy, "            rw   r    r    r    r    r    r    -"},
+	{inventory.Tokens, "  rw   -    r    rw   rw   -    -    -"},
+	{inventory.Sessions, "rw   r    r    rw   rw   r    rw   -"},
+	{inventory.Audit, "   r    -    r    r    r    -    -    -"},
+	{Chain, "             r    -    r    -    -    -    -    -"},
+	{Events, "            r    r    r    r    r    r    r    -"},
+	{Session, "           rw   rw   rw   rw   rw   rw   rw   -"},
+	{SignIns, "           w    w    w    w    w    w    w    w"},
+	{Join, "              w    w    w    w    w    w    w    w"},
+}
 
-// rights is the table of rights: what is not in it nobody may do.
-var rights = []struct {
-	resource                          inventory.Kind
-	operator, viewer, auditor, anyone verbs
-}{
-	{Status, read, read, read, none},
-	{inventory.Servers, both, read, read, none},
-	{inventory.Services, both, read, read, none},
-	{Samples, both, read, read, none},
-	{inventory.Operations, both, read, read, none},
-	{inventory.Rules, both, read, read, none},
-	{inventory.Contacts, both, read, read, none},
-	{inventory.Alerts, both, read, read, none},
-	{inventory.SMSes, both, read, read, none},
-	{inventory.Domains, both, read, read, none},
-	{inventory.Accounts, both, read, read, none},
-	{inventory.People, read, none, read, none},
-	{inventory.Tokens, both, none, read, none},
-	{inventory.Audit, read, none, read, none},
-	{Events, read, read, read, none},
-	{Session, both, both, both, none},
-	{SignIns, write, write, write, write},
-	{Join, write, write, write, write},
+// row is one resource and its cells.
+type row struct {
+	resource inventory.Kind
+	cells    string
+}
+
+// cell is what a role may do with a row's resource, in letters.
+func (r row) cell(role inventory.Role) string {
+	cells := strings.Fields(r.cells)
+	if i := slices.Index(columns, role); i >= 0 {
+		return cells[i]
+	}
+	return "-"
+}
+
+// rowOf returns the resource's row; ok is false when there is none.
+func rowOf(resource inventory.Kind) (r row, ok bool) {
+	i := slices.IndexFunc(rights, func(r row) bool { return r.resource == resource })
+	if i < 0 {
+		return row{}, false
+	}
+	return rights[i], true
 }
 
 // may looks a cell of the table up.
 func may(role inventory.Role, resource inventory.Kind, verb Verb) bool {
-	for _, row := range rights {
-		if row.resource != resource {
-			continue
-		}
-		cell := none
-		switch role {
-		case inventory.RoleOperator:
-			cell = row.operator
-		case inventory.RoleViewer:
-			cell = row.viewer
-		case inventory.RoleAuditor:
-			cell = row.auditor
-		case anyone:
-			cell = row.anyone
-		}
-		return slices.Contains(strings.Fields(string(cell)), string(verb))
+	r, ok := rowOf(resource)
+	if !ok || !slices.Contains(Verbs, verb) {
+		return false
 	}
-	return false
+	cell := r.cell(role)
+	return strings.Contains(cell, string(verb[0])) || verb != Read && strings.Contains(cell, "w")
 }
 
 // Known reports whether the table has a row for the resource.
 func Known(resource inventory.Kind) bool {
-	for _, row := range rights {
-		if row.resource == resource {
-			return true
-		}
-	}
-	return false
+	_, ok := rowOf(resource)
+	return ok
+}
+
+// scoped reports whether the resource's things lie in scopes narrower than the
+// fleet: whether a role that is not the fleet's may touch it.
+func scoped(resource inventory.Kind) bool {
+	return slices.ContainsFunc(inventory.Roles, func(role inventory.Role) bool {
+		return !onFleet(role) && slices.ContainsFunc(Verbs, func(v Verb) bool { return may(role, resource, v) })
+	})
+}
+
+// onFleet reports whether the role holds on the whole fleet when no scope is named.
+func onFleet(role inventory.Role) bool {
+	return role == inventory.RoleOperator || role == inventory.RoleViewer || role == inventory.RoleAuditor
+}
+
+// Fleet reports whether p's role holds on the whole fleet.
+func (p Principal) Fleet() bool {
+	return onFleet(p.Role) && (len(p.Scope) == 0 || slices.Contains(p.Scope, inventory.ScopeFleet))
 }
 
 // Public reports whether anybody may, without saying who they are.
@@ -102,14 +139,18 @@ func Public(resource inventory.Kind, verb Verb) bool { return may(anyone, resour
 // Controller is the principal of what the controller does by itself.
 func Controller() Principal { return Principal{Name: "controller", Role: inventory.RoleOperator} }
 
-// Allow returns nil when p may do verb with resource: its role must allow it,
-// and one of its scopes when it is a token. Unauthorized or Forbidden otherwise.
+// Allow returns nil when p may do verb with resource, wherever its scope is:
+// its role must allow it, and one of its scopes when it is a token.
+// Unauthorized or Forbidden otherwise. Which things of the resource lie in p's
+// scope is Reach's to say.
 func Allow(p Principal, resource inventory.Kind, verb Verb) error {
 	switch {
 	case !may(p.Role, resource, verb) && p.Role == anyone:
 		return inventory.Errorf(inventory.Unauthorized, "sign in, or send a token")
 	case !may(p.Role, resource, verb):
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s", p.Role, verb, resource)
+	case p.Role != anyone && !p.Fleet() && !scoped(resource):
+		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s: its scope is not the fleet", p.Role, verb, resource)
 	case p.Token != "" && !slices.ContainsFunc(p.scopes, func(s string) bool { return covers(s, right(resource, verb)) }):
 		return inventory.Errorf(inventory.Forbidden, "none of the token's scopes covers %s", right(resource, verb))
 	default:
@@ -126,14 +167,15 @@ func covers(scope, other string) bool {
 	}
 	resource, verb, _ := strings.Cut(scope, ":")
 	otherResource, otherVerb, _ := strings.Cut(other, ":")
-	return (resource == "*" || resource == otherResource) && (verb == "*" || verb == otherVerb)
+	return (resource == "*" || resource == otherResource) &&
+		(verb == "*" || verb == otherVerb || Verb(verb) == Write && Verb(otherVerb) != Read && otherVerb != "*")
 }
 
-// checkScope accepts *, *:read, *:write, resource:*, resource:read and resource:write.
+// checkScope accepts *, resource:verb, and * for either.
 func checkScope(scope string) error {
 	resource, verb, found := strings.Cut(scope, ":")
 	known := resource == "*" || Known(inventory.Kind(resource))
-	if scope == "*" || found && known && (verb == "*" || Verb(verb) == Read || Verb(verb) == Write) {
+	if scope == "*" || found && known && (verb == "*" || slices.Contains(Verbs, Verb(verb))) {
 		return nil
 	}
 	return inventory.FieldErrorf("scopes", "%q is not a scope: write resource:read, resource:write, *:read or *", scope)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,42 +13,47 @@ import (
 	"mailfleet/inventory"
 )
 
-// TestEveryCellOfTheTable states the rights a second time: rw, r, w or -, for
-// operator, viewer, auditor and anyone.
+// TestEveryCellOfTheTable states the rights a second time, for operator,
+// viewer, auditor, reseller, domain-admin, helpdesk, user and anyone.
 func TestEveryCellOfTheTable(t *testing.T) {
-	want := map[inventory.Kind][4]string{
-		"status":     {"r", "r", "r", "-"},
-		"servers":    {"rw", "r", "r", "-"},
-		"services":   {"rw", "r", "r", "-"},
-		"samples":    {"rw", "r", "r", "-"},
-		"operations": {"rw", "r", "r", "-"},
-		"rules":      {"rw", "r", "r", "-"},
-		"contacts":   {"rw", "r", "r", "-"},
-		"alerts":     {"rw", "r", "r", "-"},
-		"sms":        {"rw", "r", "r", "-"},
-		"domains":    {"rw", "r", "r", "-"},
-		"accounts":   {"rw", "r", "r", "-"},
-		"people":     {"r", "-", "r", "-"},
-		"tokens":     {"rw", "-", "r", "-"},
-		"audit":      {"r", "-", "r", "-"},
-		"events":     {"r", "r", "r", "-"},
-		"session":    {"rw", "rw", "rw", "-"},
-		"sign-in":    {"w", "w", "w", "w"},
-		"join":       {"w", "w", "w", "w"},
+	want := map[inventory.Kind][8]string{
+		"status":      {"r", "r", "r", "-", "-", "-", "-", "-"},
+		"servers":     {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"services":    {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"samples":     {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"operations":  {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"rules":       {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"contacts":    {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"alerts":      {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"sms":         {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"tenants":     {"rw", "r", "r", "rw", "-", "-", "-", "-"},
+		"plans":       {"rw", "r", "r", "rw", "r", "r", "-", "-"},
+		"domains":     {"rw", "r", "r", "rw", "rc", "r", "-", "-"},
+		"accounts":    {"rw", "r", "r", "rw", "rw", "rsp", "rp", "-"},
+		"people":      {"rw", "-", "r", "rw", "rw", "-", "-", "-"},
+		"policy":      {"rw", "r", "r", "r", "r", "r", "r", "-"},
+		"tokens":      {"rw", "-", "r", "rw", "rw", "-", "-", "-"},
+		"sessions":    {"rw", "r", "r", "rw", "rw", "r", "rw", "-"},
+		"audit":       {"r", "-", "r", "r", "r", "-", "-", "-"},
+		"audit-chain": {"r", "-", "r", "-", "-", "-", "-", "-"},
+		"events":      {"r", "r", "r", "r", "r", "r", "r", "-"},
+		"session":     {"rw", "rw", "rw", "rw", "rw", "rw", "rw", "-"},
+		"sign-in":     {"w", "w", "w", "w", "w", "w", "w", "w"},
+		"join":        {"w", "w", "w", "w", "w", "w", "w", "w"},
 		// Internal kinds are nobody's.
-		"sessions":     {"-", "-", "-", "-"},
-		"settings":     {"-", "-", "-", "-"},
-		"join_tokens":  {"-", "-", "-", "-"},
-		"certificates": {"-", "-", "-", "-"},
+		"settings":     {"-", "-", "-", "-", "-", "-", "-", "-"},
+		"join_tokens":  {"-", "-", "-", "-", "-", "-", "-", "-"},
+		"certificates": {"-", "-", "-", "-", "-", "-", "-", "-"},
 	}
-	roles := [4]inventory.Role{inventory.RoleOperator, inventory.RoleViewer, inventory.RoleAuditor, anyone}
+	roles := [8]inventory.Role{
+		inventory.RoleOperator, inventory.RoleViewer, inventory.RoleAuditor,
+		inventory.RoleReseller, inventory.RoleDomainAdmin, inventory.RoleHelpdesk, inventory.RoleUser, anyone,
+	}
+	implied := map[Verb]string{Read: "r", Write: "w", Change: "cw", Suspend: "sw", Password: "pw"}
 	for resource, cells := range want {
 		for i, role := range roles {
-			for verb, letter := range map[Verb]byte{Read: 'r', Write: 'w'} {
-				allowed := false
-				for _, c := range []byte(cells[i]) {
-					allowed = allowed || c == letter
-				}
+			for verb, letters := range implied {
+				allowed := strings.ContainsAny(cells[i], letters)
 				err := Allow(Principal{Role: role}, resource, verb)
 				code := inventory.Forbidden
 				if role == anyone {
@@ -63,9 +69,30 @@ func TestEveryCellOfTheTable(t *testing.T) {
 		if _, ok := want[row.resource]; !ok {
 			t.Errorf("%s is in the table but not in this test", row.resource)
 		}
+		if n := len(strings.Fields(row.cells)); n != len(columns) {
+			t.Errorf("%s has %d cells for %d roles", row.resource, n, len(columns))
+		}
+	}
+	if len(columns) != len(inventory.Roles)+1 {
+		t.Errorf("the table has columns for %v, roles are %v", columns, inventory.Roles)
 	}
 	if err := Allow(Principal{Role: "stranger"}, inventory.Servers, Read); !inventory.Is(err, inventory.Forbidden) {
 		t.Errorf("a role that is none: %v", err)
+	}
+}
+
+func TestANarrowScopeHasNothingOfTheFleets(t *testing.T) {
+	narrow := Principal{Role: inventory.RoleOperator, Scope: []inventory.Scope{"domain:example.test"}}
+	for resource, allowed := range map[inventory.Kind]bool{
+		inventory.Servers: false, Samples: false, Chain: false, inventory.Domains: true, inventory.Accounts: true, inventory.Audit: true,
+	} {
+		if err := Allow(narrow, resource, Read); allowed != (err == nil) {
+			t.Errorf("%s: %v", resource, err)
+		}
+	}
+	if !(Principal{Role: inventory.RoleOperator, Scope: []inventory.Scope{inventory.ScopeFleet}}).Fleet() || narrow.Fleet() ||
+		(Principal{Role: inventory.RoleUser}).Fleet() {
+		t.Error("who is on the fleet is wrong")
 	}
 }
 
@@ -87,6 +114,9 @@ func TestScopesNarrowATokensRole(t *testing.T) {
 		{inventory.RoleOperator, []string{"servers:write"}, inventory.Servers, Read, false},
 		{inventory.RoleOperator, []string{"servers:read", "rules:write"}, inventory.Rules, Write, true},
 		{inventory.RoleOperator, nil, inventory.Servers, Read, false},
+		{inventory.RoleOperator, []string{"accounts:write"}, inventory.Accounts, Password, true},
+		{inventory.RoleOperator, []string{"accounts:password"}, inventory.Accounts, Password, true},
+		{inventory.RoleOperator, []string{"accounts:password"}, inventory.Accounts, Write, false},
 	}
 	for _, c := range cases {
 		err := Allow(Principal{Role: c.role, Token: "t", scopes: c.scopes}, c.resource, c.verb)

@@ -78,7 +78,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 		"GET /accounts": "accounts:read", "POST /accounts": "accounts:write", "GET /accounts/{id}": "accounts:read", "PATCH /accounts/{id}": "accounts:write", "DELETE /accounts/{id}": "accounts:write",
 		"GET /people": "people:read", "GET /people/{id}": "people:read",
 		"GET /tokens": "tokens:read", "POST /tokens": "tokens:write", "GET /tokens/{id}": "tokens:read", "DELETE /tokens/{id}": "tokens:write",
-		"GET /audit": "audit:read", "GET /audit/verify": "audit:read", "GET /events": "events:read",
+		"GET /audit": "audit:read", "GET /audit/verify": "audit-chain:read", "GET /events": "events:read",
 	}
 	f := start(t)
 	tokens := map[inventory.Role]string{

@@ -117,9 +117,31 @@ func contract(p string) bool {
 // layers are a program's rooms from the top; a room imports only rooms further
 // down, and rooms of one layer may know each other.
 var layers = map[string][][]string{
-	"controller": {{""}, {"app", "dev", "cli"}, {"rest"}, {"fleet", "auth"}, {"ops", "metrics", "seal"}, {"api"}},
-	"agent":      {{""}, {"app"}, {"steward", "watch"}, {"supervise", "push", "uplink"}, {"state", "collect"}, {"durable"}, {"api"}},
-	"mailnode":   {{""}, {"app"}, {"smtpd", "pop3d", "control"}, {"auth", "directory", "gate"}, {"store"}, {"api"}},
+	"controller": {
+		{""},
+		{"app", "dev", "cli", "backup"},
+		{"rest"},
+		{"fleet", "auth"},
+		{"ops", "metrics", "seal"},
+		{"api"},
+	},
+	"agent": {
+		{""},
+		{"app"},
+		{"steward", "watch"},
+		{"supervise", "push", "uplink"},
+		{"state", "collect"},
+		{"durable"},
+		{"api"},
+	},
+	"mailnode": {
+		{""},
+		{"app"},
+		{"smtpd", "pop3d", "control"},
+		{"auth", "directory", "gate"},
+		{"store"},
+		{"api"},
+	},
 }
 
 // homes names, for each library that has one, the rooms it may be imported in.
