@@ -30,7 +30,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	w := &world{t: t, store: store, ops: New(store, slog.New(slog.DiscardHandler))}
+	w := &world{t: t, store: store, ops: New(Options{Store: store, Log: slog.New(slog.DiscardHandler)})}
 	w.update(func(tx inventory.Tx) error {
 		for name, id := range map[string]*inventory.ID{"mail1": &w.mail1, "mail2": &w.mail2} {
 			s := &inventory.Server{Name: name, State: inventory.ServerUp, Address: "127.0.0.1"}
