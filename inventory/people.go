@@ -1,6 +1,9 @@
 package inventory
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Role is a set of rights.
 type Role string
@@ -27,6 +30,21 @@ type Scope string
 // ScopeFleet is everywhere.
 const ScopeFleet Scope = "fleet"
 
+// ScopeTenant is a tenant and all below it.
+func ScopeTenant(id ID) Scope { return Scope("tenant:" + string(id)) }
+
+// ScopeDomain is a domain and its accounts.
+func ScopeDomain(name string) Scope { return Scope("domain:" + name) }
+
+// ScopeAccount is one account.
+func ScopeAccount(address string) Scope { return Scope("account:" + address) }
+
+// Split parts what kind of place the scope is from which one.
+func (s Scope) Split() (kind, name string) {
+	kind, name, _ = strings.Cut(string(s), ":")
+	return kind, name
+}
+
 // Person signs in to the console.
 type Person struct {
 	Meta
@@ -38,6 +56,7 @@ type Person struct {
 	Disabled bool      `json:"disabled,omitempty"`
 	TOTP     string    `json:"-"`                     // secret of the second factor, sealed; empty: none
 	HasTOTP  bool      `json:"totp"`                  // a second factor is asked for
+	TOTPUsed int64     `json:"-"`                     // time step of the last code taken (RFC 6238 §5.2)
 	Recovery []string  `json:"-"`                     // SHA-256 of unused recovery codes, hexadecimal
 	Renew    bool      `json:"must_change,omitempty"` // the password must be changed at the next sign-in
 	Changed  time.Time `json:"password_changed"`      // zero: at creation
@@ -54,6 +73,8 @@ type Session struct {
 	CSRF    string    `json:"-"`
 	Address string    `json:"address"`
 	Agent   string    `json:"user_agent"`
+	Active  time.Time `json:"active,omitzero"` // last use written down
+	Via     string    `json:"via,omitempty"`   // "oidc": an OpenID provider vouched; empty: a password
 	Expires time.Time `json:"expires"`
 }
 
@@ -72,18 +93,19 @@ type Token struct {
 // AuditEntry records one act. Entries form a chain: each hash covers the one before.
 type AuditEntry struct {
 	Meta
-	Seq       uint64 `json:"seq"`
-	Actor     string `json:"actor"`   // "operator:name", "token:name", "agent:name", "controller"
-	Address   string `json:"address"` // it came from
-	Action    string `json:"action"`  // "operation.create", "signin.failed"
-	Resource  string `json:"resource"`
-	Target    string `json:"target"`           // id or name of the thing
-	Before    string `json:"before,omitempty"` // JSON
-	After     string `json:"after,omitempty"`  // JSON
-	Reason    string `json:"reason,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-	Previous  string `json:"previous"` // hash of the entry before, hexadecimal
-	Hash      string `json:"hash"`
+	Seq       uint64  `json:"seq"`
+	Actor     string  `json:"actor"`   // "operator:name", "token:name", "agent:name", "controller"
+	Address   string  `json:"address"` // it came from
+	Action    string  `json:"action"`  // "operation.create", "signin.failed"
+	Resource  string  `json:"resource"`
+	Scope     []Scope `json:"scope,omitempty"`  // where the thing lies; empty: the fleet
+	Target    string  `json:"target"`           // id or name of the thing
+	Before    string  `json:"before,omitempty"` // JSON
+	After     string  `json:"after,omitempty"`  // JSON
+	Reason    string  `json:"reason,omitempty"`
+	RequestID string  `json:"request_id,omitempty"`
+	Previous  string  `json:"previous"` // hash of the entry before, hexadecimal
+	Hash      string  `json:"hash"`
 }
 
 // Setting is one of the controller's own small values (gossip key, fleet name).
@@ -98,9 +120,10 @@ type Actor struct {
 	Name      string // "operator:name", "token:name", "agent:name", "controller"
 	Address   string // it comes from
 	RequestID string
+	Reason    string // why, in the person's own words; may be empty
 }
 
 // Entry begins the audit entry of something the actor did to target of kind.
 func (a Actor) Entry(action string, kind Kind, target string) *AuditEntry {
-	return &AuditEntry{Actor: a.Name, Address: a.Address, RequestID: a.RequestID, Action: action, Resource: string(kind), Target: target}
+	return &AuditEntry{Actor: a.Name, Address: a.Address, RequestID: a.RequestID, Reason: a.Reason, Action: action, Resource: string(kind), Target: target}
 }

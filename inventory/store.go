@@ -124,9 +124,18 @@ type Tx interface {
 type AuditLog interface {
 	Append(e *AuditEntry) error // sets Seq, Previous and Hash
 	List(q Query) (page []*AuditEntry, next string, err error)
+	// Search is List for entries that also match a search.
+	Search(q Query, s AuditSearch) (page []*AuditEntry, next string, err error)
 	// Verify walks the chain and returns the number of entries, or an error
 	// naming the first entry that was tampered with.
 	Verify() (int, error)
+}
+
+// AuditSearch narrows a list of audit entries. Zero fields match everything.
+type AuditSearch struct {
+	Text     string    // somewhere in the entry's texts, in whatever case
+	Address  string    // it came from
+	From, To time.Time // created not before From, and before To
 }
 
 // Store keeps the fleet's state. It is safe for concurrent use.

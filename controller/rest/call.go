@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -24,6 +26,7 @@ type call struct {
 	id        string
 	fields    string // where its fields are: "body." or "query."
 	address   string
+	reason    string // of the act, in the caller's own words
 	principal auth.Principal
 	writer    http.ResponseWriter
 }
@@ -42,13 +45,13 @@ func callOf(ctx context.Context) *call {
 // actorOf names the request's principal for the audit log.
 func actorOf(ctx context.Context) inventory.Actor {
 	c := callOf(ctx)
-	return inventory.Actor{Name: c.principal.Actor(), Address: c.address, RequestID: c.id}
+	return inventory.Actor{Name: c.principal.Actor(), Address: c.address, RequestID: c.id, Reason: c.reason}
 }
 
 // begin gives each request its call, the headers every answer has, and a
 // deadline; it answers for handlers that panic.
 func (s *Server) begin(g *gin.Context) {
-	c := &call{id: string(inventory.NewID()), fields: "body.", address: remoteAddress(g.Request), writer: g.Writer}
+	c := &call{id: string(inventory.NewID()), fields: "body.", address: remoteAddress(g.Request), reason: reasonOf(g.Request), writer: g.Writer}
 	if g.Request.Method == http.MethodGet {
 		c.fields = "query."
 	}
@@ -95,4 +98,19 @@ func remoteAddress(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// reasonHeader says why, for the audit log. Text that is not ASCII is
+// percent-encoded: browsers send no other.
+const reasonHeader = "X-Reason"
+
+// maxReason bounds a reason, in octets.
+const maxReason = 1000
+
+func reasonOf(r *http.Request) string {
+	reason := strings.TrimSpace(r.Header.Get(reasonHeader))
+	if text, err := url.PathUnescape(reason); err == nil {
+		reason = text
+	}
+	return strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }

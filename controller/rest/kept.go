@@ -3,7 +3,9 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
+	"mailfleet/controller/auth"
 	"mailfleet/inventory"
 )
 
@@ -44,15 +46,48 @@ func (k kept[R]) missing(err error, ref string) error {
 // list answers with a page of things whose fields have the values of where.
 func (k kept[R]) list(ctx context.Context, p Paging, newest bool, where map[string][]string) (*page[R], error) {
 	return readPage(ctx, k.s, p, []inventory.Kind{k.kind}, func(tx inventory.Tx) ([]R, string, error) {
-		return k.table(tx).List(p.query(newest, where))
+		return within(ctx, tx, k.kind, p.query(newest, where), k.table(tx).List)
 	})
+}
+
+// visible is find of what lies in the caller's scope; the rest is not there.
+func (k kept[R]) visible(ctx context.Context, tx inventory.Tx, ref string) (R, *auth.Reach, error) {
+	var no R
+	reach, err := reachOf(ctx, tx)
+	if err != nil {
+		return no, nil, err
+	}
+	thing, err := k.find(tx, ref)
+	if err != nil {
+		return no, nil, err
+	}
+	if !reach.Sees(thing) {
+		return no, nil, k.missing(inventory.Errorf(inventory.NotFound, "out of scope"), ref)
+	}
+	return thing, reach, nil
+}
+
+// held is visible of what the caller may change, in the version that c wants.
+func (k kept[R]) held(ctx context.Context, tx inventory.Tx, ref string, c Conditional) (R, *auth.Reach, error) {
+	thing, reach, err := k.visible(ctx, tx, ref)
+	if err != nil {
+		return thing, nil, err
+	}
+	version, err := c.version()
+	if err == nil {
+		err = current(version, thing.Base())
+	}
+	if err == nil && !reach.Holds(thing) {
+		err = inventory.Errorf(inventory.Forbidden, "the %s %q is not yours to change", k.noun, ref)
+	}
+	return thing, reach, err
 }
 
 // get answers with one thing.
 func (k kept[R]) get(ctx context.Context, in *Named) (*one[R], error) {
 	out := &one[R]{}
 	err := k.s.Store.View(ctx, func(tx inventory.Tx) (err error) {
-		out.Body, err = k.find(tx, in.ID)
+		out.Body, _, err = k.visible(ctx, tx, in.ID)
 		return err
 	})
 	if err != nil {
@@ -70,6 +105,13 @@ func (k kept[R]) create(ctx context.Context, build func(inventory.Tx) (R, error)
 		if err != nil {
 			return err
 		}
+		reach, err := reachOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !reach.Holds(fresh) {
+			return inventory.Errorf(inventory.Forbidden, "you cannot make a %s outside your scope", k.noun)
+		}
 		if err := k.table(tx).Create(fresh); err != nil {
 			return err
 		}
@@ -86,31 +128,27 @@ func (k kept[R]) create(ctx context.Context, build func(inventory.Tx) (R, error)
 
 // change applies fn to a thing.
 func (k kept[R]) change(ctx context.Context, ref string, c Conditional, action string, fn func(inventory.Tx, R) error) (*one[R], error) {
-	version, err := c.version()
-	if err != nil {
-		return nil, err
-	}
 	out := &one[R]{}
-	err = k.s.Store.Update(ctx, func(tx inventory.Tx) error {
-		thing, err := k.find(tx, ref)
+	err := k.s.Store.Update(ctx, func(tx inventory.Tx) error {
+		thing, reach, err := k.held(ctx, tx, ref, c)
 		if err != nil {
 			return err
 		}
-		if err := current(version, thing.Base()); err != nil {
-			return err
-		}
-		before, err := json.Marshal(thing)
+		before, err := stateOf(tx, thing)
 		if err != nil {
 			return err
 		}
 		if err := fn(tx, thing); err != nil {
 			return err
 		}
+		if !reach.Holds(thing) {
+			return inventory.Errorf(inventory.Forbidden, "you cannot move the %s %q out of your scope", k.noun, ref)
+		}
 		if err := k.table(tx).Update(thing); err != nil {
 			return err
 		}
 		out.Body = thing
-		return record(ctx, tx, k.noun+"."+action, k.kind, thing.Base().ID, json.RawMessage(before), thing)
+		return record(ctx, tx, k.noun+"."+action, k.kind, thing.Base().ID, before, thing)
 	})
 	if err != nil {
 		return nil, err
@@ -121,16 +159,9 @@ func (k kept[R]) change(ctx context.Context, ref string, c Conditional, action s
 
 // delete removes a thing that guard lets go.
 func (k kept[R]) delete(ctx context.Context, ref string, c Conditional, guard func(inventory.Tx, R) error) (*none, error) {
-	version, err := c.version()
-	if err != nil {
-		return nil, err
-	}
 	return nil, k.s.Store.Update(ctx, func(tx inventory.Tx) error {
-		thing, err := k.find(tx, ref)
+		thing, _, err := k.held(ctx, tx, ref, c)
 		if err != nil {
-			return err
-		}
-		if err := current(version, thing.Base()); err != nil {
 			return err
 		}
 		if err := guard(tx, thing); err != nil {
@@ -146,19 +177,44 @@ func (k kept[R]) delete(ctx context.Context, ref string, c Conditional, guard fu
 // free is the guard of what nothing depends on.
 func free[R inventory.Record](inventory.Tx, R) error { return nil }
 
-// record appends to the audit log what the request did. The JSON of things
-// leaves their secrets out.
+// state is a thing as an audit entry shows it. Its JSON leaves secrets out.
+type state struct {
+	json  string
+	scope []inventory.Scope
+}
+
+// stateOf takes down how a thing is; nil is no thing.
+func stateOf(tx inventory.Tx, thing any) (state, error) {
+	switch t := thing.(type) {
+	case nil:
+		return state{}, nil
+	case state:
+		return t, nil
+	}
+	text, err := json.Marshal(thing)
+	if err != nil {
+		return state{}, err
+	}
+	scope, err := auth.ScopeOf(tx, thing)
+	return state{string(text), scope}, err
+}
+
+// record appends to the audit log what the request did.
 func record(ctx context.Context, tx inventory.Tx, action string, kind inventory.Kind, id inventory.ID, before, after any) error {
 	e := actorOf(ctx).Entry(action, kind, string(id))
-	for text, v := range map[*string]any{&e.Before: before, &e.After: after} {
-		if v == nil {
-			continue
+	was, err := stateOf(tx, before)
+	if err != nil {
+		return err
+	}
+	is, err := stateOf(tx, after)
+	if err != nil {
+		return err
+	}
+	e.Before, e.After, e.Scope = was.json, is.json, was.scope
+	for _, s := range is.scope {
+		if !slices.Contains(e.Scope, s) {
+			e.Scope = append(e.Scope, s)
 		}
-		b, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		*text = string(b)
 	}
 	return tx.Audit().Append(e)
 }
@@ -206,4 +262,12 @@ func (s *Server) operations() kept[*inventory.Operation] {
 
 func (s *Server) servers() kept[*inventory.Server] {
 	return kept[*inventory.Server]{s, inventory.Servers, "server", "name", inventory.Tx.Servers}
+}
+
+func (s *Server) tenants() kept[*inventory.Tenant] {
+	return kept[*inventory.Tenant]{s, inventory.Tenants, "tenant", "name", inventory.Tx.Tenants}
+}
+
+func (s *Server) plans() kept[*inventory.Plan] {
+	return kept[*inventory.Plan]{s, inventory.Plans, "plan", "name", inventory.Tx.Plans}
 }

@@ -43,6 +43,9 @@ func (l auditLog) Append(e *inventory.AuditEntry) error {
 	for _, text := range auditTexts(e) {
 		*text = strings.ToValidUTF8(*text, "\uFFFD")
 	}
+	for i, scope := range e.Scope {
+		e.Scope[i] = inventory.Scope(strings.ToValidUTF8(string(scope), "\uFFFD"))
+	}
 	e.Seq, e.Previous = end.Seq+1, end.Hash
 	if err := l.Create(e); err != nil {
 		*e = before
@@ -132,7 +135,7 @@ func auditTexts(e *inventory.AuditEntry) []*string {
 
 // auditHash is the SHA-256 of the entry's fields in hexadecimal, each written
 // as "<octets>:<value>,": id, version, created and updated (RFC 3339, UTC),
-// seq, the texts and the hash of the entry before.
+// seq, the texts, the scopes and the hash of the entry before.
 func auditHash(e *inventory.AuditEntry) string {
 	h := sha256.New()
 	write := func(s string) { _, _ = fmt.Fprintf(h, "%d:%s,", len(s), s) } // a hash never fails
@@ -143,6 +146,9 @@ func auditHash(e *inventory.AuditEntry) string {
 	write(strconv.FormatUint(e.Seq, 10))
 	for _, text := range auditTexts(e) {
 		write(*text)
+	}
+	for _, scope := range e.Scope {
+		write(string(scope))
 	}
 	write(e.Previous)
 	return hex.EncodeToString(h.Sum(nil))

@@ -104,6 +104,8 @@ func TestAuditHashCoversEveryField(t *testing.T) {
 				*p = 1
 			case *time.Time:
 				*p = time.Unix(0, 1)
+			case *[]inventory.Scope:
+				*p = []inventory.Scope{"x"}
 			default:
 				t.Fatalf("%s is of a type this test does not know", name)
 			}

@@ -83,6 +83,7 @@ var domains = schema[*inventory.Domain]{
 	fields: []field[*inventory.Domain]{
 		{"name", unique, func(r *inventory.Domain) string { return r.Name }},
 		{"tenant", plain, func(r *inventory.Domain) string { return string(r.Tenant) }},
+		{"plan", plain, func(r *inventory.Domain) string { return string(r.Plan) }},
 	},
 }
 
@@ -93,6 +94,7 @@ var accounts = schema[*inventory.Account]{
 		{"domain", plain, func(r *inventory.Account) string { return r.Domain }},
 		{"server", plain, func(r *inventory.Account) string { return string(r.Server) }},
 		{"state", plain, func(r *inventory.Account) string { return string(r.State) }},
+		{"plan", plain, func(r *inventory.Account) string { return string(r.Plan) }},
 	},
 }
 
@@ -192,6 +194,13 @@ var audit = schema[*inventory.AuditEntry]{
 		{"resource", plain, func(r *inventory.AuditEntry) string { return r.Resource }},
 		{"target", plain, func(r *inventory.AuditEntry) string { return r.Target }},
 	},
+	many: &many[*inventory.AuditEntry]{"scope", func(r *inventory.AuditEntry) []string {
+		scopes := make([]string, len(r.Scope))
+		for i, s := range r.Scope {
+			scopes[i] = string(s)
+		}
+		return scopes
+	}},
 	seal: func(r *inventory.AuditEntry) { r.Hash = auditHash(r) },
 }
 
@@ -207,6 +216,7 @@ var tenants = schema[*inventory.Tenant]{
 	fields: []field[*inventory.Tenant]{
 		{"name", unique, func(r *inventory.Tenant) string { return r.Name }},
 		{"parent", plain, func(r *inventory.Tenant) string { return string(r.Parent) }},
+		{"plan", plain, func(r *inventory.Tenant) string { return string(r.Plan) }},
 	},
 }
 

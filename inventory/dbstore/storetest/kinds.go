@@ -99,6 +99,7 @@ var kinds = []kind{
 	of(inventory.Domains, inventory.Tx.Domains,
 		map[string]func(domain) string{
 			"tenant": func(r domain) string { return string(r.Tenant) },
+			"plan":   func(r domain) string { return string(r.Plan) },
 		},
 		map[string]unique[domain]{
 			"name": {func(r domain) string { return r.Name }, func(to, from domain) { to.Name = from.Name }},
@@ -172,6 +173,7 @@ var kinds = []kind{
 	of(inventory.Tenants, inventory.Tx.Tenants,
 		map[string]func(tenant) string{
 			"parent": func(r tenant) string { return string(r.Parent) },
+			"plan":   func(r tenant) string { return string(r.Plan) },
 		}, map[string]unique[tenant]{
 			"name": {func(r tenant) string { return r.Name }, func(to, from tenant) { to.Name = from.Name }},
 		}),

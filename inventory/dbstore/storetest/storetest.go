@@ -23,6 +23,7 @@ func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"optional unique fields may be empty":                        optionalUnique,
 		"operations are selected by any target's server":             operationServers,
+		"audit entries are searched":                                 auditSearch,
 		"hostile text is kept and found":                             hostileText,
 		"records that could not be read back are refused":            unreadable,
 		"a page continues while records come and go":                 paging,
