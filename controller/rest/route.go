@@ -42,7 +42,7 @@ func (s *Server) route() {
 	for _, register := range []func(){
 		s.sessionRoutes, s.statusRoutes, s.serverRoutes, s.serviceRoutes, s.sampleRoutes, s.operationRoutes, s.ruleRoutes,
 		s.contactRoutes, s.alertRoutes, s.smsRoutes, s.domainRoutes, s.accountRoutes, s.peopleRoutes, s.tokenRoutes,
-		s.auditRoutes, s.eventRoutes,
+		s.poolRoutes, s.windowRoutes, s.auditRoutes, s.eventRoutes,
 	} {
 		register()
 	}
