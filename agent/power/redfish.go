@@ -131,7 +131,9 @@ func powerState(text string) inventory.PowerState {
 	}
 }
 
-func (d *redfish) On(ctx context.Context) error { return d.reset(ctx, "On", "ForceOn", "PushPowerButton") }
+func (d *redfish) On(ctx context.Context) error {
+	return d.reset(ctx, "On", "ForceOn", "PushPowerButton")
+}
 
 func (d *redfish) Off(ctx context.Context) error { return d.reset(ctx, "ForceOff") }
 
