@@ -4,6 +4,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,13 +12,40 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"mailfleet/inventory"
 )
 
 // LogPath is the path of a service's log tail: GET /v1/services/{name}/log?lines=N.
 const LogPath = "/v1/services/{name}/log"
 
+// maxAnswer bounds what a client reads of one answer, in octets.
+const maxAnswer = 8 << 20
+
 // MaxLogLines is the most a log tail gives.
 const MaxLogLines = 2000
+
+// PowerPath is the path of a look at another server's power: POST a Power, get
+// a PowerState.
+const PowerPath = "/v1/power/status"
+
+// Power is how another server's power is asked for.
+type Power struct {
+	Server   string              `json:"server"` // name
+	Kind     inventory.PowerKind `json:"kind"`
+	Address  string              `json:"address,omitempty"`
+	User     string              `json:"user,omitempty"`
+	Password string              `json:"password,omitempty"` // neither logged nor kept
+	MAC      string              `json:"mac,omitempty"`
+	Command  []string            `json:"command,omitempty"`
+	TLSPin   string              `json:"tls_pin,omitempty"`
+}
+
+// PowerState is what the driver found.
+type PowerState struct {
+	State   inventory.PowerState `json:"state"`
+	Message string               `json:"message,omitempty"` // why it could not be told
+}
 
 // Log is the tail of a service's output, oldest line first.
 type Log struct {
@@ -30,24 +58,42 @@ type Client struct {
 }
 
 // Log returns the last lines a service wrote.
-func (c *Client) Log(ctx context.Context, service string, lines int) (Log, error) {
-	u := "http://agent/v1/services/" + url.PathEscape(service) + "/log?lines=" + strconv.Itoa(lines)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+func (c *Client) Log(ctx context.Context, service string, lines int) (l Log, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/services/"+url.PathEscape(service)+"/log?lines="+strconv.Itoa(lines), nil, &l)
+	return l, err
+}
+
+// Power asks for the power of another server.
+func (c *Client) Power(ctx context.Context, p Power) (s PowerState, err error) {
+	err = c.ask(ctx, http.MethodPost, PowerPath, p, &s)
+	return s, err
+}
+
+// ask sends in as JSON (nil: no body) and reads the answer into out.
+func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
 	if err != nil {
-		return Log{}, err
+		return err
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
-		return Log{}, fmt.Errorf("ask the agent for the log of %s: %w", service, err)
+		return fmt.Errorf("ask the agent: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
 		b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
-		return Log{}, fmt.Errorf("the agent answered %s: %s", res.Status, b)
+		return fmt.Errorf("the agent answered %s: %s", res.Status, b)
 	}
-	var l Log
-	if err := json.NewDecoder(io.LimitReader(res.Body, 8<<20)).Decode(&l); err != nil {
-		return Log{}, fmt.Errorf("read the log of %s: %w", service, err)
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
+		return fmt.Errorf("read the agent's answer: %w", err)
 	}
-	return l, nil
+	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"time"
 )
@@ -107,12 +106,3 @@ func Readings(samples []Sample) []Reading {
 	return readings
 }
 
-// BootID is the kernel's name for the time since the machine was last started:
-// another one proves a reboot.
-func BootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("read the boot id: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}

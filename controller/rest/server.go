@@ -53,6 +53,7 @@ type Options struct {
 	Auth       *auth.Gate
 	Operations Operations
 	Fleet      Fleet
+	Powers     Powers
 	Problems   func() []string // what ails the controller itself, a sentence each
 	Console    fs.FS           // the built console; without index.html a page says how to build it
 	Version    string          // of the program
