@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -105,4 +104,3 @@ func Readings(samples []Sample) []Reading {
 	}
 	return readings
 }
-

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"mailfleet/controller/api"
-	"mailfleet/controller/seal"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
 	"mailfleet/inventory/identity"
