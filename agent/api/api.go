@@ -4,7 +4,7 @@
 package api
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,45 +12,47 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"mailfleet/inventory"
 )
 
-// LogPath is the path of a service's log tail: GET /v1/services/{name}/log?lines=N.
+// LogPath is the path of a service's log: GET /v1/services/{name}/log?lines=N
+// answers with a Log; with follow=true, with LogLines as they are written, one a
+// line, and an empty line now and then.
 const LogPath = "/v1/services/{name}/log"
 
-// maxAnswer bounds what a client reads of one answer, in octets.
-const maxAnswer = 8 << 20
+// CrashPath is the path of a service's Crash; 404 when it has not crashed.
+const CrashPath = "/v1/services/{name}/crash"
 
 // MaxLogLines is the most a log tail gives.
 const MaxLogLines = 2000
-
-// PowerPath is the path of a look at another server's power: POST a Power, get
-// a PowerState.
-const PowerPath = "/v1/power/status"
-
-// Power is how another server's power is asked for.
-type Power struct {
-	Server   string              `json:"server"` // name
-	Kind     inventory.PowerKind `json:"kind"`
-	Address  string              `json:"address,omitempty"`
-	User     string              `json:"user,omitempty"`
-	Password string              `json:"password,omitempty"` // neither logged nor kept
-	MAC      string              `json:"mac,omitempty"`
-	Command  []string            `json:"command,omitempty"`
-	TLSPin   string              `json:"tls_pin,omitempty"`
-}
-
-// PowerState is what the driver found.
-type PowerState struct {
-	State   inventory.PowerState `json:"state"`
-	Message string               `json:"message,omitempty"` // why it could not be told
-}
 
 // Log is the tail of a service's output, oldest line first.
 type Log struct {
 	Lines []string `json:"lines"`
 }
+
+// LogLine is a line of a log that is followed.
+type LogLine struct {
+	Line    string `json:"line"`
+	Skipped int64  `json:"skipped,omitempty"` // bytes before it that are not shown: the reader was too slow, or they were lost
+}
+
+// Crash is how a service last ended without being asked to.
+type Crash struct {
+	Time     time.Time `json:"time"`
+	Exit     string    `json:"exit"`
+	Restarts int       `json:"restarts"` // by the supervisor, before it ended
+	Lines    []string  `json:"lines"`    // the last 200 of its output, oldest first
+}
+
+// maxAnswer bounds what is read of one answer, or of one line of a stream.
+const (
+	maxAnswer = 48 << 20
+	maxLine   = 1 << 20
+)
 
 // Client asks one agent, over the link it keeps.
 type Client struct {
@@ -58,42 +60,75 @@ type Client struct {
 }
 
 // Log returns the last lines a service wrote.
-func (c *Client) Log(ctx context.Context, service string, lines int) (l Log, err error) {
-	err = c.ask(ctx, http.MethodGet, "/v1/services/"+url.PathEscape(service)+"/log?lines="+strconv.Itoa(lines), nil, &l)
-	return l, err
+func (c *Client) Log(ctx context.Context, service string, lines int) (Log, error) {
+	return get[Log](ctx, c, service, "log?lines="+strconv.Itoa(lines))
 }
 
-// Power asks for the power of another server.
-func (c *Client) Power(ctx context.Context, p Power) (s PowerState, err error) {
-	err = c.ask(ctx, http.MethodPost, PowerPath, p, &s)
-	return s, err
+// Crash tells how a service last ended without being asked to; an error of
+// code NotFound when it has not.
+func (c *Client) Crash(ctx context.Context, service string) (Crash, error) {
+	return get[Crash](ctx, c, service, "crash")
 }
 
-// ask sends in as JSON (nil: no body) and reads the answer into out.
-func (c *Client) ask(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, body)
+// Follow gives emit the last lines a service wrote and those it writes, until
+// ctx or the service ends, or emit fails. Now and then emit gets nothing, to see
+// whether its own reader is still there.
+func (c *Client) Follow(ctx context.Context, service string, lines int, emit func(*LogLine) error) error {
+	res, err := c.ask(ctx, service, "log?follow=true&lines="+strconv.Itoa(lines))
 	if err != nil {
 		return err
 	}
-	res, err := c.HTTP.Do(req)
+	defer func() { _ = res.Body.Close() }()
+	in := bufio.NewScanner(res.Body)
+	in.Buffer(nil, maxLine)
+	for in.Scan() {
+		if len(in.Bytes()) == 0 {
+			if err := emit(nil); err != nil {
+				return err
+			}
+			continue
+		}
+		l := &LogLine{}
+		if err := json.Unmarshal(in.Bytes(), l); err != nil {
+			return fmt.Errorf("read the log of %s: %w", service, err)
+		}
+		if err := emit(l); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+func get[T any](ctx context.Context, c *Client, service, what string) (out T, err error) {
+	res, err := c.ask(ctx, service, what)
 	if err != nil {
-		return fmt.Errorf("ask the agent: %w", err)
+		return out, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
-		return fmt.Errorf("the agent answered %s: %s", res.Status, b)
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
+		return out, fmt.Errorf("read the answer about %s: %w", service, err)
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
-		return fmt.Errorf("read the agent's answer: %w", err)
+	return out, nil
+}
+
+// ask asks for something of a service. The caller closes the answer's body.
+func (c *Client) ask(ctx context.Context, service, what string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/services/"+url.PathEscape(service)+"/"+what, nil)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the agent about %s: %w", service, err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
+	text := strings.TrimSpace(string(b))
+	if res.StatusCode == http.StatusNotFound && text != "" && !strings.HasPrefix(text, "404 ") {
+		return nil, inventory.Errorf(inventory.NotFound, "%s", text)
+	}
+	return nil, fmt.Errorf("the agent answered %s: %s", res.Status, text)
 }
