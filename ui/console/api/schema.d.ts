@@ -1354,6 +1354,7 @@ export interface components {
         ImpactTarget: {
             server: string;
             server_name: string;
+            service?: string;
             /** @enum {string} */
             service_state?: "unknown" | "starting" | "running" | "stopping" | "stopped" | "backoff" | "crashed";
             /** Format: int64 */
