@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfleet/agent/app"
+	"mailfleet/agent/supervise"
 	"mailfleet/agent/uplink"
 	"mailfleet/inventory"
 )
@@ -28,6 +29,9 @@ const defaultDir = "/var/lib/mailfleet-agent"
 var errUsage = errors.New("usage")
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == supervise.LaunchCommand {
+		os.Exit(supervise.Launch(os.Args[2:])) // this process is to become a service
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root().ExecuteContext(ctx); err != nil {

@@ -155,6 +155,8 @@ type ServiceStatus struct {
 	Exit     string       `json:"exit,omitempty"`    // how the last process ended: "exit status 1", "signal: killed"
 	Health   string       `json:"health,omitempty"`  // why it is unwell while it runs; empty: it is well, or not asked
 	Program  string       `json:"program,omitempty"` // version the running process told of itself
+	Pending  bool         `json:"pending,omitempty"` // its settings have changed since its process was started, and hold from its next start
+	Note     string       `json:"note,omitempty"`    // what of its settings cannot be put in force here, or what its start waits for
 }
 
 // JoinToken lets one agent join the fleet as one server, once.

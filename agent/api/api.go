@@ -4,6 +4,7 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,10 +12,19 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
+
+	"mailfleet/inventory"
 )
 
-// LogPath is the path of a service's log tail: GET /v1/services/{name}/log?lines=N.
+// LogPath is the path of a service's log: GET /v1/services/{name}/log?lines=N
+// answers with a Log; with follow=true, with LogLines as they are written, one a
+// line, and an empty line now and then.
 const LogPath = "/v1/services/{name}/log"
+
+// CrashPath is the path of a service's Crash; 404 when it has not crashed.
+const CrashPath = "/v1/services/{name}/crash"
 
 // MaxLogLines is the most a log tail gives.
 const MaxLogLines = 2000
@@ -24,6 +34,26 @@ type Log struct {
 	Lines []string `json:"lines"`
 }
 
+// LogLine is a line of a log that is followed.
+type LogLine struct {
+	Line    string `json:"line"`
+	Skipped int64  `json:"skipped,omitempty"` // bytes before it that are not shown: the reader was too slow, or they were lost
+}
+
+// Crash is how a service last ended without being asked to.
+type Crash struct {
+	Time     time.Time `json:"time"`
+	Exit     string    `json:"exit"`
+	Restarts int       `json:"restarts"` // by the supervisor, before it ended
+	Lines    []string  `json:"lines"`    // the last 200 of its output, oldest first
+}
+
+// maxAnswer bounds what is read of one answer, or of one line of a stream.
+const (
+	maxAnswer = 48 << 20
+	maxLine   = 1 << 20
+)
+
 // Client asks one agent, over the link it keeps.
 type Client struct {
 	HTTP *http.Client // whose transport opens a stream of the link
@@ -31,23 +61,74 @@ type Client struct {
 
 // Log returns the last lines a service wrote.
 func (c *Client) Log(ctx context.Context, service string, lines int) (Log, error) {
-	u := "http://agent/v1/services/" + url.PathEscape(service) + "/log?lines=" + strconv.Itoa(lines)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	return get[Log](ctx, c, service, "log?lines="+strconv.Itoa(lines))
+}
+
+// Crash tells how a service last ended without being asked to; an error of
+// code NotFound when it has not.
+func (c *Client) Crash(ctx context.Context, service string) (Crash, error) {
+	return get[Crash](ctx, c, service, "crash")
+}
+
+// Follow gives emit the last lines a service wrote and those it writes, until
+// ctx or the service ends, or emit fails. Now and then emit gets nothing, to see
+// whether its own reader is still there.
+func (c *Client) Follow(ctx context.Context, service string, lines int, emit func(*LogLine) error) error {
+	res, err := c.ask(ctx, service, "log?follow=true&lines="+strconv.Itoa(lines))
 	if err != nil {
-		return Log{}, err
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	in := bufio.NewScanner(res.Body)
+	in.Buffer(nil, maxLine)
+	for in.Scan() {
+		if len(in.Bytes()) == 0 {
+			if err := emit(nil); err != nil {
+				return err
+			}
+			continue
+		}
+		l := &LogLine{}
+		if err := json.Unmarshal(in.Bytes(), l); err != nil {
+			return fmt.Errorf("read the log of %s: %w", service, err)
+		}
+		if err := emit(l); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+func get[T any](ctx context.Context, c *Client, service, what string) (out T, err error) {
+	res, err := c.ask(ctx, service, what)
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
+		return out, fmt.Errorf("read the answer about %s: %w", service, err)
+	}
+	return out, nil
+}
+
+// ask asks for something of a service. The caller closes the answer's body.
+func (c *Client) ask(ctx context.Context, service, what string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/services/"+url.PathEscape(service)+"/"+what, nil)
+	if err != nil {
+		return nil, err
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
-		return Log{}, fmt.Errorf("ask the agent for the log of %s: %w", service, err)
+		return nil, fmt.Errorf("ask the agent about %s: %w", service, err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
-		return Log{}, fmt.Errorf("the agent answered %s: %s", res.Status, b)
+	b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
+	text := strings.TrimSpace(string(b))
+	if res.StatusCode == http.StatusNotFound && text != "" && !strings.HasPrefix(text, "404 ") {
+		return nil, inventory.Errorf(inventory.NotFound, "%s", text)
 	}
-	var l Log
-	if err := json.NewDecoder(io.LimitReader(res.Body, 8<<20)).Decode(&l); err != nil {
-		return Log{}, fmt.Errorf("read the log of %s: %w", service, err)
-	}
-	return l, nil
+	return nil, fmt.Errorf("the agent answered %s: %s", res.Status, text)
 }

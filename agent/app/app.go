@@ -161,13 +161,9 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(err, a.stop())
 }
 
-// stopServices stops all services at once.
+// stopServices stops all services, in the reverse of their start order.
 func (a *App) stopServices(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
-	var g errgroup.Group
-	for _, s := range a.services.Status() {
-		g.Go(func() error { return a.services.Stop(ctx, s.Name) })
-	}
-	return g.Wait()
+	return a.services.StopAll(ctx)
 }

@@ -56,6 +56,20 @@ func (m *mailnode) specify(spec *supervise.Spec) {
 		_, err := client.Status(ctx)
 		return err
 	}
+	spec.Health = func(ctx context.Context) (string, error) {
+		status, err := client.Status(ctx)
+		if err != nil {
+			return "", fmt.Errorf("the mailnode does not answer on its control socket: %w", err)
+		}
+		return status.Version, nil
+	}
+	spec.Reloader = func(ctx context.Context) error {
+		_, err := client.Reload(ctx)
+		if p, refused := errors.AsType[*mailnodeapi.Problem](err); refused {
+			return errors.New(p.Detail)
+		}
+		return err
+	}
 }
 
 // renewed makes the next configure tell the process of its new certificate.
@@ -101,7 +115,7 @@ func (m *mailnode) configure(ctx context.Context, d api.Desired, v api.DesiredSe
 func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Config {
 	c := mailnodeapi.Config{
 		Server: d.Server.Name, Hostname: d.Server.Name,
-		Domains: []mailnodeapi.Domain{}, Accounts: []mailnodeapi.Account{},
+		Drained: v.Drained, Domains: []mailnodeapi.Domain{}, Accounts: []mailnodeapi.Account{},
 	}
 	_, err := os.Stat(m.certificate())
 	secured := err == nil

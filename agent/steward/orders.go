@@ -35,6 +35,7 @@ func (s *Steward) executors() map[inventory.OperationKind]Executor {
 		inventory.OpServiceStart:   {Do: onService(s.Services.Start, "started"), Settle: s.settleService},
 		inventory.OpServiceStop:    {Do: onService(s.Services.Stop, "stopped"), Settle: s.settleService},
 		inventory.OpServiceRestart: {Do: onService(s.Services.Restart, "restarted"), Settle: s.settleService},
+		inventory.OpServiceReload:  {Do: onService(s.Services.Reload, "told to read its configuration again")},
 	}
 	maps.Copy(all, s.Executors)
 	return all

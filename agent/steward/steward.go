@@ -161,7 +161,7 @@ func (s *Steward) apply(ctx context.Context, d api.Desired) {
 	specs := make([]supervise.Spec, 0, len(d.Services))
 	var errs []error
 	for _, v := range d.Services {
-		spec := supervise.Spec{Name: v.Name, Command: v.Command, Env: v.Env, Dir: v.Dir, Want: v.Want}
+		spec := specOf(v)
 		if v.Kind == inventory.KindMailnode {
 			if err := s.mailnode.configure(ctx, d, v); err != nil {
 				errs = append(errs, err)
@@ -182,6 +182,18 @@ func (s *Steward) apply(ctx context.Context, d api.Desired) {
 	s.problem = problem
 	s.mu.Unlock()
 	s.reportSoon()
+}
+
+// specOf is how a service is run as its settings say.
+func specOf(v api.DesiredService) supervise.Spec {
+	spec := supervise.Spec{
+		Name: v.Name, Want: v.Want, Unit: v.Unit, Command: v.Command, Env: v.Env, Dir: v.Dir, User: v.User, Limits: v.Limits,
+		After: v.After, Stop: v.StopSignal, Reload: v.Reload, StopGrace: time.Duration(v.StopGrace), Probe: v.Probe,
+	}
+	if v.Drained { // one that takes nothing new may well look unwell
+		spec.Probe = nil
+	}
+	return spec
 }
 
 // keepCertificate keeps the mail listeners' certificate valid.

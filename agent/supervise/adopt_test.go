@@ -368,7 +368,7 @@ func TestAgentKilledAtAnyMomentNeverDoublesTheService(t *testing.T) {
 		}
 		var pids []int
 		for _, p := range processes() {
-			if marked(p.pid, svc.mark) {
+			if marked(p.pid, svc.(*service).mark) {
 				pids = append(pids, p.pid)
 			}
 		}

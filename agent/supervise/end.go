@@ -6,7 +6,22 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"mailfleet/inventory"
 )
+
+// signals are those a service may be sent, by inventory.Signals.
+var signals = map[string]syscall.Signal{
+	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "TERM": syscall.SIGTERM,
+	"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "WINCH": syscall.SIGWINCH, "KILL": syscall.SIGKILL,
+}
+
+func signalOf(name string, otherwise syscall.Signal) syscall.Signal {
+	if s, ok := signals[inventory.SignalName(name)]; ok {
+		return s
+	}
+	return otherwise
+}
 
 const (
 	// killRounds is how often what is left is killed: a process that forks all
@@ -16,12 +31,12 @@ const (
 	killWait = 2 * time.Second
 )
 
-// end makes the processes go that find returns: it asks them (SIGTERM), and
+// end makes the processes go that find returns: it asks them with a signal, and
 // after grace kills what is left (SIGKILL). It returns nil when find finds none.
-func end(ctx context.Context, find func() []stat, grace time.Duration) error {
+func end(ctx context.Context, find func() []stat, ask syscall.Signal, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	for time.Now().Before(deadline) {
-		gone, err := signalAll(ctx, find(), syscall.SIGTERM, time.Until(deadline))
+		gone, err := signalAll(ctx, find(), ask, time.Until(deadline))
 		if gone || err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"syscall"
 	"time"
 
 	"mailfleet/inventory"
@@ -29,38 +30,87 @@ func (s *service) begin(ctx context.Context) {
 	s.launch(ctx)
 }
 
-// launch starts the service's process.
+// launch starts the service's process, when those it starts after are ready.
 func (s *service) launch(ctx context.Context) {
 	s.retry = nil
+	if s.hold() {
+		return
+	}
 	spec := s.currentSpec()
-	s.record = record{Boot: s.boot, Nonce: rand.Text(), Spec: spec.hash(), Status: s.record.Status}
+	s.record = record{Boot: s.boot, Nonce: rand.Text(), Spec: spec.hash(), Group: s.record.Group, Status: s.record.Status}
+	s.record.Status.Note = ""
 	s.become(inventory.ServiceStarting, 0) // before the fork, see the package's documentation
-	if err := end(ctx, s.members, leftoverGrace); ctx.Err() != nil {
+	if err := end(ctx, s.members, signalOf(spec.Stop, syscall.SIGTERM), leftoverGrace); ctx.Err() != nil {
 		return
 	} else if err != nil {
 		s.failed(fmt.Sprintf("cannot start: an earlier process is in the way: %v", err), 0)
 		return
 	}
-	out, err := s.output.open()
-	if err != nil {
+	if err := s.fork(spec); err != nil {
 		s.failed(fmt.Sprintf("cannot start: %v", err), 0)
 		return
 	}
-	defer func() { _ = out.Close() }()
-	s.proc, err = launch(spec.Command, s.environment(spec), cmp.Or(spec.Dir, "/"), out)
-	if err != nil {
-		s.failed(fmt.Sprintf("cannot start: %v", err), 0)
-		return
-	}
-	s.record.Start = s.proc.start
 	s.become(inventory.ServiceStarting, s.proc.pid)
 	s.probe = startProbe(ctx, s.policy, spec.Ready)
 }
 
-func (s *service) environment(spec Spec) []string {
+// hold reports whether the service has to wait for others before it starts.
+func (s *service) hold() bool {
+	moved := s.sup.moved.next() // before looking
+	names := s.waitsFor()
+	if names == "" {
+		return false
+	}
+	s.held = moved
+	state := s.record.Status.State
+	if state != inventory.ServiceBackoff {
+		state, s.record.held = inventory.ServiceStarting, true
+	}
+	if note := "waits for " + names; s.record.Status.Note != note || s.record.Status.State != state {
+		s.record.Status.Note = note
+		s.become(state, 0)
+	}
+	return true
+}
+
+// fork starts the process and takes hold of it.
+func (s *service) fork(spec Spec) error {
+	who, err := identify(spec.User)
+	if err != nil {
+		return err
+	}
+	out, err := s.output.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }()
+	start := launching{command: spec.Command, env: s.environment(spec, who), dir: cmp.Or(spec.Dir, "/"), output: out, limits: spec.Limits, user: who}
+	if who != nil { // so that it can open /dev/stdout again
+		if err := out.Chown(who.UID, who.GID); err != nil {
+			return fmt.Errorf("give the output to user %s: %w", spec.User, err)
+		}
+	}
+	group, note := s.group(spec.Limits)
+	if group != nil {
+		defer func() { _ = group.Close() }()
+		start.group, s.record.Group = group, group.Name()
+	}
+	s.record.Status.Note = note
+	s.proc, err = start.fork()
+	if err != nil {
+		return err
+	}
+	s.record.Start = s.proc.start
+	return nil
+}
+
+func (s *service) environment(spec Spec, who *user) []string {
 	env := map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"LANG": "C.UTF-8",
+	}
+	if who != nil {
+		env["HOME"], env["USER"], env["LOGNAME"] = who.home, who.name, who.name
 	}
 	maps.Copy(env, spec.Env)
 	delete(env, markVariable)
@@ -117,11 +167,15 @@ func (s *service) ended(ctx context.Context) {
 	if !stopping {
 		s.become(inventory.ServiceBackoff, 0)
 	}
+	left := len(s.members()) > 0
 	// Before it is reaped: until then no other session can have its number.
-	if err := end(ctx, s.members, leftoverGrace); err != nil && ctx.Err() == nil {
+	if err := end(ctx, s.members, signalOf(s.currentSpec().Stop, syscall.SIGTERM), leftoverGrace); err != nil && ctx.Err() == nil {
 		s.log.Warn("processes of the service are left", "err", err)
 	}
-	exit := s.proc.reap()
+	exit := s.proc.reap() + s.outOfMemory()
+	if left && exit == "exit status 0" {
+		exit += "; what it had started in the background was ended: have it stay in the foreground"
+	}
 	s.proc = nil
 	if stopping {
 		s.stopped(exit)
@@ -136,6 +190,7 @@ func (s *service) failed(exit string, ran time.Duration) {
 	s.record.Status.Exit = exit
 	s.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", s.name, exit))
 	delay, ok := s.budget.spend(s.policy, time.Now(), ran)
+	s.keepCrash(exit)
 	if !ok {
 		s.log.Error("the service has crashed too often and waits for an operator", "exit", exit)
 		s.become(inventory.ServiceCrashed, 0)
@@ -157,8 +212,9 @@ func (s *service) stop(ctx context.Context) error {
 }
 
 func (s *service) stopped(exit string) {
-	s.retry = nil
-	s.record.Status.Exit = exit
+	s.retry, s.held = nil, nil
+	s.dropGroup()
+	s.record.Status.Exit, s.record.Status.Note = exit, ""
 	s.become(inventory.ServiceStopped, 0)
 	s.answer(inventory.Errorf(inventory.Conflict, "service %s was stopped", s.name))
 }
@@ -170,7 +226,8 @@ func (s *service) halt(ctx context.Context) (exit string, err error) {
 	if s.proc != nil {
 		s.become(inventory.ServiceStopping, s.proc.pid)
 	}
-	err = end(ctx, s.members, cmp.Or(s.currentSpec().StopGrace, DefaultStopGrace))
+	spec := s.currentSpec()
+	err = end(ctx, s.members, signalOf(spec.Stop, syscall.SIGTERM), cmp.Or(spec.StopGrace, DefaultStopGrace))
 	if err == nil && s.proc != nil {
 		err = s.proc.waitGone(ctx, killWait)
 	}
@@ -182,7 +239,7 @@ func (s *service) halt(ctx context.Context) (exit string, err error) {
 	case s.proc == nil:
 		return s.record.Status.Exit, nil
 	}
-	exit = s.proc.reap()
+	exit = s.proc.reap() + s.outOfMemory()
 	s.proc = nil
 	return exit, nil
 }

@@ -23,6 +23,9 @@ import (
 const roleVariable = "TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == LaunchCommand {
+		os.Exit(Launch(os.Args[2:]))
+	}
 	role, argument, _ := strings.Cut(os.Getenv(roleVariable), " ")
 	switch role {
 	case "":
@@ -227,7 +230,7 @@ func awaitRestart(t *testing.T, s *Supervisor, name string, pid int) inventory.S
 // returns what follows it in each.
 func awaitLine(t *testing.T, dir, name, prefix string, n int) []string {
 	t.Helper()
-	o := output{filepath.Join(dir, "services", name, "output.log"), fast.logSize, fast.logFiles}
+	o := &output{path: filepath.Join(dir, "services", name, "output.log"), size: fast.logSize, files: fast.logFiles}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		lines, err := o.tail(1000)
 		if err != nil {

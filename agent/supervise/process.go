@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,43 +45,6 @@ func hold(pid int, start uint64) (*process, error) {
 	}
 	p.start = start
 	return p, nil
-}
-
-// launch starts a command in a session of its own, with output as its standard
-// output and error.
-func launch(command, env []string, dir string, output *os.File) (*process, error) {
-	program, err := exec.LookPath(command[0])
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(dir); err != nil { // the fork would blame the program
-		return nil, fmt.Errorf("working directory: %w", err)
-	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = null.Close() }()
-	proc, err := os.StartProcess(program, command, &os.ProcAttr{
-		Dir: dir, Env: env,
-		Files: []*os.File{null, output, output},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		return nil, err
-	}
-	p, err := watch(proc)
-	if err == nil {
-		var s stat
-		if s, err = readStat(p.pid); err == nil { // there even of a zombie: nobody else reaps it
-			p.start = s.start
-			return p, nil
-		}
-		p.release()
-	}
-	_ = proc.Kill()
-	_, _ = proc.Wait()
-	return nil, err
 }
 
 func watch(proc *os.Process) (*process, error) {

@@ -1,8 +1,6 @@
 package supervise
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +16,10 @@ type record struct {
 	Nonce  string                  `json:"nonce"`           // of the last start
 	Start  uint64                  `json:"start,omitempty"` // of the process Status.PID
 	Spec   string                  `json:"spec"`            // hash of what it was started from
+	Group  string                  `json:"group,omitempty"` // directory of the cgroup its processes are in
 	Status inventory.ServiceStatus `json:"status"`
+
+	held bool // nothing was started yet: it waits for other services
 }
 
 // readRecord returns the record at path. ok is false when there is none of
@@ -37,12 +38,13 @@ func readRecord(path, boot string) (r record, ok bool, err error) {
 	return r, r.Boot == boot, nil
 }
 
-// write makes r the record at path; a stopped service has none. It is there
+// write makes r the record at path; a service of
+// which nothing was started has none. It is there
 // whenever the agent is killed from now on. A power cut may take it back, but
 // that ends the boot, and with it what the record is good for: so nothing waits
 // for the disk, which a service that must be restarted may well have kept busy.
 func (r record) write(path string) error {
-	if r.Status.State == inventory.ServiceStopped {
+	if r.Status.State == inventory.ServiceStopped || r.held {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -57,14 +59,4 @@ func (r record) write(path string) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// hash tells specs apart that start different processes.
-func (s Spec) hash() string {
-	b, err := json.Marshal([]any{s.Command, s.Env, s.Dir})
-	if err != nil {
-		panic(err) // strings, and maps and lists of them, always encode
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
 }

@@ -3,59 +3,30 @@ package supervise
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
+	"syscall"
 	"time"
 
 	"mailfleet/inventory"
 )
 
-// act is what an operator orders.
-type act string
-
-const (
-	start   act = "start"
-	stop    act = "stop"
-	restart act = "restart"
-)
-
-// order is an act somebody waits for.
-type order struct {
-	act  act
-	done chan error // has room for the answer
-}
-
-var errClosed = inventory.Errorf(inventory.Unavailable, "the agent has let go of the service, which is left as it is")
-
-// service is one service. Its run is the only one that acts on it.
+// service is one service that is a process of our own. Its run is the only one
+// that acts on it.
 type service struct {
-	name   string
-	dir    string // its own
+	*seat
 	mark   string // begins the variable its processes carry
 	boot   string
 	policy policy
-	output output
-	log    *slog.Logger
-	notify func()
-	retire func(*service) bool
-
-	orders chan order
-	wake   chan struct{} // what is wanted has changed
-	done   chan struct{} // closed when run has returned
-
-	mu      sync.Mutex // guards what others look at and change
-	spec    Spec
-	want    inventory.Want
-	removed bool
-	status  inventory.ServiceStatus
+	output *output
 
 	// run's own
 	proc    *process // nil: there is none
 	record  record
 	probe   *probe           // nil: it does not get ready just now
+	checker *checker         // nil: it is not asked how it is
 	retry   <-chan time.Time // nil: it does not wait for a restart
+	held    <-chan struct{}  // closed when it may be its turn; nil: it waits for no other service
 	budget  budget
 	waiting []order // for the service to run
 }
@@ -68,97 +39,14 @@ func (s *Supervisor) newService(spec Spec) (*service, error) {
 		return nil, err
 	}
 	svc := &service{
-		name:   spec.Name,
-		dir:    dir,
+		seat:   s.newSeat(spec, dir),
 		mark:   fmt.Sprintf("%s=%s:%s:", markVariable, s.id, spec.Name),
 		boot:   s.boot,
 		policy: s.policy,
-		output: output{filepath.Join(dir, "output.log"), s.policy.logSize, s.policy.logFiles},
-		log:    s.log.With("service", spec.Name),
-		notify: s.notify,
-		retire: s.retire,
-		orders: make(chan order),
-		wake:   make(chan struct{}, 1),
-		done:   make(chan struct{}),
-		spec:   spec,
-		want:   spec.Want,
+		output: &output{path: filepath.Join(dir, "output.log"), size: s.policy.logSize, files: s.policy.logFiles},
 	}
 	svc.adopt(s.ctx)
 	return svc, nil
-}
-
-// update makes spec what is wanted.
-func (s *service) update(spec Spec) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if spec.hash() != s.spec.hash() && s.status.PID != 0 {
-		s.log.Info("the service has changed; it will be in force from its next start")
-	}
-	s.spec, s.want, s.removed = spec, spec.Want, false
-	s.nudge()
-}
-
-// remove makes run stop the service and return.
-func (s *service) remove() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.removed = true
-	s.nudge()
-}
-
-func (s *service) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (s *service) isRemoved() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.removed
-}
-
-func (s *service) currentStatus() inventory.ServiceStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.status
-}
-
-func (s *service) currentSpec() Spec {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.spec
-}
-
-func (s *service) wantsRunning() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.want == inventory.WantRunning && !s.removed
-}
-
-func (s *service) setWant(w inventory.Want) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.want = w
-}
-
-// order has run carry out an act and returns its outcome.
-func (s *service) order(ctx context.Context, a act) error {
-	o := order{a, make(chan error, 1)}
-	select {
-	case s.orders <- o:
-	case <-s.done:
-		return errClosed
-	case <-ctx.Done():
-		return fmt.Errorf("%s of service %s was not begun: %w", a, s.name, ctx.Err())
-	}
-	select {
-	case err := <-o.done: // run answers every order it took
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%s of service %s goes on, but took too long to wait for: %w", a, s.name, ctx.Err())
-	}
 }
 
 // run keeps the service as it is wanted, until it is removed or ctx ends; then
@@ -168,7 +56,7 @@ func (s *service) run(ctx context.Context) {
 	defer s.detach()
 	for {
 		s.settle(ctx)
-		if s.record.Status.State == inventory.ServiceStopped && s.retire(s) {
+		if s.record.Status.State == inventory.ServiceStopped && s.sup.retire(s) {
 			return
 		}
 		select {
@@ -181,6 +69,9 @@ func (s *service) run(ctx context.Context) {
 			s.ended(ctx)
 		case err := <-s.probed():
 			s.answered(ctx, err)
+		case h := <-s.checked():
+			s.heard(ctx, h)
+		case <-s.held:
 		case <-s.retry:
 			s.record.Status.Restarts++
 			s.launch(ctx)
@@ -204,26 +95,49 @@ func (s *service) probed() <-chan error {
 
 // settle begins what is needed to get from how the service is to how it is wanted.
 func (s *service) settle(ctx context.Context) {
+	held := s.held != nil
+	s.held = nil
 	state, wanted := s.record.Status.State, s.wantsRunning()
 	switch {
+	case wanted && held:
+		s.launch(ctx)
 	case wanted && state == inventory.ServiceStopped:
 		s.begin(ctx)
 	case !wanted && state != inventory.ServiceStopped && state != inventory.ServiceStopping:
+		moved := s.sup.moved.next() // before looking
+		if s.holdsUp() {
+			s.held = moved
+			return
+		}
 		if err := s.stop(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("the service does not stop", "err", err)
 		}
 	}
+	s.check(ctx)
 }
 
 // obey carries out an order. A start is answered when the service is ready.
 func (s *service) obey(ctx context.Context, o order) {
-	if o.act == stop {
+	switch o.act {
+	case stop:
 		s.setWant(inventory.WantStopped)
 		o.done <- s.stop(ctx)
 		return
+	case reload:
+		o.done <- s.reload()
+		return
+	}
+	state := s.record.Status.State
+	if o.act != restart && state == inventory.ServiceRunning {
+		s.setWant(inventory.WantRunning)
+		o.done <- nil
+		return
+	}
+	if err := s.refusal(); err != nil {
+		o.done <- err
+		return
 	}
 	s.setWant(inventory.WantRunning)
-	state := s.record.Status.State
 	if o.act == restart || state == inventory.ServiceStopping {
 		if err := s.stop(ctx); err != nil {
 			o.done <- err
@@ -231,14 +145,19 @@ func (s *service) obey(ctx context.Context, o order) {
 		}
 		state = inventory.ServiceStopped
 	}
-	if state == inventory.ServiceRunning {
-		o.done <- nil
-		return
-	}
 	s.waiting = append(s.waiting, o)
 	if state != inventory.ServiceStarting {
 		s.begin(ctx)
 	}
+}
+
+// reload sends the service's process the signal to read its configuration again.
+func (s *service) reload() error {
+	if s.proc == nil || s.record.Status.State != inventory.ServiceRunning {
+		return inventory.Errorf(inventory.Conflict, "service %s does not run", s.name)
+	}
+	s.proc.signal(signalOf(s.currentSpec().Reload, syscall.SIGHUP))
+	return nil
 }
 
 // answer tells those who wait for the service to run how that went.
@@ -256,14 +175,17 @@ func (s *service) become(state inventory.ServiceState, pid int) {
 		st.Since = time.Now().UTC().Round(0)
 	}
 	st.State, st.PID = state, pid
+	if state != inventory.ServiceRunning {
+		st.Health = ""
+	}
+	if pid == 0 {
+		st.Program = ""
+	}
 	if err := s.record.write(s.recordPath()); err != nil {
 		// Without it a next agent ends the process and starts another.
 		s.log.Warn("the state of the service cannot be recorded", "err", err)
 	}
-	s.mu.Lock()
-	s.status = *st
-	s.mu.Unlock()
-	s.notify()
+	s.show(*st, s.record.Spec)
 }
 
 func (s *service) recordPath() string { return filepath.Join(s.dir, "record.json") }
@@ -271,6 +193,7 @@ func (s *service) recordPath() string { return filepath.Join(s.dir, "record.json
 // detach lets go of the process.
 func (s *service) detach() {
 	s.stopProbe()
+	s.stopChecker()
 	s.answer(errClosed)
 	if s.proc != nil {
 		s.proc.release()
@@ -283,4 +206,10 @@ func (s *service) stopProbe() {
 		s.probe.stop()
 		s.probe = nil
 	}
+}
+
+func (s *service) tail(_ context.Context, lines int) ([]string, error) { return s.output.tail(lines) }
+
+func (s *service) follow(ctx context.Context, lines int, emit func(Line) error) error {
+	return s.output.follow(ctx, lines, emit)
 }

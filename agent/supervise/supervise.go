@@ -21,9 +21,6 @@ import (
 	"mailfleet/inventory"
 )
 
-// DefaultStopGrace is how long a service has to stop before it is killed.
-const DefaultStopGrace = 30 * time.Second
-
 // lockPause lies between two attempts to get the directory's lock.
 const lockPause = 10 * time.Millisecond
 
@@ -31,46 +28,8 @@ const lockPause = 10 * time.Millisecond
 type Options struct {
 	Dir    string // of records and output; one Supervisor at a time has it
 	BootID string // of the machine: records of another boot are forgotten
+	Units  Units  // runs systemd units; nil: there is no systemd
 	Log    *slog.Logger
-}
-
-// Spec is a service and its wanted state.
-type Spec struct {
-	Name    string
-	Command []string          // program (a path, or a name looked for in the agent's PATH) and arguments
-	Env     map[string]string // added to PATH and LANG, which is all it has otherwise
-	Dir     string            // working directory; "": the root
-	Want    inventory.Want
-
-	// Ready returns nil once the service does its work; it is asked again and
-	// again after a start, with a context it must heed. A service that does not
-	// get ready in 30 s failed to start. nil: it is ready when it has lived for
-	// half a second.
-	Ready     func(context.Context) error
-	StopGrace time.Duration // 0: DefaultStopGrace
-}
-
-func (s Spec) validate() error {
-	if err := inventory.CheckName("name", s.Name); err != nil {
-		return err
-	}
-	if len(s.Command) == 0 || s.Command[0] == "" {
-		return inventory.FieldErrorf("command", "service %s has no command", s.Name)
-	}
-	if program := s.Command[0]; strings.Contains(program, "/") && !filepath.IsAbs(program) {
-		return inventory.FieldErrorf("command", "the program %s of service %s must be an absolute path or a bare name", program, s.Name)
-	}
-	for _, word := range s.Command {
-		if strings.ContainsRune(word, 0) {
-			return inventory.FieldErrorf("command", "the command of service %s has a NUL byte", s.Name)
-		}
-	}
-	for name, value := range s.Env {
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			return inventory.FieldErrorf("env", "service %s: %q cannot be an environment variable", s.Name, name)
-		}
-	}
-	return nil
 }
 
 // Supervisor runs services. It is safe for concurrent use.
@@ -81,14 +40,18 @@ type Supervisor struct {
 	policy  policy
 	log     *slog.Logger
 	lock    *os.File
+	units   Units
+	groups  cgroups
 	changed chan struct{}
+	moved   broadcast // fired when the state of a service has changed
 	running sync.WaitGroup
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 
 	mu       sync.Mutex
-	services map[string]*service
-	resumed  bool // services of an earlier agent that are not wanted were seen to
+	services map[string]driver
+	next     map[string]Spec // by name, to be run by another driver when the one there is gone
+	resumed  bool            // services of an earlier agent that are not wanted were seen to
 }
 
 // New prepares a Supervisor; no process is looked at before Apply. It fails
@@ -101,8 +64,10 @@ func newSupervisor(o Options, p policy) (*Supervisor, error) {
 		boot:     o.BootID,
 		policy:   p,
 		log:      o.Log,
+		units:    o.Units,
 		changed:  make(chan struct{}, 1),
-		services: make(map[string]*service),
+		services: make(map[string]driver),
+		next:     make(map[string]Spec),
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
@@ -115,6 +80,11 @@ func newSupervisor(o Options, p policy) (*Supervisor, error) {
 		_ = s.lock.Close()
 		return nil, err
 	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		s.log.Warn("no cgroups are used", "err", err)
+	}
+	s.groups = findCgroups(mounts, s.id[:min(8, len(s.id))])
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.running.Go(s.rotateOutputs)
 	return s, nil
@@ -165,19 +135,24 @@ func (s *Supervisor) Apply(specs []Spec) error {
 	}
 	var errs []error
 	named := make(map[string]bool)
+	circular := circular(specs)
+	clear(s.next)
 	for _, spec := range specs {
-		if err := spec.validate(); err != nil {
+		switch err := spec.validate(); {
+		case err != nil:
 			errs = append(errs, err)
-		} else if named[spec.Name] {
+		case named[spec.Name]:
 			errs = append(errs, inventory.FieldErrorf("name", "there are two services %s", spec.Name))
-		} else {
+		case circular[spec.Name] != nil:
+			errs = append(errs, circular[spec.Name])
+		default:
 			errs = append(errs, s.apply(spec))
 		}
 		named[spec.Name] = true
 	}
 	for name, svc := range s.services {
 		if !named[name] {
-			svc.remove()
+			svc.seated().remove()
 		}
 	}
 	if !s.resumed {
@@ -187,10 +162,43 @@ func (s *Supervisor) Apply(specs []Spec) error {
 	return errors.Join(errs...)
 }
 
+// circular returns, by name, why services cannot be started that wait for
+// each other.
+func circular(specs []Spec) map[string]error {
+	after := make(map[string][]string, len(specs))
+	for _, spec := range specs {
+		after[spec.Name] = spec.After
+	}
+	refused := make(map[string]error)
+	for {
+		cycle := inventory.Cycle(after)
+		if cycle == nil {
+			return refused
+		}
+		err := inventory.FieldErrorf("after", "services would wait for each other: %s", strings.Join(cycle, " after "))
+		for _, name := range cycle {
+			refused[name] = err
+			delete(after, name)
+		}
+	}
+}
+
 func (s *Supervisor) apply(spec Spec) error {
 	if svc := s.services[spec.Name]; svc != nil {
-		svc.update(spec)
+		if _, unit := svc.(*unit); unit != (spec.Unit != "") {
+			s.next[spec.Name] = spec
+			svc.seated().remove()
+			return nil
+		}
+		svc.seated().update(spec)
 		return nil
+	}
+	return s.add(spec)
+}
+
+func (s *Supervisor) add(spec Spec) error {
+	if spec.Unit != "" {
+		return s.addUnit(spec)
 	}
 	svc, err := s.newService(spec)
 	if err != nil {
@@ -200,8 +208,8 @@ func (s *Supervisor) apply(spec Spec) error {
 	return nil
 }
 
-func (s *Supervisor) start(svc *service) {
-	s.services[svc.name] = svc
+func (s *Supervisor) start(svc driver) {
+	s.services[svc.seated().name] = svc
 	s.running.Go(func() { svc.run(s.ctx) })
 }
 
@@ -217,31 +225,62 @@ func (s *Supervisor) removeStrangers(named map[string]bool) error {
 		if named[e.Name()] || inventory.CheckName("name", e.Name()) != nil {
 			continue
 		}
-		svc, err := s.newService(Spec{Name: e.Name(), Want: inventory.WantStopped})
+		left := Spec{Name: e.Name(), Want: inventory.WantStopped}
+		if left.Unit, err = unitOf(filepath.Join(s.dir, e.Name())); err == nil {
+			err = s.add(left)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		svc.remove()
-		s.start(svc)
+		s.services[e.Name()].seated().remove()
 	}
 	return errors.Join(errs...)
 }
 
 // retire forgets a service that has come to rest, unless it was wanted again
 // meanwhile.
-func (s *Supervisor) retire(svc *service) bool {
+func (s *Supervisor) retire(svc driver) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !svc.isRemoved() {
+	seat := svc.seated()
+	if !seat.isRemoved() {
 		return false
 	}
-	if err := os.RemoveAll(svc.dir); err != nil {
-		s.log.Warn("files of a removed service are left", "service", svc.name, "err", err)
+	if err := os.RemoveAll(seat.dir); err != nil {
+		s.log.Warn("files of a removed service are left", "service", seat.name, "err", err)
 	}
-	delete(s.services, svc.name)
+	delete(s.services, seat.name)
+	if spec, ok := s.next[seat.name]; ok && s.ctx.Err() == nil {
+		delete(s.next, seat.name)
+		if err := s.add(spec); err != nil {
+			s.log.Error("the service is not supervised", "service", seat.name, "err", err)
+		}
+	}
+	s.moved.fire()
 	s.notify()
 	return true
+}
+
+// find returns a service by its name; nil when there is none.
+func (s *Supervisor) find(name string) *seat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if svc := s.services[name]; svc != nil {
+		return svc.seated()
+	}
+	return nil
+}
+
+// seats returns all services.
+func (s *Supervisor) seats() []*seat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*seat, 0, len(s.services))
+	for _, svc := range s.services {
+		all = append(all, svc.seated())
+	}
+	return all
 }
 
 func (s *Supervisor) notify() {
@@ -259,8 +298,8 @@ func (s *Supervisor) Status() []api.ServiceReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	reports := make([]api.ServiceReport, 0, len(s.services))
-	for _, svc := range s.services {
-		reports = append(reports, api.ServiceReport{Name: svc.name, ServiceStatus: svc.currentStatus()})
+	for name, svc := range s.services {
+		reports = append(reports, api.ServiceReport{Name: name, ServiceStatus: svc.seated().currentStatus()})
 	}
 	slices.SortFunc(reports, func(a, b api.ServiceReport) int { return strings.Compare(a.Name, b.Name) })
 	return reports
@@ -278,15 +317,58 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	return s.order(ctx, name, restart)
 }
 
+// Reload has a running service read its configuration again. A signal is
+// answered when it was sent: what the service makes of it only its log tells.
+func (s *Supervisor) Reload(ctx context.Context, name string) error {
+	svc, err := s.service(name)
+	if err != nil {
+		return err
+	}
+	reloader := svc.seated().currentSpec().Reloader
+	if reloader == nil {
+		return svc.seated().order(ctx, reload)
+	}
+	if svc.seated().currentStatus().State != inventory.ServiceRunning {
+		return inventory.Errorf(inventory.Conflict, "service %s does not run", name)
+	}
+	return reloader(ctx)
+}
+
+// StopAll stops all services, those that started after others before these,
+// and returns when none is left or ctx has ended.
+func (s *Supervisor) StopAll(ctx context.Context) error {
+	for _, svc := range s.seats() {
+		svc.setWant(inventory.WantStopped)
+		svc.nudge()
+	}
+	for {
+		moved := s.moved.next()
+		var left []string
+		for _, svc := range s.seats() {
+			if svc.currentStatus().State != inventory.ServiceStopped {
+				left = append(left, svc.name)
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("services did not stop in time: %s", strings.Join(left, ", "))
+		}
+	}
+}
+
 func (s *Supervisor) order(ctx context.Context, name string, a act) error {
 	svc, err := s.service(name)
 	if err != nil {
 		return err
 	}
-	return svc.order(ctx, a)
+	return svc.seated().order(ctx, a)
 }
 
-func (s *Supervisor) service(name string) (*service, error) {
+func (s *Supervisor) service(name string) (driver, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	svc := s.services[name]
@@ -297,12 +379,33 @@ func (s *Supervisor) service(name string) (*service, error) {
 }
 
 // Log returns the last lines of a service's output, oldest first.
-func (s *Supervisor) Log(name string, lines int) ([]string, error) {
+func (s *Supervisor) Log(ctx context.Context, name string, lines int) ([]string, error) {
 	svc, err := s.service(name)
 	if err != nil {
 		return nil, err
 	}
-	return svc.output.tail(lines)
+	return svc.tail(ctx, lines)
+}
+
+// Follow gives emit the last lines of a service's output and then those it
+// writes, until ctx or the service ends, or emit fails.
+func (s *Supervisor) Follow(ctx context.Context, name string, lines int, emit func(Line) error) error {
+	svc, err := s.service(name)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-svc.seated().done:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return svc.follow(ctx, lines, emit)
 }
 
 // rotateOutputs keeps the output files short.
@@ -316,9 +419,11 @@ func (s *Supervisor) rotateOutputs() {
 		case <-tick.C:
 		}
 		s.mu.Lock()
-		outputs := make([]output, 0, len(s.services))
+		outputs := make([]*output, 0, len(s.services))
 		for _, svc := range s.services {
-			outputs = append(outputs, svc.output)
+			if p, ok := svc.(*service); ok {
+				outputs = append(outputs, p.output)
+			}
 		}
 		s.mu.Unlock()
 		for _, o := range outputs {

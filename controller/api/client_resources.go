@@ -153,6 +153,16 @@ func (c *Client) WaitOperation(ctx context.Context, id inventory.ID) (inventory.
 	}
 }
 
+// PreviewOperation tells what an operation would do. It changes nothing.
+func (c *Client) PreviewOperation(ctx context.Context, in NewOperation) (Impact, error) {
+	return send[Impact](ctx, c, http.MethodPost, path("operations", "preview"), in)
+}
+
+// ApproveOperation consents to an operation that somebody else asked for.
+func (c *Client) ApproveOperation(ctx context.Context, id inventory.ID) (inventory.Operation, error) {
+	return send[inventory.Operation](ctx, c, http.MethodPost, path("operations", string(id), "approve"), nil)
+}
+
 // CancelOperation cancels what no agent has been handed yet.
 func (c *Client) CancelOperation(ctx context.Context, id inventory.ID) (inventory.Operation, error) {
 	return send[inventory.Operation](ctx, c, http.MethodPost, path("operations", string(id), "cancel"), nil)

@@ -133,6 +133,11 @@ type NewMember struct {
 	Weight *int   `json:"weight,omitempty" minimum:"0" maximum:"65535" doc:"Default 1"`
 }
 
+// PoolMember is how a server is in a pool: PUT /pools/{id}/members/{server}.
+type PoolMember struct {
+	Weight *int `json:"weight,omitempty" minimum:"0" maximum:"65535" doc:"Default 1; 0: drained"`
+}
+
 // NewWindow asks for a maintenance window.
 type NewWindow struct {
 	Servers []string  `json:"servers,omitempty" doc:"Ids or names; absent: the whole fleet"`

@@ -55,6 +55,8 @@ var rights = []row{
 	{inventory.Services, "rw   r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
+	{inventory.Pools, "   rw   r    r    -    -    -    -    -"},
+	{inventory.Windows, " rw   r    r    -    -    -    -    -"},
 	{inventory.Rules, "   rw   r    r    -    -    -    -    -"},
 	{inventory.Contacts, "rw   r    r    -    -    -    -    -"},
 	{inventory.Alerts, "  rw   r    r    -    -    -    -    -"},

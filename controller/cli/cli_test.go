@@ -60,7 +60,7 @@ func start(t *testing.T) *controller {
 	servers, err := fleet.New(t.Context(), fleet.Options{Store: store, CA: ca, Write: write, URL: "https://controller", Interval: time.Minute, Log: quiet})
 	c.ok(err)
 	handler, err := rest.New(rest.Options{
-		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(store, quiet), Fleet: servers, Version: "test", Logger: quiet,
+		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Version: "test", Logger: quiet,
 	})
 	c.ok(err)
 	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
@@ -151,7 +151,7 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.does("", words("server invite mail-1"), "--token ")
 	c.does("", words("service list --server mail-2"), "mail-2  mailnode  unknown  running")
 
-	c.does("", []string{"service", "stop", "mail-1", "mailnode", "--reason", "换硬盘"}, "service.stop", "queued", "换硬盘", "mail-1 mailnode queued")
+	c.does("", []string{"service", "stop", "mail-1", "mailnode", "--reason", "换硬盘"}, "service.stop", "queued", "换硬盘", "mail-1  mailnode  queued")
 	id := strings.Fields(c.does("", words("operation list --server mail-1")))[8]
 	c.does("", words("operation show "+id), id, "token:cli")
 	c.does("", words("operation cancel "+id), "cancelled by token:cli")
@@ -252,7 +252,7 @@ func TestWrongUsageIsToldApartFromFailure(t *testing.T) {
 	c.fails(exitUsage, `mailfleet-controller has no command "sever"`, "sever")
 	c.fails(exitUsage, "unknown flag: --colour", "server", "list", "--colour")
 	c.fails(exitUsage, "accepts 1 arg(s), received 0", "server", "show")
-	c.fails(exitUsage, `--output is table or json, not "xml"`, "server", "list", "-o", "xml")
+	c.fails(exitUsage, `--output is table, json or csv, not "xml"`, "server", "list", "-o", "xml")
 	c.fails(exitUsage, `"ninety" is not a number`, "rule", "add", "r", "cpu_user", "above", "ninety")
 	c.fails(exitUsage, `metric "cpu" must be measurement_field`, "rule", "add", "r", "cpu", "sideways", "90")
 	c.fails(exitUsage, "no password on standard input", "account", "add", "a@example.test")
@@ -314,5 +314,66 @@ func TestTablesAlignAlsoWithWideCharacters(t *testing.T) {
 		"ＡＢ한  -                 z\n"
 	if err != nil || b.String() != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
+	}
+}
+
+func TestListsAsCSV(t *testing.T) {
+	c := start(t)
+	c.does("", words("server add mail-1 192.0.2.1"))
+	out := c.does("", words("server list -o csv"))
+	if lines := strings.Split(out, "\n"); lines[0] != "name,state,address,region,services,last_seen,id" || !strings.HasPrefix(lines[1], "mail-1,joining,192.0.2.1,,mailnode unknown,,") {
+		t.Errorf("got\n%s", out)
+	}
+	var b bytes.Buffer
+	c.ok(printCSV(&b, [][]string{{"A", "B C"}, {"=1+1", "+8613800138000"}, {"-5", "a,\"b\""}}))
+	if want := "a,b_c\n'=1+1,+8613800138000\n-5,\"a,\"\"b\"\"\"\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+func TestContextsNameControllers(t *testing.T) {
+	c := start(t)
+	for _, name := range []string{"MAILFLEET_ADDRESS", "MAILFLEET_TOKEN", "MAILFLEET_CA"} {
+		t.Setenv(name, "")
+	}
+	dir := t.TempDir()
+	t.Setenv("MAILFLEET_CONTEXTS", filepath.Join(dir, "mine", "contexts.yaml"))
+	t.Chdir(dir) // no dev fleet here
+	c.fails(exitUsage, "say which controller", "status")
+	token := filepath.Join(dir, "token")
+	c.ok(os.WriteFile(token, []byte(c.token+"\n"), 0o600))
+	c.fails(exitUsage, "no such file", "context", "set", "hk", "--address", c.url, "--token-file", filepath.Join(dir, "none"))
+	c.does("", []string{"context", "set", "hk", "--address", c.url, "--ca", c.ca, "--token-file", "token"}, "hk is "+c.url)
+	c.does("", words("context set away --address https://192.0.2.1:1"), "away")
+	c.does("", words("context list"), "hk", "away", "*")
+	c.does("", words("status --context hk"), "SERVERS")
+	c.fails(exitUsage, `there is no context "sg"`, "status", "--context", "sg")
+	c.does("", words("context use hk"))
+	c.does("", words("status"), "SERVERS")
+	t.Setenv("MAILFLEET_CONTEXT", "away")
+	c.fails(exitUsage, "give an API token", "status")
+	t.Setenv("MAILFLEET_CONTEXT", "")
+	c.does("", words("context remove hk"))
+	c.fails(exitUsage, "say which controller", "status")
+	c.ok(os.WriteFile(filepath.Join(dir, "mine", "contexts.yaml"), []byte("contexts:\n- title: hk\n"), 0o600))
+	c.fails(exitUsage, "line 2", "status")
+}
+
+func TestNamesAreCompletedFromTheFleet(t *testing.T) {
+	c := start(t)
+	c.does("", words("server add mail-1 192.0.2.1 --region hk"))
+	c.does("", words("server add mail-2 192.0.2.2"))
+	for line, want := range map[string]string{
+		"server reboot ":              "mail-1\tjoining hk",
+		"server reboot mail-1 ":       "mail-2",
+		"service stop mail-1 ":        "mailnode\tunknown",
+		"operation create server.reb": "server.reboot",
+		"server list --output ":       "csv",
+	} {
+		args := append([]string{"__complete"}, strings.Split(line, " ")...)
+		out, _, _ := run(t, "", args...)
+		if !strings.Contains(out, want) {
+			t.Errorf("%q completes to\n%s", line, out)
+		}
 	}
 }

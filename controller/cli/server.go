@@ -67,6 +67,10 @@ func (s *settings) serverCommand() *cobra.Command {
 			}
 			return s.enrolment(cmd, e)
 		}),
+		s.onServers("reboot", "Reboot servers", inventory.OpServerReboot),
+		s.onServers("shutdown", "Shut servers down", inventory.OpServerShutdown),
+		s.onServers("poweron", "Switch servers on, and wait for their agents", inventory.OpServerPowerOn),
+		s.onServers("powercycle", "Switch servers off and on again by their power driver", inventory.OpServerPowerCycle),
 		s.remove("remove SERVER...", "Take servers from the fleet", func(cmd *cobra.Command, c *api.Client, ref string) error {
 			return c.RemoveServer(cmd.Context(), ref, 0)
 		}),

@@ -32,9 +32,12 @@ var serviceColumns = []column[placed]{
 func (s *settings) serviceCommand() *cobra.Command {
 	return parent("service", "Services on the servers",
 		s.listServicesCommand(),
-		s.operateCommand("start", "Start a service", inventory.OpServiceStart),
-		s.operateCommand("stop", "Stop a service", inventory.OpServiceStop),
-		s.operateCommand("restart", "Restart a service", inventory.OpServiceRestart),
+		s.onServices("start", "Start services", inventory.OpServiceStart),
+		s.onServices("stop", "Stop services", inventory.OpServiceStop),
+		s.onServices("restart", "Restart services", inventory.OpServiceRestart),
+		s.onServices("reload", "Have services read their configuration again", inventory.OpServiceReload),
+		s.onServices("drain", "Give services no new work", inventory.OpServiceDrain),
+		s.onServices("undrain", "Give drained services work again", inventory.OpServiceUndrain),
 		s.logCommand(),
 	)
 }
@@ -63,22 +66,6 @@ func servers(ctx context.Context, c *api.Client, ref string) func(func(api.Serve
 		return api.Servers.All(ctx, c, url.Values{"limit": {"1000"}})
 	}
 	return func(yield func(api.Server, error) bool) { yield(c.Server(ctx, ref)) }
-}
-
-func (s *settings) operateCommand(verb, short string, kind inventory.OperationKind) *cobra.Command {
-	in := api.NewOperation{Kind: kind}
-	var wait bool
-	cmd := s.ask(verb+" SERVER SERVICE", short, cobra.ExactArgs(2), func(cmd *cobra.Command, c *api.Client, args []string) error {
-		in.Targets = []api.NewTarget{{Server: args[0], Service: args[1]}}
-		op, err := c.CreateOperation(cmd.Context(), string(inventory.NewID()), in)
-		if err != nil {
-			return err
-		}
-		return s.follow(cmd, c, op, wait)
-	})
-	cmd.Flags().StringVar(&in.Reason, "reason", "", "why; it is kept with the operation")
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end; exit code 1 unless it succeeded")
-	return cmd
 }
 
 func (s *settings) logCommand() *cobra.Command {

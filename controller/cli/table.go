@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -23,6 +25,15 @@ func show[T any](s *settings, w io.Writer, items []T, columns []column[T]) error
 		}
 		return printJSON(w, items)
 	}
+	rows := tabulate(items, columns)
+	if s.output == "csv" {
+		return printCSV(w, rows)
+	}
+	return align(w, rows)
+}
+
+// tabulate makes the rows of a table, the titles first.
+func tabulate[T any](items []T, columns []column[T]) [][]string {
 	rows := make([][]string, 1, len(items)+1)
 	for _, c := range columns {
 		rows[0] = append(rows[0], c.title)
@@ -34,13 +45,16 @@ func show[T any](s *settings, w io.Writer, items []T, columns []column[T]) error
 		}
 		rows = append(rows, row)
 	}
-	return align(w, rows)
+	return rows
 }
 
 // showOne writes one thing: the table on its side, or a JSON object.
 func showOne[T any](s *settings, w io.Writer, item T, columns []column[T]) error {
 	if s.output == "json" {
 		return printJSON(w, item)
+	}
+	if s.output == "csv" {
+		return printCSV(w, tabulate([]T{item}, columns))
 	}
 	var rows [][]string
 	for _, c := range columns {
@@ -54,6 +68,32 @@ func printJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// printCSV writes rows as RFC 4180 has it, titles in the small letters of the
+// API's field names. A cell that a spreadsheet would run as a formula is quoted.
+func printCSV(w io.Writer, rows [][]string) error {
+	c := csv.NewWriter(w)
+	for i, title := range rows[0] {
+		rows[0][i] = strings.ReplaceAll(strings.ToLower(title), " ", "_")
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) && !isNumber(cell) {
+				row[i] = "'" + cell
+			}
+		}
+		if err := c.Write(row); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
 }
 
 // align writes rows with their columns under each other.

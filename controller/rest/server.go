@@ -29,6 +29,8 @@ import (
 type Operations interface {
 	Create(ctx context.Context, actor inventory.Actor, key string, req api.NewOperation) (*inventory.Operation, error)
 	Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
+	Approve(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
+	Preview(ctx context.Context, actor inventory.Actor, req api.NewOperation) (api.Impact, error)
 }
 
 // Fleet enrols and changes servers and knows how they are. A version of 0 is

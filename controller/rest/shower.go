@@ -49,6 +49,10 @@ func (w *shower) resource(e inventory.Event) (any, error) {
 		return gone(w.tx.Tenants().Get(e.ID))
 	case inventory.Plans:
 		return gone(w.tx.Plans().Get(e.ID))
+	case inventory.Pools:
+		return gone(w.tx.Pools().Get(e.ID))
+	case inventory.Windows:
+		return gone(w.tx.Windows().Get(e.ID))
 	case inventory.Audit:
 		return w.entry(e.ID)
 	default:

@@ -11,6 +11,7 @@ type Config struct {
 	Listeners  []Listener `json:"listeners" doc:"Addresses to listen on. At least one."`
 	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS and pop3s. Without it none of them is offered."`
 	PlainAuth  bool       `json:"plain_auth,omitempty" doc:"Accept passwords without TLS from any address. Otherwise only loopback peers may send them in the clear." example:"false"`
+	Drained    bool       `json:"drained,omitempty" doc:"Turn new connections away (421, -ERR or BYE); those there are go on." example:"false"`
 	Limits     Limits     `json:"limits,omitzero" doc:"What the server takes before it refuses. Zero or absent means the default."`
 	Domains    []Domain   `json:"domains" doc:"Domains that are local. Mail for any other domain is refused (550 5.7.1)."`
 	Postmaster string     `json:"postmaster,omitempty" doc:"Address of the account that gets the mail for postmaster where a domain has no postmaster account of its own (RFC 5321 §4.5.1). Without it such mail is answered 450." example:"user1@example.test"`

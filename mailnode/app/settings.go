@@ -26,7 +26,7 @@ func settingsOf(c *api.Config) (settings, error) {
 		}
 		secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	limits := gate.Limits{Connections: c.Limits.Connections, PerAddress: c.Limits.ConnectionsPerAddress}
+	limits := gate.Limits{Connections: c.Limits.Connections, PerAddress: c.Limits.ConnectionsPerAddress, Drained: c.Drained}
 	return settings{
 		smtp: smtpd.Settings{
 			Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes,

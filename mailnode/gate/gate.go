@@ -17,8 +17,9 @@ import (
 
 // Limits are how many connections may be open.
 type Limits struct {
-	Connections int // in all
-	PerAddress  int // from one IPv4 address or one IPv6 /64
+	Connections int  // in all
+	PerAddress  int  // from one IPv4 address or one IPv6 /64
+	Drained     bool // no new ones at all; those that are open go on
 }
 
 // ErrStopping says that the server is stopping: a session ends at its next command.
@@ -69,6 +70,8 @@ func (g *Gate) admit(c net.Conn) (*Conn, string) {
 	switch {
 	case g.stopping:
 		return nil, "the server is stopping"
+	case limits.Drained:
+		return nil, "this server is being drained, try again or use another server"
 	case len(g.open) >= limits.Connections:
 		return nil, "too many connections, try again later"
 	case g.from[from] >= limits.PerAddress:

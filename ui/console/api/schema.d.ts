@@ -790,6 +790,7 @@ export interface components {
             reason?: string;
             request_id?: string;
             resource: string;
+            scope?: string[];
             /** Format: int64 */
             seq: number;
             target: string;
@@ -1400,6 +1401,8 @@ export interface components {
             kind: "mailnode" | "command" | "unit";
             limits?: components["schemas"]["ProcessLimits"];
             name: string;
+            note?: string;
+            pending?: boolean;
             /** Format: int64 */
             pid: number;
             ports?: {
@@ -1847,6 +1850,14 @@ export interface operations {
                 action?: string[];
                 resource?: string[];
                 target?: string[];
+                /** @description Somewhere in the entry, in whatever case */
+                text?: string;
+                /** @description It came from */
+                address?: string;
+                /** @description RFC 3339, unix seconds, or -1h for an hour ago */
+                from?: string;
+                /** @description As from; entries before it */
+                to?: string;
             };
             header?: never;
             path?: never;
