@@ -119,9 +119,9 @@ func Known(resource inventory.Kind) bool {
 	return ok
 }
 
-// scoped reports whether the resource's things lie in scopes narrower than the
+// Scoped reports whether the resource's things lie in scopes narrower than the
 // fleet: whether a role that is not the fleet's may touch it.
-func scoped(resource inventory.Kind) bool {
+func Scoped(resource inventory.Kind) bool {
 	return slices.ContainsFunc(inventory.Roles, func(role inventory.Role) bool {
 		return !onFleet(role) && slices.ContainsFunc(Verbs, func(v Verb) bool { return may(role, resource, v) })
 	})
@@ -153,7 +153,7 @@ func Allow(p Principal, resource inventory.Kind, verb Verb) error {
 		return inventory.Errorf(inventory.Unauthorized, "sign in, or send a token")
 	case !may(p.Role, resource, verb):
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s", p.Role, verb, resource)
-	case p.Role != anyone && !p.Fleet() && !scoped(resource):
+	case p.Role != anyone && !p.Fleet() && !Scoped(resource):
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s: its scope is not the fleet", p.Role, verb, resource)
 	case p.Must == MustChange && resource != Session:
 		return inventory.Errorf(inventory.Forbidden, "change your password before anything else")

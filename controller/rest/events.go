@@ -51,7 +51,7 @@ func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamRespo
 			return nil, inventory.FieldErrorf("header.Last-Event-ID", "Last-Event-ID %q is not an id of this stream", in.LastEventID)
 		}
 	}
-	r, index, err := s.feed.join(callOf(ctx).principal)
+	r, index, err := s.feed.join(ctx, callOf(ctx).principal)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (st *stream) catchUp(ctx context.Context, last, index uint64) error {
 			return err
 		}
 		for _, it := range items {
-			if !st.reader.sees(it) {
+			if !st.s.feed.sees(st.reader, it) {
 				continue
 			}
 			if err := st.item(it); err != nil {
@@ -194,18 +194,23 @@ func (s *Server) items(ctx context.Context, events []inventory.Event) ([]item, e
 			if !auth.Known(e.Kind) {
 				continue
 			}
-			change := api.Event{Event: e}
+			change, it := api.Event{Event: e}, item{event: "change", id: e.Index, kind: e.Kind}
+			var err error
 			if e.Verb != inventory.Deleted {
-				var err error
 				if change.Resource, err = show.resource(e); err != nil {
 					return err
 				}
+				it.thing = change.Resource
 			}
-			data, err := json.Marshal(change)
-			if err != nil {
+			if it.thing == nil {
+				if it.scope, err = show.lay(e); err != nil {
+					return err
+				}
+			}
+			if it.data, err = json.Marshal(change); err != nil {
 				return err
 			}
-			items = append(items, item{event: "change", id: e.Index, kind: e.Kind, data: data})
+			items = append(items, it)
 		}
 		return nil
 	})

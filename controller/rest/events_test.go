@@ -231,9 +231,9 @@ func TestCloseEndsStreams(t *testing.T) {
 func TestASlowReaderIsDroppedAndOthersAreNot(t *testing.T) {
 	f := build(t, nil)
 	operator := auth.Principal{Role: inventory.RoleOperator}
-	slow, _, err := f.server.feed.join(operator)
+	slow, _, err := f.server.feed.join(t.Context(), operator)
 	f.ok(err)
-	quick, _, err := f.server.feed.join(operator)
+	quick, _, err := f.server.feed.join(t.Context(), operator)
 	f.ok(err)
 	for i := range readerQueue + 10 {
 		f.server.PublishSamples("mail-1", []api.Reading{{Metric: "cpu_user", Value: float64(i)}})

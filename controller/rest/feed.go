@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type feed struct {
 // reader is one stream.
 type reader struct {
 	principal auth.Principal
+	reach     *auth.Reach   // what lies in its scope; guarded by the feed's mu
 	news      chan item     // closed when the reader lags too far behind
 	recheck   chan struct{} // holds one when somebody's session or token is gone
 }
@@ -39,9 +41,11 @@ type reader struct {
 // item is one event of the stream.
 type item struct {
 	event string
-	id    uint64         // to resume from; 0: none
-	kind  inventory.Kind // the right to read it is needed
-	data  []byte         // JSON
+	id    uint64            // to resume from; 0: none
+	kind  inventory.Kind    // the right to read it is needed
+	thing any               // that changed; nil: there is none any more, or it is no record
+	scope []inventory.Scope // where it lay, when it is gone
+	data  []byte            // JSON
 }
 
 // newFeed starts to follow the changes after index.
@@ -100,6 +104,9 @@ func (f *feed) relay(ctx context.Context, index uint64) (uint64, error) {
 	if err != nil {
 		return index, err
 	}
+	if err := f.rescope(ctx, events); err != nil {
+		return index, err
+	}
 	for _, e := range events {
 		if who := e.Kind == inventory.Sessions || e.Kind == inventory.Tokens || e.Kind == inventory.People; who && e.Verb == inventory.Deleted {
 			f.recheck()
@@ -153,19 +160,76 @@ func (f *feed) send(index uint64, items ...item) {
 }
 
 func (r *reader) sees(it item) bool {
-	return it.kind == "" || auth.Allow(r.principal, it.kind, auth.Read) == nil
+	switch {
+	case it.kind == "":
+		return true
+	case auth.Allow(r.principal, it.kind, auth.Read) != nil:
+		return false
+	case it.thing != nil:
+		return r.reach.Sees(it.thing)
+	default:
+		return r.reach.Touches(it.scope)
+	}
+}
+
+// sees is the reader's, for others than the feed.
+func (f *feed) sees(r *reader, it item) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return r.sees(it)
+}
+
+// rescope works out afresh what lies in the readers' scopes when events can
+// have changed that.
+func (f *feed) rescope(ctx context.Context, events []inventory.Event) error {
+	if !slices.ContainsFunc(events, func(e inventory.Event) bool { return e.Kind == inventory.Tenants || e.Kind == inventory.Domains }) {
+		return nil
+	}
+	return f.s.Store.View(ctx, func(tx inventory.Tx) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for r := range f.readers {
+			reach, err := auth.ReachOf(tx, r.principal)
+			if err != nil {
+				return err
+			}
+			r.reach = reach
+		}
+		return nil
+	})
 }
 
 // join adds a reader. It gets all changes after index.
-func (f *feed) join(p auth.Principal) (r *reader, index uint64, err error) {
+func (f *feed) join(ctx context.Context, p auth.Principal) (r *reader, index uint64, err error) {
+	r = &reader{principal: p, news: make(chan item, readerQueue), recheck: make(chan struct{}, 1)}
+	var seen uint64
+	err = f.s.Store.View(ctx, func(tx inventory.Tx) error {
+		seen = tx.Index()
+		r.reach, err = auth.ReachOf(tx, p)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if index, err = f.enter(r); err != nil || index <= seen {
+		return r, index, err
+	}
+	// What changed since may have changed the scope, before rescope knew the reader.
+	if err := f.rescope(ctx, []inventory.Event{{Kind: inventory.Tenants}}); err != nil {
+		f.leave(r)
+		return nil, 0, err
+	}
+	return r, index, nil
+}
+
+func (f *feed) enter(r *reader) (index uint64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.readers) >= maxReaders {
-		return nil, 0, inventory.Errorf(inventory.Unavailable, "too many event streams are open")
+		return 0, inventory.Errorf(inventory.Unavailable, "too many event streams are open")
 	}
-	r = &reader{principal: p, news: make(chan item, readerQueue), recheck: make(chan struct{}, 1)}
 	f.readers[r] = true
-	return r, f.index, nil
+	return f.index, nil
 }
 
 func (f *feed) leave(r *reader) {

@@ -84,6 +84,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 		"GET /domains": "domains:read", "POST /domains": "domains:write", "GET /domains/{id}": "domains:read", "PUT /domains/{id}": "domains:change", "DELETE /domains/{id}": "domains:write",
 		"GET /accounts": "accounts:read", "POST /accounts": "accounts:write", "GET /accounts/{id}": "accounts:read", "PATCH /accounts/{id}": "accounts:password", "DELETE /accounts/{id}": "accounts:write",
 		"GET /people": "people:read", "POST /people": "people:write", "GET /people/{id}": "people:read", "PATCH /people/{id}": "people:write", "DELETE /people/{id}": "people:write",
+		"GET /oidc": "sign-in:write", "GET /oidc/start": "sign-in:write", "GET /oidc/callback": "sign-in:write",
 		"GET /policy": "policy:read", "PUT /policy": "policy:write",
 		"POST /session/totp": "session:write", "PUT /session/totp": "session:write", "DELETE /session/totp": "session:write",
 		"GET /tenants": "tenants:read", "POST /tenants": "tenants:write", "GET /tenants/{id}": "tenants:read", "PUT /tenants/{id}": "tenants:write", "DELETE /tenants/{id}": "tenants:write",

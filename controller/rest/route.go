@@ -55,7 +55,7 @@ func (s *Server) route() {
 		s.accountRoutes,
 		s.peopleRoutes,
 		s.tokenRoutes,
-		s.tenantRoutes,
+		s.oidcRoutes, s.tenantRoutes,
 		s.planRoutes,
 		s.liveRoutes,
 		s.poolRoutes,
@@ -78,8 +78,9 @@ type operation struct {
 	description               string
 }
 
-// add registers an operation. Errors of its handler become problems.
-func add[I, O any](s *Server, o operation, handler func(context.Context, *I) (*O, error)) {
+// add registers an operation. Errors of its handler become problems. How it
+// differs from others, adjust says.
+func add[I, O any](s *Server, o operation, handler func(context.Context, *I) (*O, error), adjust ...func(*huma.Operation)) {
 	op := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: "/api/v1" + o.path, Summary: o.summary, Description: o.description,
 		Tags: []string{string(o.resource)}, DefaultStatus: o.status,
@@ -90,6 +91,9 @@ func add[I, O any](s *Server, o operation, handler func(context.Context, *I) (*O
 	}
 	if auth.Public(o.resource, o.verb) {
 		op.Security = []map[string][]string{}
+	}
+	for _, fn := range adjust {
+		fn(&op)
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)

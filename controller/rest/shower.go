@@ -1,6 +1,9 @@
 package rest
 
-import "mailfleet/inventory"
+import (
+	"mailfleet/controller/auth"
+	"mailfleet/inventory"
+)
 
 // shower shows changed things as GET would, on one snapshot.
 type shower struct {
@@ -42,6 +45,10 @@ func (w *shower) resource(e inventory.Event) (any, error) {
 		return gone(w.tx.People().Get(e.ID))
 	case inventory.Tokens:
 		return gone(w.tx.Tokens().Get(e.ID))
+	case inventory.Tenants:
+		return gone(w.tx.Tenants().Get(e.ID))
+	case inventory.Plans:
+		return gone(w.tx.Plans().Get(e.ID))
 	case inventory.Pools:
 		return gone(w.tx.Pools().Get(e.ID))
 	case inventory.Windows:
@@ -80,4 +87,17 @@ func (w *shower) entry(id inventory.ID) (any, error) {
 		return e, nil
 	}
 	return nil, nil
+}
+
+// lay is where a thing that is gone lay, as the newest audit entry about it
+// says; nothing when there is none, which only the fleet's readers see.
+func (w *shower) lay(e inventory.Event) ([]inventory.Scope, error) {
+	if e.Kind == inventory.Audit || !auth.Scoped(e.Kind) {
+		return nil, nil
+	}
+	entries, _, err := w.tx.Audit().List(inventory.Query{Newest: true, Limit: 1, Where: map[string][]string{"target": {string(e.ID)}}})
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	return entries[0].Scope, nil
 }
