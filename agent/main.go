@@ -115,5 +115,7 @@ func runCommand() *cobra.Command {
 	f.StringVar(&o.Mailnode, "mailnode", "mailfleet-mailnode", "the mailnode program")
 	f.BoolVar(&o.StopServices, "stop-services", false, "stop the services before ending, as in a container")
 	f.BoolVar(&debug, "debug", false, "log more")
+	f.StringVar(&o.Machines, "dev-machines", "", "directory of the dev fleet's machines, on which reboot and power act instead of this one")
+	_ = f.MarkHidden("dev-machines")
 	return cmd
 }

@@ -1,6 +1,13 @@
 package inventory
 
-import "time"
+import (
+	"encoding/hex"
+	"net"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
 
 // PowerKind names a way to switch a server's power.
 type PowerKind string
@@ -42,3 +49,37 @@ const (
 	PowerOff     PowerState = "off"
 	PowerUnknown PowerState = "unknown" // the driver cannot tell (wol)
 )
+
+// Check refuses settings that the kind of driver cannot work with; Invalid,
+// with the field.
+func (p *Power) Check() error {
+	switch p.Kind {
+	case PowerIPMI:
+		if p.Address == "" || strings.ContainsAny(p.Address, "/ @") {
+			return FieldErrorf("address", "address %q must be the management controller's host, or host:port", p.Address)
+		}
+	case PowerRedfish:
+		address := p.Address
+		if !strings.Contains(address, "://") {
+			address = "https://" + address
+		}
+		if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+			return FieldErrorf("address", "address %q must look like https://host or https://host/redfish/v1/Systems/1", p.Address)
+		}
+	case PowerWake:
+		if mac, err := net.ParseMAC(p.MAC); err != nil || len(mac) != 6 {
+			return FieldErrorf("mac", "mac %q must look like 52:54:00:12:34:56", p.MAC)
+		}
+	case PowerCommand:
+		if len(p.Command) == 0 || !path.IsAbs(p.Command[0]) {
+			return FieldErrorf("command", "command must begin with the whole path of a program")
+		}
+	case PowerDev:
+	default:
+		return FieldErrorf("kind", "%q is not a power driver: write ipmi, redfish, wol, command or dev", p.Kind)
+	}
+	if pin, err := hex.DecodeString(strings.ReplaceAll(p.TLSPin, ":", "")); err != nil || p.TLSPin != "" && len(pin) != 32 {
+		return FieldErrorf("tls_pin", "tls_pin must be 64 hexadecimal digits: a certificate's SHA-256")
+	}
+	return nil
+}

@@ -24,6 +24,7 @@ func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+api.LogPath, a.showLog)
 	mux.HandleFunc("GET "+api.CrashPath, a.crash)
+	mux.HandleFunc("POST "+api.PowerPath, a.power)
 	return mux
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailfleet/agent/collect"
+	"mailfleet/agent/power"
 	"mailfleet/agent/push"
 	"mailfleet/agent/state"
 	"mailfleet/agent/steward"
@@ -25,6 +26,9 @@ import (
 	"mailfleet/inventory/members"
 )
 
+// bootIDLimit is how long the machine may take to tell its boot id.
+const bootIDLimit = 5 * time.Second
+
 // stopLimit is how long services may take when the agent stops them.
 const stopLimit = 40 * time.Second
 
@@ -33,6 +37,7 @@ type Options struct {
 	Dir          string // of its identity and all it keeps
 	Mailnode     string // the mailnode program
 	StopServices bool   // stop the services before ending, as in a container
+	Machines     string // directory of the dev fleet's machines; empty: this is no dev fleet
 	Log          *slog.Logger
 }
 
@@ -82,7 +87,13 @@ func (a *App) setup() (err error) {
 		return err
 	}
 	a.log = a.log.With("server", a.link.Identity().Name)
-	boot, err := collect.BootID()
+	machine, err := power.Own(a.opts.Machines, a.link.Identity().Name)
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(context.Background(), bootIDLimit)
+	defer cancel()
+	boot, err := machine.BootID(asking)
 	if err != nil {
 		return err
 	}
@@ -102,6 +113,7 @@ func (a *App) setup() (err error) {
 	if a.steward, err = steward.New(steward.Options{
 		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal,
 		BootID: boot, Missing: a.missing, Log: a.log,
+		Executors: (&steward.Power{Link: a.link, Machine: machine, BootID: boot, Drivers: a.drivers()}).Executors(),
 	}); err != nil {
 		return err
 	}

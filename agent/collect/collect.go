@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -105,14 +103,4 @@ func Readings(samples []Sample) []Reading {
 		}
 	}
 	return readings
-}
-
-// BootID is the kernel's name for the time since the machine was last started:
-// another one proves a reboot.
-func BootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("read the boot id: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
 }

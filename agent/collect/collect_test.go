@@ -261,16 +261,6 @@ func TestSourceThatHangsIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestBootIDIsTheKernels(t *testing.T) {
-	id, err := BootID()
-	if err != nil || len(id) != 36 {
-		t.Fatalf("got %q, %v", id, err)
-	}
-	if again, _ := BootID(); again != id {
-		t.Fatalf("%q, then %q", id, again)
-	}
-}
-
 func BenchmarkCollect(b *testing.B) {
 	c := New()
 	if _, err := c.Collect(b.Context()); err != nil {

@@ -65,11 +65,11 @@ type Refusal struct {
 // ImpactTarget is one target as it is now.
 type ImpactTarget struct {
 	inventory.Target
-	ServerName string                 `json:"server_name"`
-	State      inventory.ServerState  `json:"state"`
-	Service    inventory.ServiceState `json:"service_state,omitempty"`
-	Users      int                    `json:"users"`
-	Sessions   int                    `json:"sessions"`
+	ServerName   string                 `json:"server_name"`
+	State        inventory.ServerState  `json:"state"`
+	ServiceState inventory.ServiceState `json:"service_state,omitempty"`
+	Users        int                    `json:"users"`
+	Sessions     int                    `json:"sessions"`
 }
 
 // ServiceChange changes a service. Absent fields stay; a service takes its

@@ -27,6 +27,7 @@ import (
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
 	"mailfleet/controller/rest"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
 	"mailfleet/inventory/identity"
@@ -37,6 +38,10 @@ import (
 // PasswordFile holds the operator's one-time password after the first start, in
 // the controller's directory.
 const PasswordFile = "operator.password"
+
+// SealFile holds the key of the secrets in the database, in the controller's
+// directory.
+const SealFile = "seal.key"
 
 // stopLimit is how long requests in hand may take when the controller stops.
 const stopLimit = 10 * time.Second
@@ -50,6 +55,7 @@ type App struct {
 	store    *dbstore.Store
 	samples  *embedded.Store
 	ca       *identity.CA
+	seal     *seal.Key
 	self     *identity.Self
 	gate     *auth.Gate
 	pool     *members.Pool
@@ -124,6 +130,9 @@ func (a *App) openStores(ctx context.Context) (err error) {
 func (a *App) openIdentity(context.Context) (err error) {
 	if a.ca, err = identity.OpenCA(a.config.Dir); err != nil {
 		return fmt.Errorf("open the certificate authority: %w", err)
+	}
+	if a.seal, err = seal.Open(filepath.Join(a.config.Dir, SealFile)); err != nil {
+		return err
 	}
 	names, ips := a.config.certificateNames()
 	if a.self, err = a.ca.IssueSelf(a.config.Name, names, ips); err != nil {
@@ -258,7 +267,7 @@ func (a *App) buildLogic(ctx context.Context) error {
 		return err
 	}
 	a.fleet, err = fleet.New(ctx, fleet.Options{
-		Store: a.store, CA: a.ca, Write: a.writeHandler(), Gossip: living{a.pool},
+		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool},
 		Pool: api.Gossip{Key: key, Port: int(bind.Port()), Peers: []string{a.config.Gossip.Advertise}},
 		URL:  a.config.URL, Interval: a.config.Samples.Interval, Log: a.log,
 	})
@@ -300,7 +309,7 @@ func readings(server string, samples []metrics.Sample) []api.Reading {
 
 func (a *App) buildFace(ctx context.Context) (err error) {
 	a.rest, err = rest.New(rest.Options{
-		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet,
+		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet,
 		Problems: a.problems, Console: ui.Console(), Version: inventory.Version, Logger: a.log,
 	})
 	if err != nil {

@@ -53,6 +53,8 @@ var rights = []row{
 	{Status, "            r    r    r    -    -    -    -    -"},
 	{inventory.Servers, " rw   r    r    -    -    -    -    -"},
 	{inventory.Services, "rw   r    r    -    -    -    -    -"},
+	{inventory.Powers, "  rw   r    r    -    -    -    -    -"},
+	{inventory.Releases, "rw   r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
 	{inventory.Pools, "   rw   r    r    -    -    -    -    -"},

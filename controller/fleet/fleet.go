@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailfleet/controller/api"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/identity"
 )
@@ -30,6 +31,7 @@ type Gossip interface {
 type Options struct {
 	Store    inventory.Store
 	CA       *identity.CA
+	Seal     *seal.Key     // of passwords of management controllers
 	Write    http.Handler  // takes samples at /api/v2/write; asks ServerOf who writes
 	Gossip   Gossip        // nil: links are the only witness
 	Pool     api.Gossip    // how agents enter the pool; Port is set per server

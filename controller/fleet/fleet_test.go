@@ -12,6 +12,7 @@ import (
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
 	"mailfleet/inventory/identity"
@@ -45,13 +46,17 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sealed, err := seal.Open(filepath.Join(dir, "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &world{t: t, store: store, alive: pool{}}
 	write := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, _ := ServerOf(r.Context())
 		_, _ = io.WriteString(w, name)
 	})
 	if w.fleet, err = New(t.Context(), Options{
-		Store: store, CA: ca, Write: write, Gossip: w.alive, Pool: api.Gossip{Key: "k", Port: 7946},
+		Store: store, CA: ca, Seal: sealed, Write: write, Gossip: w.alive, Pool: api.Gossip{Key: "k", Port: 7946},
 		URL: "https://controller:8443", Interval: time.Minute, Log: slog.New(slog.DiscardHandler),
 	}); err != nil {
 		t.Fatal(err)
@@ -84,13 +89,19 @@ func (w *world) add(name string) inventory.ID {
 // connect links an agent of the server and returns its client.
 func (w *world) connect(id inventory.ID, name string) (*api.Client, *link.Link) {
 	w.t.Helper()
+	return w.connectTo(id, name, http.NotFoundHandler())
+}
+
+// connectTo is connect with an agent that answers.
+func (w *world) connectTo(id inventory.ID, name string, agent http.Handler) (*api.Client, *link.Link) {
+	w.t.Helper()
 	ours, theirs := net.Pipe()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		w.fleet.ServeLink(context.Background(), ours, identity.Peer{ID: string(id), Name: name})
 	}()
-	l, err := link.New(theirs, link.Dialled, http.NotFoundHandler(), nil, slog.New(slog.DiscardHandler))
+	l, err := link.New(theirs, link.Dialled, agent, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
 	}

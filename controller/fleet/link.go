@@ -86,6 +86,7 @@ func (f *Fleet) routes() *http.ServeMux {
 		w.Header().Set("Content-Type", "application/json")
 		return json.NewEncoder(w).Encode(out)
 	}))
+	mux.HandleFunc("GET /agent/v1/orders/{id}/secret", f.handle(f.orderSecret))
 	mux.Handle("POST /api/v2/write", f.opts.Write)
 	return mux
 }

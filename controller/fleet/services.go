@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"net/http"
 
 	agentapi "mailfleet/agent/api"
 	"mailfleet/controller/api"
@@ -81,16 +80,11 @@ func (f *Fleet) Log(ctx context.Context, id inventory.ID, service string, lines 
 	if err != nil {
 		return agentapi.Log{}, err
 	}
-	f.mu.Lock()
-	var client *http.Client
-	if p := f.servers[s.ID]; p != nil {
-		client = p.client
+	client, err := f.agent(s)
+	if err != nil {
+		return agentapi.Log{}, err
 	}
-	f.mu.Unlock()
-	if client == nil {
-		return agentapi.Log{}, inventory.Errorf(inventory.Unavailable, "the agent of %s is not connected", s.Name)
-	}
-	out, err := (&agentapi.Client{HTTP: client}).Log(ctx, service, lines)
+	out, err := client.Log(ctx, service, lines)
 	if err != nil {
 		return agentapi.Log{}, inventory.Wrap(inventory.Unavailable, err, "the agent of %s did not answer", s.Name)
 	}

@@ -108,7 +108,7 @@ func (f *snapshot) shown(tx inventory.Tx, op *inventory.Operation, t inventory.T
 	}
 	v := f.service(t)
 	if v != nil {
-		out.Service = v.State
+		out.ServiceState = v.State
 	}
 	if !op.Kind.Interrupts() || !f.mail(t) {
 		return out, nil

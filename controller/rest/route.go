@@ -43,6 +43,7 @@ func (s *Server) route() {
 		s.sessionRoutes,
 		s.statusRoutes,
 		s.serverRoutes,
+		s.powerRoutes,
 		s.serviceRoutes,
 		s.sampleRoutes,
 		s.operationRoutes,

@@ -55,6 +55,7 @@ type Options struct {
 	Auth        *auth.Gate
 	Operations  Operations
 	Fleet       Fleet
+	Powers      Powers
 	Connections Connections     // who is connected to mail services; nil: nobody can say
 	Problems    func() []string // what ails the controller itself, a sentence each
 	Console     fs.FS           // the built console; without index.html a page says how to build it
