@@ -38,7 +38,16 @@ type board struct {
 // document is one server's desired state.
 type document struct {
 	desired api.Desired
+	dirty   bool          // desired is another than its index tells
 	changed chan struct{} // closed and replaced when desired changes
+}
+
+// put sets a part of a document. Most events change no document, and a fleet
+// has thousands: what did not change costs one comparison.
+func put[T any](doc *document, part *T, value T) {
+	if !reflect.DeepEqual(*part, value) {
+		*part, doc.dirty = value, true
+	}
 }
 
 func newBoard(store inventory.Store, pool api.Gossip, interval time.Duration) *board {
@@ -110,27 +119,23 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 		if index == 0 {
 			index = tx.Index()
 		}
-		before := make(map[inventory.ID]api.Desired, len(b.docs))
-		for id, d := range b.docs {
-			before[id] = d.desired
-		}
 		for _, step := range []struct {
 			kind inventory.Kind
-			read func(inventory.Tx, map[inventory.ID]bool) error
+			read func(inventory.Tx, map[inventory.ID]bool, map[inventory.ID]*document) error
 		}{ // servers first: the rest hang on their documents
 			{inventory.Servers, b.readServers}, {inventory.Services, b.readServices},
 			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts},
 			{inventory.Rules, b.readRules}, {inventory.Operations, b.readOrders},
 		} {
 			if ids, ok := touched[step.kind]; ok {
-				if err := step.read(tx, ids); err != nil {
+				if err := step.read(tx, ids, b.docs); err != nil {
 					return err
 				}
 			}
 		}
-		for id, d := range b.docs {
-			if old, ok := before[id]; !ok || !reflect.DeepEqual(old, d.desired) {
-				d.desired.Index = index
+		for _, d := range b.docs {
+			if d.dirty {
+				d.desired.Index, d.dirty = index, false
 				close(d.changed)
 				d.changed = make(chan struct{})
 			}
@@ -192,12 +197,15 @@ func (b *board) undelivered(id inventory.ID) bool {
 	return b.pending[id]
 }
 
-func (b *board) readServers(tx inventory.Tx, _ map[inventory.ID]bool) error {
-	list, _, err := tx.Servers().List(inventory.Query{})
+// The read functions below bring the documents among docs up to what the store
+// holds of one kind: of all of it when ids is nil.
+
+func (b *board) readServers(tx inventory.Tx, ids map[inventory.ID]bool, _ map[inventory.ID]*document) error {
+	list, err := these(tx.Servers(), ids)
 	if err != nil {
 		return err
 	}
-	fresh := false
+	fresh := make(map[inventory.ID]*document)
 	for _, s := range list {
 		doc := b.docs[s.ID]
 		if s.State == inventory.ServerRemoved {
@@ -208,70 +216,94 @@ func (b *board) readServers(tx inventory.Tx, _ map[inventory.ID]bool) error {
 			continue
 		}
 		if doc == nil {
-			doc, fresh = &document{changed: make(chan struct{})}, true
-			b.docs[s.ID] = doc
+			doc = &document{changed: make(chan struct{}), dirty: true}
+			b.docs[s.ID], fresh[s.ID] = doc, doc
 		}
-		doc.desired.Server = api.DesiredServer{ID: s.ID, Name: s.Name, Address: s.Address, Region: s.Region}
+		put(doc, &doc.desired.Server, api.DesiredServer{ID: s.ID, Name: s.Name, Address: s.Address, Region: s.Region})
 		doc.desired.Interval, doc.desired.Gossip = b.interval, b.pool
 	}
-	if !fresh {
+	if len(fresh) == 0 {
 		return nil
 	}
-	for _, read := range []func(inventory.Tx, map[inventory.ID]bool) error{
+	for _, read := range []func(inventory.Tx, map[inventory.ID]bool, map[inventory.ID]*document) error{
 		b.readServices, b.readDomains, b.readAccounts, b.readRules, b.readOrders,
 	} {
-		if err := read(tx, nil); err != nil {
+		if err := read(tx, nil, fresh); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// these reads the records with the ids that are still there; all when ids is nil.
+func these[R inventory.Record](table inventory.Table[R], ids map[inventory.ID]bool) (list []R, err error) {
+	if ids == nil {
+		list, _, err = table.List(inventory.Query{})
+		return list, err
+	}
+	for id := range ids {
+		r, err := table.Get(id)
+		if inventory.Is(err, inventory.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
 // readServices reads the services of the servers that the touched ones are on.
 // Status changes pass here too, so this is not done for the whole fleet.
-func (b *board) readServices(tx inventory.Tx, ids map[inventory.ID]bool) error {
-	var q inventory.Query
-	on := b.docs
+func (b *board) readServices(tx inventory.Tx, ids map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	if ids != nil {
-		on = make(map[inventory.ID]*document)
+		on := make(map[inventory.ID]*document)
 		for id := range ids {
 			s, err := tx.Services().Get(id)
 			if inventory.Is(err, inventory.NotFound) {
-				return b.readServices(tx, nil) // deleted: nobody knows from where
+				return b.readServices(tx, nil, docs) // deleted: nobody knows from where
 			}
 			if err != nil {
 				return err
 			}
-			if doc := b.docs[s.Server]; doc != nil {
+			if doc := docs[s.Server]; doc != nil {
 				on[s.Server] = doc
 			}
 		}
-		where := make([]string, 0, len(on))
-		for id := range on {
-			where = append(where, string(id))
-		}
-		q.Where = map[string][]string{"server": where}
-	}
-	if len(on) == 0 {
-		return nil
-	}
-	list, _, err := tx.Services().List(q)
-	if err != nil {
-		return err
+		docs = on
 	}
 	by := make(map[inventory.ID][]api.DesiredService)
-	for _, s := range list {
-		by[s.Server] = append(by[s.Server], api.DesiredService{
-			Name: s.Name, Kind: s.Kind, Want: s.Want, Drained: s.Drained, ServiceConfig: s.ServiceConfig,
-		})
+	add := func(q inventory.Query) error {
+		list, _, err := tx.Services().List(q)
+		for _, s := range list {
+			by[s.Server] = append(by[s.Server], api.DesiredService{
+				Name: s.Name, Kind: s.Kind, Want: s.Want, Drained: s.Drained, ServiceConfig: s.ServiceConfig,
+			})
+		}
+		return err
 	}
-	for id, doc := range on {
-		doc.desired.Services = by[id]
+	if few := 500; len(docs) <= few {
+		where := make([]string, 0, len(docs))
+		for id := range docs {
+			where = append(where, string(id))
+		}
+		if len(where) == 0 {
+			return nil
+		}
+		if err := add(inventory.Query{Where: map[string][]string{"server": where}}); err != nil {
+			return err
+		}
+	} else if err := add(inventory.Query{}); err != nil {
+		return err
+	}
+	for id, doc := range docs {
+		put(doc, &doc.desired.Services, by[id])
 	}
 	return nil
 }
 
-func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool) error {
+func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	list, _, err := tx.Domains().List(inventory.Query{})
 	if err != nil {
 		return err
@@ -280,17 +312,17 @@ func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool) error {
 	for _, d := range list {
 		domains = append(domains, api.DesiredDomain{Name: d.Name, Postmaster: d.Postmaster})
 	}
-	for _, doc := range b.docs {
-		doc.desired.Mail.Domains = domains
+	for _, doc := range docs {
+		put(doc, &doc.desired.Mail.Domains, domains)
 	}
 	return nil
 }
 
 // readAccounts reads the accounts of the servers that the touched ones are or were at home on.
-func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool) error {
+func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	at := make(map[inventory.ID]bool)
 	if ids == nil {
-		for id := range b.docs {
+		for id := range docs {
 			at[id] = true
 		}
 	}
@@ -308,7 +340,7 @@ func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool) error {
 		}
 	}
 	for home := range at {
-		doc := b.docs[home]
+		doc := docs[home]
 		if doc == nil {
 			continue
 		}
@@ -323,35 +355,33 @@ func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool) error {
 				ID: a.ID, Address: a.Address, Password: a.Password, Suspended: a.State == inventory.AccountSuspended,
 			})
 		}
-		doc.desired.Mail.Accounts = accounts
+		put(doc, &doc.desired.Mail.Accounts, accounts)
 	}
 	return nil
 }
 
-func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool) error {
+func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	list, _, err := tx.Rules().List(inventory.Query{})
 	if err != nil {
 		return err
 	}
-	for _, doc := range b.docs {
+	for _, doc := range docs {
 		var rules []inventory.Rule
 		for _, r := range list {
 			if r.Enabled && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
 				rules = append(rules, *r)
 			}
 		}
-		doc.desired.Rules = rules
+		put(doc, &doc.desired.Rules, rules)
 	}
 	return nil
 }
 
-func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool) error {
+func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	list, err := ops.Open(tx)
 	if err != nil {
 		return err
 	}
-	orders := make(map[inventory.ID][]api.Order)
-	b.pending = make(map[inventory.ID]bool)
 	powers := make(map[inventory.ID]*inventory.Power)
 	if len(list) > 0 {
 		drivers, _, err := tx.Powers().List(inventory.Query{})
@@ -368,6 +398,8 @@ func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool) error {
 		}
 		return string(id)
 	}
+	orders := make(map[inventory.ID][]api.Order)
+	b.pending = make(map[inventory.ID]bool)
 	for _, op := range list {
 		for id, o := range ops.Orders(op, name, func(id inventory.ID) *inventory.Power { return powers[id] }) {
 			orders[id] = append(orders[id], o...)
@@ -376,8 +408,8 @@ func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool) error {
 			b.pending[id] = true
 		}
 	}
-	for id, doc := range b.docs {
-		doc.desired.Orders = orders[id]
+	for id, doc := range docs {
+		put(doc, &doc.desired.Orders, orders[id])
 	}
 	return nil
 }

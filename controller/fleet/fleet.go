@@ -48,6 +48,9 @@ type Fleet struct {
 	board *board
 	mux   *http.ServeMux
 
+	deliveries gather[inventory.ID]
+	reports    gather[told]
+
 	mu      sync.Mutex
 	servers map[inventory.ID]*presence
 	revoked map[string]bool // serials
@@ -62,6 +65,8 @@ func New(ctx context.Context, opts Options) (*Fleet, error) {
 	}
 	f.board = newBoard(opts.Store, opts.Pool, opts.Interval)
 	f.mux = f.routes()
+	f.deliveries = gather[inventory.ID]{store: f.store, do: deliverTo}
+	f.reports = gather[told]{store: f.store, do: storeReports}
 	if err := f.board.load(ctx); err != nil {
 		return nil, fmt.Errorf("read the desired state: %w", err)
 	}

@@ -184,8 +184,7 @@ func (f *Fleet) desired(w http.ResponseWriter, r *http.Request, who caller) erro
 
 // deliver marks the server's queued steps and returns the document after that.
 func (f *Fleet) deliver(ctx context.Context, id inventory.ID) (api.Desired, error) {
-	err := f.store.Update(ctx, func(tx inventory.Tx) error { return ops.Deliver(tx, map[inventory.ID]bool{id: true}, time.Now()) })
-	if err != nil {
+	if err := f.deliveries.Do(ctx, id); err != nil {
 		return api.Desired{}, err
 	}
 	if err := f.board.wait(ctx, f.store.Wait(ctx, 0, watched...)); err != nil {
@@ -193,4 +192,12 @@ func (f *Fleet) deliver(ctx context.Context, id inventory.ID) (api.Desired, erro
 	}
 	d, _, err := f.board.next(ctx, id, 0)
 	return d, err
+}
+
+func deliverTo(tx inventory.Tx, servers []inventory.ID) error {
+	to := make(map[inventory.ID]bool, len(servers))
+	for _, id := range servers {
+		to[id] = true
+	}
+	return ops.Deliver(tx, to, time.Now())
 }

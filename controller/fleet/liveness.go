@@ -102,27 +102,47 @@ func (f *Fleet) judgeAll(ctx context.Context, young bool) error {
 	}
 	var changes []change
 	f.mu.Lock()
+	missed := f.missed()
 	for _, s := range servers {
 		p := f.presence(s.ID)
 		if young && p.link == nil {
 			continue
 		}
-		if to, moved := p.health.step(s.State, f.witnesses(s, p, alive)); moved {
+		if to, moved := p.health.step(s.State, f.witnesses(s, p, alive, missed)); moved {
 			changes = append(changes, change{s.ID, to})
 		}
 	}
 	f.mu.Unlock()
-	for _, c := range changes {
-		if err := f.become(ctx, c.id, c.to); err != nil {
+	for some := range slices.Chunk(changes, becomeAtOnce) {
+		to := make(map[inventory.ID]inventory.ServerState, len(some))
+		for _, c := range some {
+			to[c.id] = c.to
+		}
+		if err := f.become(ctx, to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// missed are the connected servers whose own gossip finds one dead, by its
+// name. f.mu is held.
+func (f *Fleet) missed() map[string][]inventory.ID {
+	out := make(map[string][]inventory.ID)
+	for id, p := range f.servers {
+		if p.link == nil {
+			continue
+		}
+		for name := range p.missing {
+			out[name] = append(out[name], id)
+		}
+	}
+	return out
+}
+
 // witnesses are those who miss a server: its link, this controller's gossip,
 // and every connected server whose own gossip finds it dead. f.mu is held.
-func (f *Fleet) witnesses(s *inventory.Server, p *presence, alive map[string]bool) []string {
+func (f *Fleet) witnesses(s *inventory.Server, p *presence, alive map[string]bool, missed map[string][]inventory.ID) []string {
 	var out []string
 	if p.link == nil {
 		out = append(out, "link")
@@ -130,8 +150,8 @@ func (f *Fleet) witnesses(s *inventory.Server, p *presence, alive map[string]boo
 	if alive != nil && !alive[s.Name] {
 		out = append(out, "gossip")
 	}
-	for id, other := range f.servers {
-		if id != s.ID && other.link != nil && other.missing[s.Name] {
+	for _, id := range missed[s.Name] {
+		if id != s.ID {
 			out = append(out, string(id))
 		}
 	}
@@ -139,31 +159,43 @@ func (f *Fleet) witnesses(s *inventory.Server, p *presence, alive map[string]boo
 	return out
 }
 
-// become writes a server's new state. Of a server that is down nothing is
-// known of its services.
-func (f *Fleet) become(ctx context.Context, id inventory.ID, to inventory.ServerState) error {
+// becomeAtOnce is how many servers get their new state in one transaction.
+const becomeAtOnce = 500
+
+// become writes servers' new states. Of a server that is down nothing is known
+// of its services.
+func (f *Fleet) become(ctx context.Context, states map[inventory.ID]inventory.ServerState) error {
 	err := f.store.Update(ctx, func(tx inventory.Tx) error {
-		s, err := tx.Servers().Get(id)
-		if err != nil {
-			return err
-		}
-		if s.State == to || s.State == inventory.ServerRemoved {
-			return nil
-		}
-		f.log.Info("server state", "server", s.Name, "from", s.State, "to", to)
-		s.State, s.Since = to, time.Now().UTC()
-		if err := tx.Servers().Update(s); err != nil {
-			return err
-		}
-		if to == inventory.ServerDown {
-			return takeStatuses(tx, id, nil)
+		for id, to := range states {
+			s, err := tx.Servers().Get(id)
+			if err != nil {
+				return err
+			}
+			if s.State == to || s.State == inventory.ServerRemoved {
+				continue
+			}
+			f.log.Info("server state", "server", s.Name, "from", s.State, "to", to)
+			s.State, s.Since = to, time.Now().UTC()
+			if err := tx.Servers().Update(s); err != nil {
+				return err
+			}
+			if to == inventory.ServerDown {
+				if err := takeStatuses(tx, id, nil); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
-	if err == nil && to == inventory.ServerDown {
-		f.mu.Lock()
-		f.presence(id).reported = [32]byte{} // its next report must be stored
-		f.mu.Unlock()
+	if err != nil {
+		return err
 	}
-	return err
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, to := range states {
+		if to == inventory.ServerDown {
+			f.presence(id).reported = [32]byte{} // its next report must be stored
+		}
+	}
+	return nil
 }

@@ -37,24 +37,7 @@ func (f *Fleet) report(ctx context.Context, who caller, r api.Report) error {
 	if known && !f.skewed(who.id, skew) {
 		return nil
 	}
-	err = f.store.Update(ctx, func(tx inventory.Tx) error {
-		s, err := server(tx, string(who.id))
-		if err != nil {
-			return err
-		}
-		s.BootID, s.AgentVersion, s.CertExpires = r.BootID, r.Version, r.CertExpires.UTC()
-		s.Applied, s.Problem = r.Applied, r.Problem
-		if math.Abs(s.ClockSkew-skew) >= skewStep {
-			s.ClockSkew = math.Round(skew)
-		}
-		if err := tx.Servers().Update(s); err != nil {
-			return err
-		}
-		if err := takeStatuses(tx, s.ID, r.Services); err != nil {
-			return err
-		}
-		return ops.Apply(tx, map[inventory.ID][]api.StepReport{s.ID: r.Steps}, now)
-	})
+	err = f.reports.Do(ctx, told{id: who.id, report: r, skew: skew})
 	if err != nil {
 		return fmt.Errorf("store the report of %s: %w", who.name, err)
 	}
@@ -62,6 +45,40 @@ func (f *Fleet) report(ctx context.Context, who caller, r api.Report) error {
 	p.reported, p.skew = digest, math.Round(skew)
 	f.mu.Unlock()
 	return nil
+}
+
+// told is a report to be stored.
+type told struct {
+	id     inventory.ID
+	report api.Report
+	skew   float64
+}
+
+// storeReports stores what agents told, together.
+func storeReports(tx inventory.Tx, list []told) error {
+	steps := make(map[inventory.ID][]api.StepReport)
+	for _, t := range list {
+		s, err := server(tx, string(t.id))
+		if err != nil {
+			return err
+		}
+		r := t.report
+		s.BootID, s.AgentVersion, s.CertExpires = r.BootID, r.Version, r.CertExpires.UTC()
+		s.Applied, s.Problem = r.Applied, r.Problem
+		if math.Abs(s.ClockSkew-t.skew) >= skewStep {
+			s.ClockSkew = math.Round(t.skew)
+		}
+		if err := tx.Servers().Update(s); err != nil {
+			return err
+		}
+		if err := takeStatuses(tx, s.ID, r.Services); err != nil {
+			return err
+		}
+		if len(r.Steps) > 0 {
+			steps[s.ID] = append(steps[s.ID], r.Steps...)
+		}
+	}
+	return ops.Apply(tx, steps, time.Now())
 }
 
 // skewed tells whether a server's clock moved since its last stored report.
@@ -88,13 +105,13 @@ func takeStatuses(tx inventory.Tx, id inventory.ID, reports []api.ServiceReport)
 	if err != nil {
 		return err
 	}
-	told := make(map[string]inventory.ServiceStatus, len(reports))
+	statuses := make(map[string]inventory.ServiceStatus, len(reports))
 	for _, r := range reports {
 		r.Since = r.Since.UTC()
-		told[r.Name] = r.ServiceStatus
+		statuses[r.Name] = r.ServiceStatus
 	}
 	for _, s := range list {
-		status, ok := told[s.Name]
+		status, ok := statuses[s.Name]
 		if !ok {
 			status = inventory.ServiceStatus{State: inventory.ServiceUnknown, Since: s.Since}
 		}

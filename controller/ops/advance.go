@@ -116,10 +116,7 @@ func (o *Ops) lookOnce(ctx context.Context, now time.Time) (index uint64, busy b
 	if err != nil {
 		return index, busy, err
 	}
-	if len(removed) > 0 {
-		return index, busy, o.Fleet.Removed(ctx, removed...)
-	}
-	return index, busy, nil
+	return index, busy, o.gone(ctx, removed)
 }
 
 // well returns what tells since when the batches before one are well.

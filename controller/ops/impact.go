@@ -226,11 +226,11 @@ func poolRefusals(f *snapshot, op *inventory.Operation) (why []string) {
 				left[region]++
 			}
 		}
-		if op.Rolling != nil { // one after the other: those of one batch are away at once
+		if op.Rolling != nil { // one after the other, if need be
 			for region, n := range before {
-				left[region] = n - min(n-left[region], op.Rolling.Batch)
+				left[region] = n - min(n-left[region], 1)
 			}
-			taken = min(taken, op.Rolling.Batch)
+			taken = min(taken, 1)
 		}
 		if all > 0 && taken >= all {
 			why = append(why, fmt.Sprintf("pool %s would have no member in service", p.pool.Name))

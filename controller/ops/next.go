@@ -55,6 +55,18 @@ func failure(f *snapshot, op *inventory.Operation) string {
 	return ""
 }
 
+// unfinished tells whether all steps of a rolling operation have ended and it
+// must still undo some, or stop.
+func unfinished(op *inventory.Operation) bool {
+	if !op.State.Final() {
+		return false
+	}
+	if op.Stopped != "" {
+		return len(undone(op)) > 0
+	}
+	return op.State == inventory.OpFailed || op.State == inventory.OpExpired
+}
+
 // undone are the steps that undo what a stopped operation opened and did not
 // close: what it drained is undrained, what it stopped before a failure is
 // started again.

@@ -96,7 +96,9 @@ func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req
 	}
 	sum := sha256.Sum256(asked)
 	hash := hex.EncodeToString(sum[:])
+	var removed []inventory.ID
 	err = o.Store.Update(ctx, func(tx inventory.Tx) error {
+		removed = nil
 		if key != "" {
 			before, err := tx.Operations().Find("idempotency", actor.Name+"\x00"+key)
 			switch {
@@ -128,13 +130,13 @@ func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req
 			return err
 		}
 		d.fleet.open = append(d.fleet.open, op)
-		_, err = o.advance(tx, d.fleet, op)
+		removed, err = o.advance(tx, d.fleet, op)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return op, nil
+	return op, o.gone(ctx, removed)
 }
 
 // Approve gives an operation the consent of a second person, who must not be
@@ -212,7 +214,9 @@ func (o *Ops) Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID
 
 // change applies fn to an operation and carries it on.
 func (o *Ops) change(ctx context.Context, actor inventory.Actor, id inventory.ID, action string, fn func(inventory.Tx, *inventory.Operation, time.Time) error) error {
-	return o.Store.Update(ctx, func(tx inventory.Tx) error {
+	var removed []inventory.ID
+	err := o.Store.Update(ctx, func(tx inventory.Tx) error {
+		removed = nil
 		op, err := tx.Operations().Get(id)
 		if err != nil {
 			return err
@@ -227,9 +231,21 @@ func (o *Ops) change(ctx context.Context, actor inventory.Actor, id inventory.ID
 		if err := tx.Audit().Append(actor.Entry(action, inventory.Operations, string(id))); err != nil {
 			return err
 		}
-		_, err = o.carryOn(tx, op, now)
+		removed, err = o.carryOn(tx, op, now)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return o.gone(ctx, removed)
+}
+
+// gone follows the removal of servers.
+func (o *Ops) gone(ctx context.Context, removed []inventory.ID) error {
+	if len(removed) == 0 {
+		return nil
+	}
+	return o.Fleet.Removed(ctx, removed...)
 }
 
 // carryOn advances one operation that may have ended.
@@ -272,7 +288,7 @@ const maxLines = 200
 // save keeps an operation whose steps have changed.
 func save(tx inventory.Tx, op *inventory.Operation, now time.Time) error {
 	op.State = inventory.Outcome(op.Steps)
-	if op.State == inventory.OpQueued && op.Rolling != nil && !op.Steps[0].Turn.IsZero() {
+	if op.Rolling != nil && (unfinished(op) || op.State == inventory.OpQueued && !op.Steps[0].Turn.IsZero()) {
 		op.State = inventory.OpRunning // between two steps
 	}
 	if op.State.Final() && op.Ended.IsZero() {

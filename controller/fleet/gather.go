@@ -1,0 +1,83 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"mailfleet/inventory"
+)
+
+// mostGathered bounds what one transaction of a gather does.
+const mostGathered = 200
+
+// gather does the same for many that ask at once in few transactions: while
+// one runs, those that come wait for the next, together. A fleet that is told
+// something, or comes back, all at once costs some transactions, not one each.
+type gather[T any] struct {
+	store inventory.Store
+	do    func(inventory.Tx, []T) error
+
+	mu      sync.Mutex
+	waiting []*asked[T] // the first of them leads, or will
+	busy    bool
+}
+
+type asked[T any] struct {
+	what T
+	done chan error
+	lead chan struct{}
+}
+
+// Do returns when what was asked is durable, or refused.
+func (g *gather[T]) Do(ctx context.Context, what T) error {
+	mine := &asked[T]{what, make(chan error, 1), make(chan struct{}, 1)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, mine)
+	if !g.busy {
+		g.busy = true
+		mine.lead <- struct{}{}
+	}
+	g.mu.Unlock()
+	select {
+	case err := <-mine.done:
+		return err
+	case <-mine.lead:
+	}
+	g.mu.Lock()
+	n := min(len(g.waiting), mostGathered)
+	some := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	g.mu.Unlock()
+	g.run(context.WithoutCancel(ctx), some) // it is not its own alone
+	g.mu.Lock()
+	if g.busy = len(g.waiting) > 0; g.busy {
+		g.waiting[0].lead <- struct{}{}
+	}
+	g.mu.Unlock()
+	return <-mine.done
+}
+
+// run does it for some, and for each by itself when one of them spoils it.
+func (g *gather[T]) run(ctx context.Context, some []*asked[T]) {
+	all := make([]T, len(some))
+	for i, a := range some {
+		all[i] = a.what
+	}
+	err := g.store.Update(ctx, func(tx inventory.Tx) error { return g.do(tx, all) })
+	if err == nil || len(some) == 1 || !refused(err) {
+		for _, a := range some {
+			a.done <- err
+		}
+		return
+	}
+	for _, a := range some {
+		a.done <- g.store.Update(ctx, func(tx inventory.Tx) error { return g.do(tx, []T{a.what}) })
+	}
+}
+
+// refused tells whether an error is about what was asked, not about the database.
+func refused(err error) bool {
+	e, ok := errors.AsType[*inventory.Error](err)
+	return ok && e.Code != inventory.Unavailable && e.Code != inventory.Internal
+}
