@@ -106,6 +106,7 @@ type Alert struct {
 	Resolved   time.Time         `json:"resolved"` // zero: not yet
 	Acked      time.Time         `json:"acked"`    // zero: nobody has taken it
 	AckedBy    string            `json:"acked_by,omitempty"`
+	Window     ID                `json:"window,omitempty"` // maintenance window because of which nobody was told
 }
 
 // SMSState is where a text message stands.

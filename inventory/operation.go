@@ -80,6 +80,17 @@ func (k OperationKind) Destructive() bool {
 	}
 }
 
+// Interrupts reports whether the kind takes a running service away for a while
+// or for good.
+func (k OperationKind) Interrupts() bool {
+	switch k {
+	case OpServiceStop, OpServiceRestart, OpServiceUpgrade, OpConfigApply:
+		return true
+	default:
+		return k.Destructive()
+	}
+}
+
 // Target names what an operation acts on.
 type Target struct {
 	Server  ID     `json:"server"`
@@ -95,13 +106,17 @@ type Operation struct {
 	Reason  string         `json:"reason"`
 	Targets []Target       `json:"targets"`
 	Steps   []Step         `json:"steps"`
-	Expires time.Time      `json:"expires"` // not delivered by then: expired
-	Ended   time.Time      `json:"ended"`   // zero while it goes on
+
+	Selector string   `json:"selector,omitempty"` // that found the targets
+	Override []string `json:"override,omitempty"` // refusals passed over
+
+	Expires time.Time `json:"expires"` // not delivered by then: expired
+	Ended   time.Time `json:"ended"`   // zero while it goes on
 
 	Params   Params    `json:"params,omitzero"`
 	Rolling  *Rolling  `json:"rolling,omitempty"`  // nil: all steps at once
 	Approval *Approval `json:"approval,omitempty"` // nil: none needed
-	Window   ID        `json:"window,omitempty"`   // of maintenance, opened for its time
+	Window   ID        `json:"window,omitempty"`   // of maintenance, open from its first step to its end
 	Stopped  string    `json:"stopped,omitempty"`  // why no further step began
 
 	IdempotencyKey string `json:"-"` // unique per actor
@@ -148,7 +163,10 @@ type Step struct {
 	BootID  string         `json:"boot_id,omitempty"` // of the target when the step began
 	Log     []StepLine     `json:"log,omitempty"`     // newest last, bounded
 	State   OperationState `json:"state"`
-	Message string         `json:"message,omitempty"` // why it failed, or what was done
+	Message string         `json:"message,omitempty"` // why it failed, what was done, or what it waits for
+	Turn    time.Time      `json:"turn,omitzero"`     // when it could begin; zero: it waits for its turn
+	Index   uint64         `json:"index,omitempty"`   // of the desired state that does it, once its agent has applied that
+	Was     string         `json:"was,omitempty"`     // how the target was: drained, running or stopped; empty: not known
 	Started time.Time      `json:"started"`
 	Ended   time.Time      `json:"ended"`
 }

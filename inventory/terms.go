@@ -8,9 +8,10 @@ type Terms struct {
 }
 
 // TermsOf works out an account's terms. The nearest that says something holds:
-// the account, its plan, its domain, its domain's plan, its tenant's plan. Any
-// of them may be nil. Without the account they are what the domain gives.
-func TermsOf(account *Account, plan *Plan, domain *Domain, domainPlan, tenantPlan *Plan) Terms {
+// the account, its plan, its domain, its domain's plan, its tenant's plan and
+// those of the tenants above. Any of them may be nil. Without the account they
+// are what the domain gives.
+func TermsOf(account *Account, plan *Plan, domain *Domain, domainPlan *Plan, tenantPlans ...*Plan) Terms {
 	t := Terms{Features: make(map[Feature]bool, len(Features))}
 	if account != nil {
 		t.add(account.Limits, account.Features)
@@ -21,7 +22,7 @@ func TermsOf(account *Account, plan *Plan, domain *Domain, domainPlan, tenantPla
 	if domain != nil {
 		t.add(domain.Limits, nil)
 	}
-	for _, p := range []*Plan{domainPlan, tenantPlan} {
+	for _, p := range append([]*Plan{domainPlan}, tenantPlans...) {
 		if p != nil {
 			t.add(p.Limits, p.Features)
 		}
@@ -136,52 +137,57 @@ func (r *TermsReader) Account(a *Account) (Terms, error) {
 	if err != nil {
 		return Terms{}, err
 	}
-	domain, domainPlan, tenantPlan, err := r.domain(a.Domain)
-	return TermsOf(a, plan, domain, domainPlan, tenantPlan), err
+	domain, domainPlan, tenantPlans, err := r.domain(a.Domain)
+	return TermsOf(a, plan, domain, domainPlan, tenantPlans...), err
 }
 
 // Domain returns the terms of an account that says nothing of its own.
 func (r *TermsReader) Domain(name string) (Terms, error) {
-	domain, domainPlan, tenantPlan, err := r.domain(name)
-	return TermsOf(nil, nil, domain, domainPlan, tenantPlan), err
+	domain, domainPlan, tenantPlans, err := r.domain(name)
+	return TermsOf(nil, nil, domain, domainPlan, tenantPlans...), err
 }
 
 // Tenant returns the terms of a domain that says nothing of its own.
 func (r *TermsReader) Tenant(id ID) (Terms, error) {
-	plan, err := r.tenantPlan(id)
-	return TermsOf(nil, nil, nil, nil, plan), err
+	plans, err := r.tenantPlans(id)
+	return TermsOf(nil, nil, nil, nil, plans...), err
 }
 
-func (r *TermsReader) domain(name string) (d *Domain, plan, tenantPlan *Plan, err error) {
+func (r *TermsReader) domain(name string) (d *Domain, plan *Plan, tenantPlans []*Plan, err error) {
 	if d, err = read(r.domains, name, func() (*Domain, error) { return r.tx.Domains().Find("name", name) }); err != nil || d == nil {
 		return nil, nil, nil, err
 	}
 	if plan, err = r.plan(d.Plan); err != nil {
 		return nil, nil, nil, err
 	}
-	tenantPlan, err = r.tenantPlan(d.Tenant)
-	return d, plan, tenantPlan, err
+	tenantPlans, err = r.tenantPlans(d.Tenant)
+	return d, plan, tenantPlans, err
 }
 
 // maxTenants bounds how deep tenants lie below each other.
 const maxTenants = 16
 
-// tenantPlan is the plan of the tenant, or of the nearest above that has one.
-func (r *TermsReader) tenantPlan(id ID) (*Plan, error) {
+// tenantPlans are the plans of the tenant and of those above, nearest first.
+func (r *TermsReader) tenantPlans(id ID) (plans []*Plan, err error) {
 	for range maxTenants {
 		if id == "" {
-			return nil, nil
+			break
 		}
 		t, err := read(r.tenants, id, func() (*Tenant, error) { return r.tx.Tenants().Get(id) })
-		if err != nil || t == nil {
+		if err != nil {
 			return nil, err
 		}
-		if t.Plan != "" {
-			return r.plan(t.Plan)
+		if t == nil {
+			break
 		}
+		plan, err := r.plan(t.Plan)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, plan)
 		id = t.Parent
 	}
-	return nil, nil
+	return plans, nil
 }
 
 func (r *TermsReader) plan(id ID) (*Plan, error) {

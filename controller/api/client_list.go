@@ -21,6 +21,8 @@ const (
 	Services   List[inventory.Service]    = "services"
 	Readings   List[Reading]              = "samples"
 	Operations List[inventory.Operation]  = "operations"
+	Pools      List[inventory.Pool]       = "pools"
+	Windows    List[inventory.Window]     = "windows"
 	Rules      List[inventory.Rule]       = "rules"
 	Contacts   List[inventory.Contact]    = "contacts"
 	Alerts     List[inventory.Alert]      = "alerts"

@@ -65,11 +65,11 @@ type Refusal struct {
 // ImpactTarget is one target as it is now.
 type ImpactTarget struct {
 	inventory.Target
-	ServerName string                 `json:"server_name"`
-	State      inventory.ServerState  `json:"state"`
-	Service    inventory.ServiceState `json:"service_state,omitempty"`
-	Users      int                    `json:"users"`
-	Sessions   int                    `json:"sessions"`
+	ServerName   string                 `json:"server_name"`
+	State        inventory.ServerState  `json:"state"`
+	ServiceState inventory.ServiceState `json:"service_state,omitempty"`
+	Users        int                    `json:"users"`
+	Sessions     int                    `json:"sessions"`
 }
 
 // ServiceChange changes a service. Absent fields stay; a service takes its
@@ -131,6 +131,11 @@ type NewPool struct {
 type NewMember struct {
 	Server string `json:"server" doc:"Id or name"`
 	Weight *int   `json:"weight,omitempty" minimum:"0" maximum:"65535" doc:"Default 1"`
+}
+
+// PoolMember is how a server is in a pool: PUT /pools/{id}/members/{server}.
+type PoolMember struct {
+	Weight *int `json:"weight,omitempty" minimum:"0" maximum:"65535" doc:"Default 1; 0: drained"`
 }
 
 // NewWindow asks for a maintenance window.

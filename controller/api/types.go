@@ -91,9 +91,14 @@ type NewSMS struct {
 }
 
 // NewDomain asks for a mail domain.
+// Replacing one, absent fields below the postmaster stay.
 type NewDomain struct {
-	Name       string `json:"name" example:"example.test"`
-	Postmaster string `json:"postmaster,omitempty" doc:"Account that gets postmaster@"`
+	Name        string            `json:"name" example:"example.test"`
+	Postmaster  string            `json:"postmaster,omitempty" doc:"Account that gets postmaster@"`
+	Tenant      *string           `json:"tenant,omitempty" doc:"It belongs to, id or name; empty: the operator"`
+	Plan        *string           `json:"plan,omitempty" doc:"Of its accounts that name none, id or name; empty: the tenant's"`
+	Limits      *inventory.Limits `json:"limits,omitempty" doc:"Of its accounts"`
+	MaxAccounts *int              `json:"max_accounts,omitempty" minimum:"0" doc:"0: no limit"`
 }
 
 // NewAccount asks for a mailbox.
@@ -102,6 +107,16 @@ type NewAccount struct {
 	Name     string `json:"name,omitempty"`
 	Password string `json:"password" minLength:"8" maxLength:"256"`
 	Server   string `json:"server,omitempty" doc:"Home server, id or name; absent: the one with the fewest accounts"`
+
+	Plan     string                     `json:"plan,omitempty" doc:"Id or name; absent: the domain's"`
+	Limits   inventory.Limits           `json:"limits,omitempty"`
+	Features map[inventory.Feature]bool `json:"features,omitempty" doc:"Absent: as the plan has it"`
+}
+
+// AccountTerms is an account as GET shows it: what is stored, and what it comes to.
+type AccountTerms struct {
+	inventory.Account
+	Effective inventory.Terms `json:"effective"` // with its plan, its domain and its tenant
 }
 
 // AccountChange changes an account. Absent fields stay.
@@ -109,40 +124,10 @@ type AccountChange struct {
 	Name     *string                 `json:"name,omitempty"`
 	Password *string                 `json:"password,omitempty" minLength:"8" maxLength:"256"`
 	State    *inventory.AccountState `json:"state,omitempty" enum:"active,suspended"`
-}
 
-// SignIn asks for a console session.
-type SignIn struct {
-	User     string `json:"user" maxLength:"100"`
-	Password string `json:"password" maxLength:"256"`
-}
-
-// Session is a console session. CSRF goes back in the header X-CSRF-Token with every change.
-type Session struct {
-	User    string         `json:"user"`
-	Role    inventory.Role `json:"role"`
-	CSRF    string         `json:"csrf"`
-	Expires time.Time      `json:"expires"`
-}
-
-// PasswordChange changes the signed-in person's own password.
-type PasswordChange struct {
-	Current  string `json:"current" maxLength:"256"`
-	Password string `json:"password" minLength:"12" maxLength:"256"`
-}
-
-// NewToken asks for an API token.
-type NewToken struct {
-	Name    string             `json:"name" minLength:"1" maxLength:"100"`
-	Role    inventory.Role     `json:"role,omitempty" enum:"operator,viewer,auditor" default:"viewer"`
-	Scopes  []string           `json:"scopes,omitempty" doc:"resource:read, resource:write, *:read or *; default *"`
-	Expires inventory.Duration `json:"expires,omitempty" doc:"Lifetime; default 90 days"`
-}
-
-// IssuedToken is a token just made. Secret is shown this once.
-type IssuedToken struct {
-	inventory.Token
-	Secret string `json:"secret"`
+	Plan     *string                    `json:"plan,omitempty" doc:"Id or name; empty: the domain's"`
+	Limits   *inventory.Limits          `json:"limits,omitempty" doc:"Replaces all"`
+	Features map[inventory.Feature]bool `json:"features,omitempty" doc:"Replaces all; absent: they stay"`
 }
 
 // Status is the fleet at a glance.

@@ -266,7 +266,6 @@ func (a *App) buildLogic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ops = ops.New(a.store, a.log)
 	a.fleet, err = fleet.New(ctx, fleet.Options{
 		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool},
 		Pool: api.Gossip{Key: key, Port: int(bind.Port()), Peers: []string{a.config.Gossip.Advertise}},
@@ -275,6 +274,7 @@ func (a *App) buildLogic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Log: a.log})
 	gateway, err := a.gateway(ctx)
 	if err != nil {
 		return err

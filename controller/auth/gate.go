@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 )
 
@@ -25,6 +26,8 @@ const (
 type Gate struct {
 	store     inventory.Store
 	hasher    hasher
+	key       *seal.Key // nil: no second factors
+	oidc      *Provider // nil: no OpenID provider
 	addresses *Limiter
 	lanes     *lanes
 }
@@ -39,6 +42,10 @@ func New(store inventory.Store) *Gate {
 	}
 }
 
+// Seal lets people enrol second factors, whose secrets key seals. It is called
+// before the gate is used.
+func (g *Gate) Seal(key *seal.Key) { g.key = key }
+
 // Principal is who asks. The zero Principal is anybody who has not said.
 type Principal struct {
 	Name    string // sign-in name of a person, or name of a token
@@ -48,9 +55,20 @@ type Principal struct {
 	Token   inventory.ID      // empty: not a token
 	CSRF    string            // what a session's changes must carry
 	Expires time.Time         // zero: never
+	Must    Duty              // what is to be done before anything else
+	TOTP    bool              // the session's person has a second factor
 
 	scopes []string // of a token; they narrow Role
 }
+
+// Duty is what a person must do before anything else.
+type Duty string
+
+// The duties. Each is done in one's own session.
+const (
+	MustChange Duty = "password" // change the password
+	MustEnrol  Duty = "totp"     // enrol a second factor
+)
 
 // Actor is the principal's name in the audit log.
 func (p Principal) Actor() string {

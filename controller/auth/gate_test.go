@@ -382,7 +382,7 @@ func TestATokenExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		short, err := f.CreateToken(t.Context(), inventory.Actor{Name: "controller"}, Controller(), api.NewToken{
-			Name: "short", Role: inventory.RoleOperator, Expires: inventory.Duration(time.Hour),
+			Name: "short", Role: inventory.RoleOperator, Expires: api.Expiry{For: time.Hour},
 		})
 		f.wants("", err)
 		usual, err := f.CreateToken(t.Context(), inventory.Actor{Name: "controller"}, Controller(), api.NewToken{Name: "usual"})

@@ -71,18 +71,90 @@ func (g *Gate) ChangePassword(ctx context.Context, actor inventory.Actor, p Prin
 		return err
 	}
 	if !matches {
-		if err := t.refuse(ctx); !inventory.Is(err, inventory.Unauthorized) {
+		if err := t.refuse(ctx, "wrong password", errWrong()); !inventory.Is(err, inventory.Unauthorized) {
 			return err
 		}
 		return inventory.FieldErrorf("current", "the current password is wrong")
 	}
 	g.addresses.Return(actor.Address)
+	if password == current {
+		return inventory.FieldErrorf("password", "the new password is the current one")
+	}
+	if err := g.allowed(ctx, t.person.Name, t.person.Email, password); err != nil {
+		return err
+	}
 	hash, err := g.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
 	return g.store.Update(ctx, func(tx inventory.Tx) error { return setPassword(tx, actor, p, hash) })
 }
+
+// allowed refuses a new password that the policy does not allow.
+func (g *Gate) allowed(ctx context.Context, name, email, password string) error {
+	return g.store.View(ctx, func(tx inventory.Tx) error {
+		policy, err := ReadPolicy(tx)
+		if err != nil {
+			return err
+		}
+		return checkPassword(policy, "password", name, email, password)
+	})
+}
+
+// FirstPassword returns the password a person is to change at the first
+// sign-in, and its hash. An empty one is made.
+func (g *Gate) FirstPassword(ctx context.Context, name, email, password string) (first, hash string, err error) {
+	if password == "" {
+		password = newPassword()
+	} else if err := g.allowed(ctx, name, email, password); err != nil {
+		return "", "", err
+	}
+	hash, err = g.Hash(ctx, password)
+	return password, hash, err
+}
+
+// Operates reports whether the person can do everything: an operator of the
+// whole fleet who can sign in.
+func Operates(p *inventory.Person) bool {
+	return Principal{Role: p.Role, Scope: p.Scope}.Fleet() && p.Role == inventory.RoleOperator && !p.Disabled
+}
+
+// NotTheLast is a Conflict when nobody but p operates the fleet.
+func NotTheLast(tx inventory.Tx, p *inventory.Person) error {
+	people, _, err := tx.People().List(inventory.Query{})
+	if err != nil {
+		return err
+	}
+	for _, other := range people {
+		if other.ID != p.ID && Operates(other) {
+			return nil
+		}
+	}
+	return inventory.Errorf(inventory.Conflict, "%s is the last operator of the fleet: make another one first", p.Name)
+}
+
+// EndSessions ends all console sessions of a person.
+func EndSessions(tx inventory.Tx, person inventory.ID) error { return endOthers(tx, person, "") }
+
+// endOthers ends the person's sessions but one.
+func endOthers(tx inventory.Tx, person, but inventory.ID) error {
+	sessions, err := sessionsOf(tx, person)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if s.ID == but {
+			continue
+		}
+		if err := tx.Sessions().Delete(s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unlock forgets failed sign-ins.
+func Unlock(p *inventory.Person) { p.Failures, p.Locked = 0, time.Time{} }
 
 func setPassword(tx inventory.Tx, actor inventory.Actor, p Principal, hash string) error {
 	session, err := tx.Sessions().Get(p.Session)
@@ -93,21 +165,22 @@ func setPassword(tx inventory.Tx, actor inventory.Actor, p Principal, hash strin
 	if err != nil {
 		return err
 	}
-	person.Password = hash
+	person.Password, person.Renew, person.Changed = hash, false, time.Now().UTC()
 	if err := tx.People().Update(person); err != nil {
 		return err
 	}
-	sessions, err := sessionsOf(tx, person.ID)
-	if err != nil {
+	if err := endOthers(tx, person.ID, p.Session); err != nil {
 		return err
 	}
-	for _, s := range sessions {
-		if s.ID == p.Session {
-			continue
-		}
-		if err := tx.Sessions().Delete(s.ID); err != nil {
+	return audit(tx, actor.Entry("person.password", inventory.People, string(person.ID)), person)
+}
+
+// audit appends an entry about what a person did with what is their own.
+func audit(tx inventory.Tx, e *inventory.AuditEntry, person *inventory.Person) (err error) {
+	if person != nil {
+		if e.Scope, err = ScopeOf(tx, person); err != nil {
 			return err
 		}
 	}
-	return tx.Audit().Append(actor.Entry("person.password", inventory.People, person.Name))
+	return tx.Audit().Append(e)
 }

@@ -321,3 +321,6 @@ func widen(tx inventory.Tx, scopes []inventory.Scope) ([]inventory.Scope, error)
 	}
 	return out, nil
 }
+
+// Domains are the names of the domains in reach; of the fleet they are not known.
+func (r *Reach) Domains() []string { return texts(r.domains) }

@@ -57,6 +57,8 @@ var rights = []row{
 	{inventory.Releases, "rw   r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
+	{inventory.Pools, "   rw   r    r    -    -    -    -    -"},
+	{inventory.Windows, " rw   r    r    -    -    -    -    -"},
 	{inventory.Rules, "   rw   r    r    -    -    -    -    -"},
 	{inventory.Contacts, "rw   r    r    -    -    -    -    -"},
 	{inventory.Alerts, "  rw   r    r    -    -    -    -    -"},
@@ -153,6 +155,10 @@ func Allow(p Principal, resource inventory.Kind, verb Verb) error {
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s", p.Role, verb, resource)
 	case p.Role != anyone && !p.Fleet() && !scoped(resource):
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s: its scope is not the fleet", p.Role, verb, resource)
+	case p.Must == MustChange && resource != Session:
+		return inventory.Errorf(inventory.Forbidden, "change your password before anything else")
+	case p.Must == MustEnrol && resource != Session:
+		return inventory.Errorf(inventory.Forbidden, "enrol a second factor before anything else")
 	case p.Token != "" && !slices.ContainsFunc(p.scopes, func(s string) bool { return covers(s, right(resource, verb)) }):
 		return inventory.Errorf(inventory.Forbidden, "none of the token's scopes covers %s", right(resource, verb))
 	default:
@@ -183,11 +189,9 @@ func checkScope(scope string) error {
 	return inventory.FieldErrorf("scopes", "%q is not a scope: write resource:read, resource:write, *:read or *", scope)
 }
 
-// checkGrant refuses rights that the grantor does not have itself.
-func checkGrant(grantor Principal, role inventory.Role, scopes []string) error {
-	if role != inventory.RoleOperator && role != inventory.RoleViewer && role != inventory.RoleAuditor {
-		return inventory.FieldErrorf("role", "%q is not a role: write operator, viewer or auditor", role)
-	}
+// checkScopes refuses scopes that are none, or that the grantor's own token
+// does not cover.
+func checkScopes(grantor Principal, scopes []string) error {
 	for _, scope := range scopes {
 		if err := checkScope(scope); err != nil {
 			return err
@@ -198,4 +202,29 @@ func checkGrant(grantor Principal, role inventory.Role, scopes []string) error {
 		}
 	}
 	return nil
+}
+
+// Rights are all that a principal may do, as resource:verb.
+func Rights(p Principal) []string {
+	var rs []string
+	for _, r := range rights {
+		for _, verb := range Verbs {
+			if Allow(p, r.resource, verb) == nil {
+				rs = append(rs, right(r.resource, verb))
+			}
+		}
+	}
+	return rs
+}
+
+// weaker reports whether a role may do nothing that the other may not.
+func weaker(role, than inventory.Role) bool {
+	for _, r := range rights {
+		for _, verb := range Verbs {
+			if may(role, r.resource, verb) && !may(than, r.resource, verb) {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"mailfleet/controller/api"
 	"mailfleet/inventory"
 )
 
@@ -30,33 +32,46 @@ func (g *Gate) begin(ctx context.Context, t *attempt) (string, Principal, error)
 			if err := personLane(person).open(now); err != nil {
 				return err
 			}
-			if person.Failures > 0 {
-				person.Failures, person.Locked = 0, time.Time{}
-				if err := tx.People().Update(person); err != nil {
-					return err
-				}
-			}
+			Unlock(person)
 		}
-		if err := tidySessions(tx, person.ID, now); err != nil {
+		if err := g.second(person, t.Code, now); err != nil {
 			return err
 		}
-		s := &inventory.Session{
-			Person: person.ID, Hash: digest(key), CSRF: secret(),
-			Address: t.From.Address, Agent: t.Agent, Expires: now.Add(sessionIdle),
-		}
-		if err := tx.Sessions().Create(s); err != nil {
+		if err := tx.People().Update(person); err != nil {
 			return err
 		}
-		p = principalOf(person, s)
-		actor := t.From
-		actor.Name = p.Actor()
-		return tx.Audit().Append(actor.Entry("signin", inventory.Sessions, string(s.ID)))
+		p, err = openSession(tx, person, t.From, key, &inventory.Session{Agent: t.Agent}, now)
+		return err
 	})
 	if err != nil {
 		return "", Principal{}, err
 	}
 	return key, p, nil
 }
+
+// openSession keeps the session s of a person who has shown who they are.
+func openSession(tx inventory.Tx, person *inventory.Person, from inventory.Actor, key string, s *inventory.Session, now time.Time) (Principal, error) {
+	if person.Disabled {
+		return Principal{}, errDisabled
+	}
+	if err := tidySessions(tx, person.ID, now); err != nil {
+		return Principal{}, err
+	}
+	s.Person, s.Hash, s.CSRF = person.ID, digest(key), secret()
+	s.Address, s.Active, s.Expires = from.Address, now.UTC(), now.Add(sessionIdle)
+	if err := tx.Sessions().Create(s); err != nil {
+		return Principal{}, err
+	}
+	policy, err := ReadPolicy(tx)
+	if err != nil {
+		return Principal{}, err
+	}
+	p := principalOf(person, s, policy, now)
+	from.Name = p.Actor()
+	return p, audit(tx, from.Entry("signin", inventory.Sessions, string(s.ID)), person)
+}
+
+var errDisabled error = inventory.Errorf(inventory.Unauthorized, "you are not let in any more: ask an operator")
 
 // tidySessions makes room for one more: it deletes the person's ended
 // sessions, and the oldest live ones beyond the limit.
@@ -84,8 +99,31 @@ func sessionsOf(tx inventory.Tx, person inventory.ID) ([]*inventory.Session, err
 	return sessions, err
 }
 
-func principalOf(person *inventory.Person, s *inventory.Session) Principal {
-	return Principal{Name: person.Name, Role: person.Role, Session: s.ID, CSRF: s.CSRF, Expires: s.Expires}
+func principalOf(person *inventory.Person, s *inventory.Session, policy api.Policy, now time.Time) Principal {
+	return Principal{
+		Name: person.Name, Role: person.Role, Scope: person.Scope, Session: s.ID, CSRF: s.CSRF, Expires: s.Expires,
+		Must: duty(person, s, policy, now), TOTP: person.HasTOTP,
+	}
+}
+
+// duty is what the person must do first. Who comes through an OpenID provider
+// has neither a password nor a second factor here to care for.
+func duty(person *inventory.Person, s *inventory.Session, policy api.Policy, now time.Time) Duty {
+	changed := person.Changed
+	if changed.IsZero() {
+		changed = person.Created
+	}
+	age := time.Duration(policy.PasswordAge)
+	switch {
+	case s.Via != "":
+		return ""
+	case person.Renew || age > 0 && now.Sub(changed) >= age:
+		return MustChange
+	case !person.HasTOTP && slices.Contains(policy.TOTPRoles, person.Role):
+		return MustEnrol
+	default:
+		return ""
+	}
 }
 
 // Session finds whose session the cookie's secret is, and prolongs it.
@@ -104,7 +142,7 @@ func (g *Gate) Session(ctx context.Context, secret string) (Principal, error) {
 			return err
 		}
 		if expires := prolonged(s, now); expires.After(s.Expires) {
-			s.Expires, p.Expires = expires, expires
+			s.Expires, p.Expires, s.Active = expires, expires, now.UTC()
 			return tx.Sessions().Update(s)
 		}
 		return nil
@@ -130,7 +168,14 @@ func (g *Gate) session(ctx context.Context, find func(inventory.Tx) (*inventory.
 		if err != nil {
 			return err
 		}
-		p, touch = principalOf(person, s), prolonged(s, now).Sub(s.Expires) >= sessionTouch
+		if person.Disabled {
+			return errDisabled
+		}
+		policy, err := ReadPolicy(tx)
+		if err != nil {
+			return err
+		}
+		p, touch = principalOf(person, s, policy, now), prolonged(s, now).Sub(s.Expires) >= sessionTouch
 		return nil
 	})
 	if inventory.Is(err, inventory.NotFound) {
@@ -172,7 +217,7 @@ func (g *Gate) SignOut(ctx context.Context, actor inventory.Actor, p Principal) 
 		if err := tx.Sessions().Delete(p.Session); err != nil {
 			return err
 		}
-		return tx.Audit().Append(actor.Entry("signout", inventory.Sessions, string(p.Session)))
+		return audit(tx, actor.Entry("signout", inventory.Sessions, string(p.Session)), &inventory.Person{Scope: p.Scope})
 	})
 }
 

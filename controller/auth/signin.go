@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mailfleet/inventory"
@@ -13,6 +14,7 @@ type SignIn struct {
 	Agent    string          // the browser's name for itself
 	Name     string
 	Password string
+	Code     string // of the second factor; empty: none given
 }
 
 // SignIn starts a session. The secret goes into the cookie and is not kept.
@@ -34,11 +36,18 @@ func (g *Gate) SignIn(ctx context.Context, in SignIn) (secret string, p Principa
 	case err != nil:
 		return "", Principal{}, err
 	case !matches:
-		return "", Principal{}, t.refuse(ctx)
+		return "", Principal{}, t.refuse(ctx, "wrong password", errWrong())
 	}
 	secret, p, err = g.begin(ctx, t)
-	if err == nil {
+	switch {
+	case errors.Is(err, errWrongCode):
+		return "", Principal{}, t.refuse(ctx, "wrong code", errWrongCode)
+	case errors.Is(err, errDisabled):
+		return "", Principal{}, g.record(ctx, errDisabled, t.entry("signin.failed", "disabled"))
+	case err == nil || errors.Is(err, errNoCode): // a code may follow
 		g.addresses.Return(in.From.Address)
+	}
+	if err == nil {
 		g.lanes.welcome(t.person.ID, in.From.Address, time.Now())
 	}
 	return secret, p, err
@@ -102,9 +111,12 @@ func (t *attempt) entry(action, reason string) *inventory.AuditEntry {
 	return e
 }
 
+func errWrong() error {
+	return inventory.Errorf(inventory.Unauthorized, "the name or the password is wrong")
+}
+
 // refuse counts a failure and returns the refusal.
-func (t *attempt) refuse(ctx context.Context) error {
-	wrong := inventory.Errorf(inventory.Unauthorized, "the name or the password is wrong")
+func (t *attempt) refuse(ctx context.Context, reason string, wrong error) error {
 	now, locked := time.Now(), false
 	if t.lane != "" {
 		t.gate.lanes.with(t.lane, func(l *lane) { locked = l.fail(now) })
@@ -116,10 +128,10 @@ func (t *attempt) refuse(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := tx.Audit().Append(t.entry("signin.failed", "wrong password")); err != nil || !locked {
+		if err := audit(tx, t.entry("signin.failed", reason), t.person); err != nil || !locked {
 			return err
 		}
-		return tx.Audit().Append(t.entry("signin.locked", "too many failures in a row"))
+		return audit(tx, t.entry("signin.locked", "too many failures in a row"), t.person)
 	})
 	if err != nil {
 		return err

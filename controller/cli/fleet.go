@@ -98,7 +98,7 @@ func (s *settings) tokenCommand() *cobra.Command {
 	var role string
 	var life time.Duration
 	add := s.ask("add NAME", "Make an API token; it is printed this once", cobra.ExactArgs(1), func(cmd *cobra.Command, c *api.Client, args []string) error {
-		in.Name, in.Role, in.Expires = args[0], inventory.Role(role), inventory.Duration(life)
+		in.Name, in.Role, in.Expires = args[0], inventory.Role(role), api.Expiry{For: life}
 		token, err := c.CreateToken(cmd.Context(), in)
 		if err != nil {
 			return err

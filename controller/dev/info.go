@@ -192,7 +192,7 @@ func (f *fleet) signIn(ctx context.Context) error {
 		return fmt.Errorf("sign in: %w", err)
 	}
 	var token api.IssuedToken
-	ask := api.NewToken{Name: "dev", Role: inventory.RoleOperator, Expires: inventory.Duration(tokenLife)}
+	ask := api.NewToken{Name: "dev", Role: inventory.RoleOperator, Expires: api.Expiry{For: tokenLife}}
 	if err := f.post(ctx, browser, "tokens", session.CSRF, ask, &token); err != nil {
 		return fmt.Errorf("make an API token: %w", err)
 	}

@@ -20,8 +20,12 @@ func (f *Fleet) takeAlerts(ctx context.Context, who caller, reports []api.AlertR
 		if err != nil {
 			return err
 		}
+		window, err := openWindow(tx, s.ID, time.Now())
+		if err != nil {
+			return err
+		}
 		for _, r := range reports {
-			if err := takeAlert(tx, s, r); err != nil {
+			if err := takeAlert(tx, s, window, r); err != nil {
 				return err
 			}
 		}
@@ -29,7 +33,7 @@ func (f *Fleet) takeAlerts(ctx context.Context, who caller, reports []api.AlertR
 	})
 }
 
-func takeAlert(tx inventory.Tx, s *inventory.Server, r api.AlertReport) error {
+func takeAlert(tx inventory.Tx, s *inventory.Server, window inventory.ID, r api.AlertReport) error {
 	if _, err := inventory.ParseID(string(r.ID)); err != nil {
 		return err
 	}
@@ -48,7 +52,7 @@ func takeAlert(tx inventory.Tx, s *inventory.Server, r api.AlertReport) error {
 			Metric: r.Metric, Tags: r.Tags, Comparison: rule.Comparison, Threshold: rule.Value,
 			Severity: rule.Severity, Since: r.Since.UTC(),
 		}
-		advance(a, r)
+		advance(a, window, r)
 		if err := tx.Alerts().Create(a); err != nil {
 			return err
 		}
@@ -61,12 +65,12 @@ func takeAlert(tx inventory.Tx, s *inventory.Server, r api.AlertReport) error {
 	case a.State == inventory.AlertPending && r.State == inventory.AlertResolved:
 		return tx.Alerts().Delete(a.ID) // it never fired: nothing to keep
 	default:
-		advance(a, r)
+		advance(a, window, r)
 		if err := tx.Alerts().Update(a); err != nil {
 			return err
 		}
 	}
-	if a.State == inventory.AlertPending {
+	if a.State == inventory.AlertPending || a.Window != "" {
 		return nil
 	}
 	return tell(tx, a)
@@ -77,11 +81,13 @@ func order(s inventory.AlertState) int {
 	return slices.Index([]inventory.AlertState{inventory.AlertPending, inventory.AlertFiring, inventory.AlertResolved}, s)
 }
 
-func advance(a *inventory.Alert, r api.AlertReport) {
+// advance moves an alert on. Of one that fires in a maintenance window nobody
+// is told, nor that it has resolved.
+func advance(a *inventory.Alert, window inventory.ID, r api.AlertReport) {
 	a.State, a.Value = r.State, r.Value
 	switch r.State {
 	case inventory.AlertFiring:
-		a.Fired = r.Time.UTC()
+		a.Fired, a.Window = r.Time.UTC(), window
 	case inventory.AlertResolved:
 		a.Resolved = r.Time.UTC()
 	}

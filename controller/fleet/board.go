@@ -352,14 +352,28 @@ func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool) error {
 	}
 	orders := make(map[inventory.ID][]api.Order)
 	b.pending = make(map[inventory.ID]bool)
+	powers := make(map[inventory.ID]*inventory.Power)
+	if len(list) > 0 {
+		drivers, _, err := tx.Powers().List(inventory.Query{})
+		if err != nil {
+			return err
+		}
+		for _, p := range drivers {
+			powers[p.Server] = p
+		}
+	}
+	name := func(id inventory.ID) string {
+		if doc := b.docs[id]; doc != nil {
+			return doc.desired.Server.Name
+		}
+		return string(id)
+	}
 	for _, op := range list {
-		for id, o := range ops.Orders(op) {
+		for id, o := range ops.Orders(op, name, func(id inventory.ID) *inventory.Power { return powers[id] }) {
 			orders[id] = append(orders[id], o...)
 		}
-		for _, s := range op.Steps {
-			if s.State == inventory.OpQueued {
-				b.pending[s.Target.Server] = true
-			}
+		for _, id := range ops.Undelivered(op) {
+			b.pending[id] = true
 		}
 	}
 	for id, doc := range b.docs {

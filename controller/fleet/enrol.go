@@ -29,53 +29,59 @@ var standardPorts = map[string]int{
 // Add makes a server that an agent may join as. A server that was removed comes
 // back under its old id, so that its history goes on.
 func (f *Fleet) Add(ctx context.Context, actor inventory.Actor, req api.NewServer) (api.Enrolment, error) {
-	if err := inventory.CheckName("name", req.Name); err != nil {
-		return api.Enrolment{}, err
-	}
-	if err := checkAddress(req.Address); err != nil {
-		return api.Enrolment{}, err
-	}
-	ports, err := mailPorts(req.Ports)
-	if err != nil {
-		return api.Enrolment{}, err
-	}
 	var out api.Enrolment
-	err = f.store.Update(ctx, func(tx inventory.Tx) error {
-		s, err := tx.Servers().Find("name", req.Name)
-		back := err == nil && s.State == inventory.ServerRemoved
-		switch {
-		case err == nil && !back:
-			return inventory.Errorf(inventory.Conflict, "there is a server %s already", req.Name)
-		case err != nil && !inventory.Is(err, inventory.NotFound):
-			return err
-		case err != nil:
-			s = &inventory.Server{Name: req.Name}
-		}
-		s.State, s.Since = inventory.ServerJoining, time.Now().UTC()
-		s.Address, s.Region, s.Labels = req.Address, req.Region, req.Labels
-		if back {
-			err = tx.Servers().Update(s)
-		} else {
-			err = tx.Servers().Create(s)
-		}
+	err := f.store.Update(ctx, func(tx inventory.Tx) error {
+		s, err := f.AddIn(tx, actor, req)
 		if err != nil {
-			return err
-		}
-		if req.Mailnode == nil || *req.Mailnode {
-			if err := tx.Services().Create(&inventory.Service{
-				Server: s.ID, Name: string(inventory.KindMailnode), Kind: inventory.KindMailnode, ServiceConfig: inventory.ServiceConfig{Ports: ports},
-				Want: inventory.WantRunning, ServiceStatus: inventory.ServiceStatus{State: inventory.ServiceUnknown},
-			}); err != nil {
-				return err
-			}
-		}
-		if err := audit(tx, actor, "server.create", inventory.Servers, s.Name, nil, s); err != nil {
 			return err
 		}
 		out, err = f.invite(tx, s)
 		return err
 	})
 	return out, err
+}
+
+// AddIn is Add as a part of a transaction, and without a token.
+func (f *Fleet) AddIn(tx inventory.Tx, actor inventory.Actor, req api.NewServer) (*inventory.Server, error) {
+	if err := inventory.CheckName("name", req.Name); err != nil {
+		return nil, err
+	}
+	if err := checkAddress(req.Address); err != nil {
+		return nil, err
+	}
+	ports, err := mailPorts(req.Ports)
+	if err != nil {
+		return nil, err
+	}
+	s, err := tx.Servers().Find("name", req.Name)
+	back := err == nil && s.State == inventory.ServerRemoved
+	switch {
+	case err == nil && !back:
+		return nil, inventory.Errorf(inventory.Conflict, "there is a server %s already", req.Name)
+	case err != nil && !inventory.Is(err, inventory.NotFound):
+		return nil, err
+	case err != nil:
+		s = &inventory.Server{Name: req.Name}
+	}
+	s.State, s.Since = inventory.ServerJoining, time.Now().UTC()
+	s.Address, s.Region, s.Labels = req.Address, req.Region, req.Labels
+	if back {
+		err = tx.Servers().Update(s)
+	} else {
+		err = tx.Servers().Create(s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if req.Mailnode == nil || *req.Mailnode {
+		if err := tx.Services().Create(&inventory.Service{
+			Server: s.ID, Name: string(inventory.KindMailnode), Kind: inventory.KindMailnode, ServiceConfig: inventory.ServiceConfig{Ports: ports},
+			Want: inventory.WantRunning, ServiceStatus: inventory.ServiceStatus{State: inventory.ServiceUnknown},
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return s, audit(tx, actor, "server.create", inventory.Servers, s.Name, nil, s)
 }
 
 // Invite makes another join token for a server, whether its agent has joined
@@ -301,37 +307,75 @@ func (f *Fleet) Remove(ctx context.Context, actor inventory.Actor, id inventory.
 		if err := current(version, s.Version); err != nil {
 			return err
 		}
-		if err := emptyOfAccounts(tx, s.ID); err != nil {
-			return err
-		}
-		before := *s
-		now := time.Now().UTC()
-		s.State, s.Since = inventory.ServerRemoved, now
-		if err := tx.Servers().Update(s); err != nil {
-			return err
-		}
-		if err := revokeAll(tx, s.ID, now); err != nil {
-			return err
-		}
-		services, _, err := tx.Services().List(inventory.Query{Where: map[string][]string{"server": {string(s.ID)}}})
-		if err != nil {
-			return err
-		}
-		for _, v := range services {
-			if err := tx.Services().Delete(v.ID); err != nil {
-				return err
-			}
-		}
-		if err := resolveAll(tx, s.ID, now); err != nil {
-			return err
-		}
-		return audit(tx, actor, "server.remove", inventory.Servers, s.Name, before, nil)
+		return f.RemoveIn(tx, actor, s.ID)
 	})
 	if err != nil {
 		return err
 	}
-	f.cut(id)
+	return f.Removed(ctx, id)
+}
+
+// RemoveIn is Remove as a part of a transaction; call Removed once that is over.
+func (f *Fleet) RemoveIn(tx inventory.Tx, actor inventory.Actor, id inventory.ID) error {
+	s, err := server(tx, string(id))
+	if err != nil {
+		return err
+	}
+	if err := emptyOfAccounts(tx, s.ID); err != nil {
+		return err
+	}
+	before := *s
+	now := time.Now().UTC()
+	s.State, s.Since = inventory.ServerRemoved, now
+	if err := tx.Servers().Update(s); err != nil {
+		return err
+	}
+	if err := revokeAll(tx, s.ID, now); err != nil {
+		return err
+	}
+	services, _, err := tx.Services().List(inventory.Query{Where: map[string][]string{"server": {string(s.ID)}}})
+	if err != nil {
+		return err
+	}
+	for _, v := range services {
+		if err := tx.Services().Delete(v.ID); err != nil {
+			return err
+		}
+	}
+	if err := leavePools(tx, s.ID); err != nil {
+		return err
+	}
+	if err := resolveAll(tx, s.ID, now); err != nil {
+		return err
+	}
+	return audit(tx, actor, "server.remove", inventory.Servers, s.Name, before, nil)
+}
+
+// Removed cuts the links of servers that were removed.
+func (f *Fleet) Removed(ctx context.Context, ids ...inventory.ID) error {
+	for _, id := range ids {
+		f.cut(id)
+	}
 	return f.loadRevoked(ctx)
+}
+
+// leavePools takes a server out of every pool.
+func leavePools(tx inventory.Tx, id inventory.ID) error {
+	pools, _, err := tx.Pools().List(inventory.Query{})
+	if err != nil {
+		return err
+	}
+	for _, p := range pools {
+		n := len(p.Members)
+		p.Members = slices.DeleteFunc(p.Members, func(m inventory.Member) bool { return m.Server == id })
+		if len(p.Members) == n {
+			continue
+		}
+		if err := tx.Pools().Update(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Revoked tells whether a certificate was revoked, by serial.

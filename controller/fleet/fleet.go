@@ -125,6 +125,12 @@ func (f *Fleet) Live(id inventory.ID) (connected bool, seen time.Time, witnesses
 	return p.link != nil, p.seen, p.health.witnesses
 }
 
+// Linked tells whether a server's agent holds a link.
+func (f *Fleet) Linked(id inventory.ID) bool {
+	linked, _, _ := f.Live(id)
+	return linked
+}
+
 // server finds a server that is still in the fleet, by id or name.
 func server(tx inventory.Tx, idOrName string) (*inventory.Server, error) {
 	s, err := tx.Servers().Get(inventory.ID(idOrName))

@@ -192,7 +192,7 @@ func TestAnOrderIsMarkedDeliveredBeforeItLeaves(t *testing.T) {
 	w.run()
 	id := w.add("mail1")
 	agent, _ := w.connect(id, "mail1")
-	op, err := ops.New(w.store, slog.New(slog.DiscardHandler)).Create(t.Context(), alice, "", api.NewOperation{
+	op, err := ops.New(ops.Options{Store: w.store, Log: slog.New(slog.DiscardHandler)}).Create(t.Context(), alice, "", api.NewOperation{
 		Kind: inventory.OpServiceStop, Targets: []api.NewTarget{{Server: "mail1", Service: "mailnode"}},
 	})
 	if err != nil {

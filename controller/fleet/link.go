@@ -184,7 +184,7 @@ func (f *Fleet) desired(w http.ResponseWriter, r *http.Request, who caller) erro
 
 // deliver marks the server's queued steps and returns the document after that.
 func (f *Fleet) deliver(ctx context.Context, id inventory.ID) (api.Desired, error) {
-	err := f.store.Update(ctx, func(tx inventory.Tx) error { return ops.Deliver(tx, id, time.Now()) })
+	err := f.store.Update(ctx, func(tx inventory.Tx) error { return ops.Deliver(tx, map[inventory.ID]bool{id: true}, time.Now()) })
 	if err != nil {
 		return api.Desired{}, err
 	}

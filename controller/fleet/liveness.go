@@ -76,6 +76,9 @@ func (f *Fleet) judge(ctx context.Context) error {
 			if err := f.judgeAll(ctx, time.Since(started) < grace); err != nil && ctx.Err() == nil {
 				f.log.Error("judge who is up", "err", err)
 			}
+			if err := f.speak(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				f.log.Error("tell of alerts after maintenance", "err", err)
+			}
 		}
 	}
 }

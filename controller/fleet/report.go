@@ -53,7 +53,7 @@ func (f *Fleet) report(ctx context.Context, who caller, r api.Report) error {
 		if err := takeStatuses(tx, s.ID, r.Services); err != nil {
 			return err
 		}
-		return ops.Apply(tx, s.ID, r.Steps, now)
+		return ops.Apply(tx, map[inventory.ID][]api.StepReport{s.ID: r.Steps}, now)
 	})
 	if err != nil {
 		return fmt.Errorf("store the report of %s: %w", who.name, err)

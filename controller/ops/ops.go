@@ -3,8 +3,10 @@
 //
 // An operation is queued when it is written down, delivered when an agent is
 // about to be handed it, and from then on its agent's journal is the truth: a
-// step of which nothing is heard is unknown, never guessed at. fleet, rest and
-// app import it.
+// step of which nothing is heard is unknown, never guessed at. What happens
+// next is a pure function of the operations and the fleet (next.go): which
+// steps have their turn, which wait and for what, which are proven done, what
+// is undone after a failure. fleet, rest and app import it.
 package ops
 
 import (
@@ -14,6 +16,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"mailfleet/controller/api"
@@ -23,22 +27,64 @@ import (
 const (
 	defaultExpiry = 5 * time.Minute
 	maxExpiry     = 24 * time.Hour
+	// joinExpiry is how long server.add waits for the server's agent.
+	joinExpiry = time.Hour
+	// approvalExpiry is how long an operation waits for a second person.
+	approvalExpiry = 24 * time.Hour
 	// silence is how long after its expiry a delivered step may stay untold of.
 	silence = 30 * time.Second
-	// sweepEvery is how often expiry and silence are looked at.
-	sweepEvery = time.Second
 )
 
-// Ops creates operations and ends those nobody will tell of.
-type Ops struct {
-	store inventory.Store
-	log   *slog.Logger
+// Fleet is what operations need of the fleet. The methods on a transaction
+// have no effects but in it.
+type Fleet interface {
+	// AddIn makes a server that an agent may join as.
+	AddIn(tx inventory.Tx, actor inventory.Actor, req api.NewServer) (*inventory.Server, error)
+	// RemoveIn takes a server from the fleet; Conflict while accounts are at home on it.
+	RemoveIn(tx inventory.Tx, actor inventory.Actor, id inventory.ID) error
+	// Removed follows the transaction that removed servers.
+	Removed(ctx context.Context, ids ...inventory.ID) error
+	// Linked tells whether a server's agent holds a link to this controller.
+	Linked(id inventory.ID) bool
 }
 
-// New returns the operations kept in store. Run must run for steps to expire.
-func New(store inventory.Store, log *slog.Logger) *Ops {
-	return &Ops{store: store, log: log.With("component", "ops")}
+// Replicas tells what only one server holds.
+type Replicas interface {
+	// Last counts the stores whose last replica in sync is on the server.
+	Last(tx inventory.Tx, server inventory.ID) (int, error)
 }
+
+// Options are what an Ops is made of. Only Store and Log are needed.
+type Options struct {
+	Store    inventory.Store
+	Log      *slog.Logger
+	Fleet    Fleet                                                                  // nil: servers cannot be added or removed, and every agent counts as linked
+	Replicas Replicas                                                               // nil: there are none
+	Own      func(*inventory.Server) bool                                           // whether the controller runs on it; nil: on none
+	Sessions func(ctx context.Context, servers []inventory.ID) map[inventory.ID]int // mail connections open now, of those that are known; nil: none is
+}
+
+// Ops creates operations and carries them on.
+type Ops struct {
+	Options
+	log *slog.Logger
+
+	mu    sync.Mutex
+	wells map[inventory.ID]wellness // by operation
+}
+
+// wellness is since when an operation's batches before one are well.
+type wellness struct {
+	batch int
+	since time.Time // zero: they are not
+}
+
+// New returns the operations kept in the store. Run must run for them to go on.
+func New(o Options) *Ops {
+	return &Ops{Options: o, log: o.Log.With("component", "ops"), wells: make(map[inventory.ID]wellness)}
+}
+
+func (o *Ops) linked(id inventory.ID) bool { return o.Fleet == nil || o.Fleet.Linked(id) }
 
 // Create writes an operation down. The same key by the same actor gives the
 // operation it made before; with another request it is a Conflict. An empty key
@@ -50,7 +96,7 @@ func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req
 	}
 	sum := sha256.Sum256(asked)
 	hash := hex.EncodeToString(sum[:])
-	err = o.store.Update(ctx, func(tx inventory.Tx) error {
+	err = o.Store.Update(ctx, func(tx inventory.Tx) error {
 		if key != "" {
 			before, err := tx.Operations().Find("idempotency", actor.Name+"\x00"+key)
 			switch {
@@ -63,18 +109,27 @@ func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req
 				return err
 			}
 		}
-		made, err := plan(tx, req, time.Now())
+		now := time.Now().UTC()
+		d, err := o.draft(tx, actor, req, now, true)
 		if err != nil {
 			return err
 		}
-		made.Actor, made.IdempotencyKey, made.RequestHash = actor.Name, key, hash
-		if err := tx.Operations().Create(made); err != nil {
+		if err := d.check(req); err != nil {
 			return err
 		}
-		op = made
-		entry := actor.Entry("operation.create", inventory.Operations, string(made.ID))
-		entry.Reason, entry.After = made.Reason, string(asked)
-		return tx.Audit().Append(entry)
+		op = d.op
+		op.Actor, op.IdempotencyKey, op.RequestHash = actor.Name, key, hash
+		if err := tx.Operations().Create(op); err != nil {
+			return err
+		}
+		entry := actor.Entry("operation.create", inventory.Operations, string(op.ID))
+		entry.Reason, entry.After = op.Reason, string(asked)
+		if err := tx.Audit().Append(entry); err != nil {
+			return err
+		}
+		d.fleet.open = append(d.fleet.open, op)
+		_, err = o.advance(tx, d.fleet, op)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -82,77 +137,66 @@ func (o *Ops) Create(ctx context.Context, actor inventory.Actor, key string, req
 	return op, nil
 }
 
-// plan checks a request against the fleet and makes its steps.
-func plan(tx inventory.Tx, req api.NewOperation, now time.Time) (*inventory.Operation, error) {
-	switch req.Kind {
-	case inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart:
-	default:
-		return nil, inventory.FieldErrorf("kind", "there is no operation %q", req.Kind)
-	}
-	expiry := time.Duration(req.Expires)
-	if expiry == 0 {
-		expiry = defaultExpiry
-	}
-	if expiry > maxExpiry {
-		return nil, inventory.FieldErrorf("expires", "an operation can wait for at most %s", maxExpiry)
-	}
-	if len(req.Targets) == 0 {
-		return nil, inventory.FieldErrorf("targets", "an operation needs at least one target")
-	}
-	op := &inventory.Operation{
-		Kind: req.Kind, State: inventory.OpQueued, Reason: req.Reason, Expires: now.Add(expiry).UTC(),
-	}
-	seen := make(map[inventory.Target]bool, len(req.Targets))
-	for i, t := range req.Targets {
-		target, err := resolve(tx, fmt.Sprintf("targets[%d]", i), t)
+// Approve gives an operation the consent of a second person, who must not be
+// the one who asked for it.
+func (o *Ops) Approve(ctx context.Context, actor inventory.Actor, id inventory.ID) (op *inventory.Operation, err error) {
+	err = o.change(ctx, actor, id, "operation.approve", func(tx inventory.Tx, got *inventory.Operation, now time.Time) error {
+		op = got
+		switch a := op.Approval; {
+		case a == nil:
+			return inventory.Errorf(inventory.Conflict, "operation %s needs no approval", id)
+		case a.By != "":
+			return inventory.Errorf(inventory.Conflict, "operation %s was approved by %s already", id, a.By)
+		case op.State.Final() || now.After(a.Expires):
+			return inventory.Errorf(inventory.Conflict, "operation %s can no longer be approved: it is %s", id, op.State)
+		}
+		one, err := person(tx, op.Actor)
 		if err != nil {
-			return nil, err
-		}
-		if seen[target] {
-			return nil, inventory.FieldErrorf(fmt.Sprintf("targets[%d]", i), "%s on %s is named twice", t.Service, t.Server)
-		}
-		seen[target] = true
-		op.Targets = append(op.Targets, target)
-		op.Steps = append(op.Steps, inventory.Step{ID: inventory.NewID(), Target: target, State: inventory.OpQueued})
-	}
-	return op, nil
-}
-
-// resolve turns names into a target that exists.
-func resolve(tx inventory.Tx, field string, t api.NewTarget) (inventory.Target, error) {
-	s, err := tx.Servers().Get(inventory.ID(t.Server))
-	if inventory.Is(err, inventory.NotFound) {
-		s, err = tx.Servers().Find("name", t.Server)
-	}
-	if inventory.Is(err, inventory.NotFound) || err == nil && s.State == inventory.ServerRemoved {
-		return inventory.Target{}, inventory.FieldErrorf(field+".server", "there is no server %q", t.Server)
-	}
-	if err != nil {
-		return inventory.Target{}, err
-	}
-	if t.Service == "" {
-		return inventory.Target{}, inventory.FieldErrorf(field+".service", "name the service")
-	}
-	if _, err := tx.Services().Find("server/name", string(s.ID)+"/"+t.Service); err != nil {
-		if inventory.Is(err, inventory.NotFound) {
-			return inventory.Target{}, inventory.FieldErrorf(field+".service", "%s has no service %q", s.Name, t.Service)
-		}
-		return inventory.Target{}, err
-	}
-	return inventory.Target{Server: s.ID, Service: t.Service}, nil
-}
-
-// Cancel ends the steps of an operation that no agent has been handed yet. With
-// none left to cancel it is a Conflict.
-func (o *Ops) Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (op *inventory.Operation, err error) {
-	err = o.store.Update(ctx, func(tx inventory.Tx) error {
-		if op, err = tx.Operations().Get(id); err != nil {
 			return err
 		}
+		other, err := person(tx, actor.Name)
+		if err != nil {
+			return err
+		}
+		if one == other {
+			return inventory.Errorf(inventory.Forbidden, "who asked for an operation cannot approve it: a second person must")
+		}
+		op.Approval.By, op.Approval.At = actor.Name, now
+		return nil
+	})
+	return op, err
+}
+
+// person is who is behind an actor: of a token whoever made it, when that was a person.
+func person(tx inventory.Tx, actor string) (string, error) {
+	name, ok := strings.CutPrefix(actor, "token:")
+	if ok {
+		tokens, _, err := tx.Tokens().List(inventory.Query{})
+		if err != nil {
+			return "", err
+		}
+		for _, t := range tokens {
+			if t.Name == name && t.Actor != "" && t.Actor != "controller" && t.Actor != actor {
+				return person(tx, t.Actor)
+			}
+		}
+		return actor, nil
+	}
+	if _, name, ok = strings.Cut(actor, ":"); ok { // whatever role they had
+		return name, nil
+	}
+	return actor, nil
+}
+
+// Cancel ends the steps of an operation that no agent has been handed yet, and
+// has a rolling one undrain what it drained. With none left to cancel it is a
+// Conflict.
+func (o *Ops) Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (op *inventory.Operation, err error) {
+	err = o.change(ctx, actor, id, "operation.cancel", func(_ inventory.Tx, got *inventory.Operation, now time.Time) error {
+		op = got
 		cancelled := 0
-		now := time.Now().UTC()
 		for i := range op.Steps {
-			if s := &op.Steps[i]; s.State == inventory.OpQueued {
+			if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Undo {
 				end(s, inventory.OpCancelled, "cancelled by "+actor.Name, now)
 				cancelled++
 			}
@@ -160,12 +204,53 @@ func (o *Ops) Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID
 		if cancelled == 0 {
 			return inventory.Errorf(inventory.Conflict, "operation %s is %s: nothing of it can be cancelled any more", id, op.State)
 		}
+		op.Stopped = "cancelled by " + actor.Name
+		return nil
+	})
+	return op, err
+}
+
+// change applies fn to an operation and carries it on.
+func (o *Ops) change(ctx context.Context, actor inventory.Actor, id inventory.ID, action string, fn func(inventory.Tx, *inventory.Operation, time.Time) error) error {
+	return o.Store.Update(ctx, func(tx inventory.Tx) error {
+		op, err := tx.Operations().Get(id)
+		if err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		if err := fn(tx, op, now); err != nil {
+			return err
+		}
 		if err := save(tx, op, now); err != nil {
 			return err
 		}
-		return tx.Audit().Append(actor.Entry("operation.cancel", inventory.Operations, string(id)))
+		if err := tx.Audit().Append(actor.Entry(action, inventory.Operations, string(id))); err != nil {
+			return err
+		}
+		_, err = o.carryOn(tx, op, now)
+		return err
 	})
-	return op, err
+}
+
+// carryOn advances one operation that may have ended.
+func (o *Ops) carryOn(tx inventory.Tx, op *inventory.Operation, now time.Time) (removed []inventory.ID, err error) {
+	if op.State.Final() {
+		return nil, nil
+	}
+	list, err := Open(tx)
+	if err != nil {
+		return nil, err
+	}
+	for i, other := range list {
+		if other.ID == op.ID {
+			list[i] = op // the one the caller has
+		}
+	}
+	f, err := o.look(tx, list, false, now)
+	if err != nil {
+		return nil, err
+	}
+	return o.advance(tx, f, op)
 }
 
 func end(s *inventory.Step, state inventory.OperationState, message string, now time.Time) {
@@ -175,10 +260,28 @@ func end(s *inventory.Step, state inventory.OperationState, message string, now 
 	}
 }
 
+// say adds a line to a step's log.
+func say(s *inventory.Step, now time.Time, text string) {
+	s.Log = append(s.Log, inventory.StepLine{Time: now, Text: text})
+	s.Log = s.Log[max(0, len(s.Log)-maxLines):]
+}
+
+// maxLines bounds a step's log; the oldest lines go first.
+const maxLines = 200
+
+// save keeps an operation whose steps have changed.
 func save(tx inventory.Tx, op *inventory.Operation, now time.Time) error {
 	op.State = inventory.Outcome(op.Steps)
+	if op.State == inventory.OpQueued && op.Rolling != nil && !op.Steps[0].Turn.IsZero() {
+		op.State = inventory.OpRunning // between two steps
+	}
 	if op.State.Final() && op.Ended.IsZero() {
 		op.Ended = now
+	}
+	if op.State.Final() || op.State == inventory.OpUnknown {
+		if err := closeWindow(tx, op, now); err != nil {
+			return err
+		}
 	}
 	return tx.Operations().Update(op)
 }

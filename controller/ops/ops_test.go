@@ -30,7 +30,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	w := &world{t: t, store: store, ops: New(store, slog.New(slog.DiscardHandler))}
+	w := &world{t: t, store: store, ops: New(Options{Store: store, Log: slog.New(slog.DiscardHandler)})}
 	w.update(func(tx inventory.Tx) error {
 		for name, id := range map[string]*inventory.ID{"mail1": &w.mail1, "mail2": &w.mail2} {
 			s := &inventory.Server{Name: name, State: inventory.ServerUp, Address: "127.0.0.1"}
@@ -70,6 +70,24 @@ func (w *world) want(server inventory.ID) (want inventory.Want) {
 		return err
 	})
 	return want
+}
+
+// look carries operations on at a moment.
+func (w *world) look(now time.Time) {
+	w.t.Helper()
+	if _, _, err := w.ops.lookOnce(context.Background(), now.UTC()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func just(server inventory.ID) map[inventory.ID]bool { return map[inventory.ID]bool{server: true} }
+
+func reports(server inventory.ID, r ...api.StepReport) map[inventory.ID][]api.StepReport {
+	return map[inventory.ID][]api.StepReport{server: r}
+}
+
+func ordersOf(op *inventory.Operation) map[inventory.ID][]api.Order {
+	return Orders(op, func(id inventory.ID) string { return string(id) }, func(inventory.ID) *inventory.Power { return nil })
 }
 
 func request(kind inventory.OperationKind, servers ...string) api.NewOperation {
@@ -137,7 +155,7 @@ func TestAStepMovesForwardOnlyAndWantFollowsDelivery(t *testing.T) {
 		t.Error("the wanted state changed before anybody was told")
 	}
 	now := time.Now()
-	w.update(func(tx inventory.Tx) error { return Deliver(tx, w.mail1, now) })
+	w.update(func(tx inventory.Tx) error { return Deliver(tx, just(w.mail1), now) })
 	got := w.get(op.ID)
 	if got.Steps[0].State != inventory.OpDelivered || got.Steps[1].State != inventory.OpQueued || got.State != inventory.OpDelivered {
 		t.Errorf("after delivery to mail1: %+v", got)
@@ -147,7 +165,7 @@ func TestAStepMovesForwardOnlyAndWantFollowsDelivery(t *testing.T) {
 	}
 	tell := func(server inventory.ID, step int, state inventory.OperationState) inventory.OperationState {
 		w.update(func(tx inventory.Tx) error {
-			return Apply(tx, server, []api.StepReport{{ID: op.Steps[step].ID, State: state, Started: now}}, now)
+			return Apply(tx, reports(server, api.StepReport{ID: op.Steps[step].ID, State: state, Started: now}), now)
 		})
 		return w.get(op.ID).Steps[step].State
 	}
@@ -175,25 +193,21 @@ func TestAStepMovesForwardOnlyAndWantFollowsDelivery(t *testing.T) {
 func TestTimeMakesStepsExpiredOrUnknownNeverDone(t *testing.T) {
 	w := newWorld(t)
 	op := w.create(request(inventory.OpServiceStop, "mail1", "mail2"))
-	w.update(func(tx inventory.Tx) error { return Deliver(tx, w.mail1, time.Now()) })
-	if err := w.ops.sweep(t.Context(), op.Expires.Add(time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	w.update(func(tx inventory.Tx) error { return Deliver(tx, just(w.mail1), time.Now()) })
+	w.look(op.Expires.Add(time.Second))
 	got := w.get(op.ID)
 	if got.Steps[0].State != inventory.OpDelivered || got.Steps[1].State != inventory.OpExpired {
 		t.Errorf("just after the expiry: %s, %s", got.Steps[0].State, got.Steps[1].State)
 	}
-	if err := w.ops.sweep(t.Context(), op.Expires.Add(silence+time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	w.look(op.Expires.Add(silence + time.Second))
 	if got := w.get(op.ID); got.Steps[0].State != inventory.OpUnknown || got.State != inventory.OpUnknown {
 		t.Errorf("long after: step %s, operation %s", got.Steps[0].State, got.State)
 	}
-	if orders := Orders(w.get(op.ID)); len(orders[w.mail1]) != 1 || len(orders[w.mail2]) != 0 {
+	if orders := ordersOf(w.get(op.ID)); len(orders[w.mail1]) != 1 || len(orders[w.mail2]) != 0 {
 		t.Errorf("an unknown step must go on being asked about, an expired one not: %v", orders)
 	}
 	w.update(func(tx inventory.Tx) error {
-		return Apply(tx, w.mail1, []api.StepReport{{ID: op.Steps[0].ID, State: inventory.OpSucceeded}}, time.Now())
+		return Apply(tx, reports(w.mail1, api.StepReport{ID: op.Steps[0].ID, State: inventory.OpSucceeded}), time.Now())
 	})
 	if got := w.get(op.ID); got.Steps[0].State != inventory.OpSucceeded || got.State != inventory.OpExpired || got.Ended.IsZero() {
 		t.Errorf("after the agent told: step %s, operation %s", got.Steps[0].State, got.State)
@@ -204,7 +218,7 @@ func TestWhatADownServerHadInHandIsUnknown(t *testing.T) {
 	w := newWorld(t)
 	op := w.create(request(inventory.OpServiceRestart, "mail1"))
 	w.update(func(tx inventory.Tx) error {
-		if err := Deliver(tx, w.mail1, time.Now()); err != nil {
+		if err := Deliver(tx, just(w.mail1), time.Now()); err != nil {
 			return err
 		}
 		s, err := tx.Servers().Get(w.mail1)
@@ -214,9 +228,7 @@ func TestWhatADownServerHadInHandIsUnknown(t *testing.T) {
 		s.State = inventory.ServerDown
 		return tx.Servers().Update(s)
 	})
-	if err := w.ops.sweep(t.Context(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	w.look(time.Now())
 	if got := w.get(op.ID); got.State != inventory.OpUnknown {
 		t.Errorf("the operation is %s", got.State)
 	}
@@ -225,7 +237,7 @@ func TestWhatADownServerHadInHandIsUnknown(t *testing.T) {
 func TestOnlyWhatWasNotDeliveredCanBeCancelled(t *testing.T) {
 	w := newWorld(t)
 	op := w.create(request(inventory.OpServiceStop, "mail1", "mail2"))
-	w.update(func(tx inventory.Tx) error { return Deliver(tx, w.mail1, time.Now()) })
+	w.update(func(tx inventory.Tx) error { return Deliver(tx, just(w.mail1), time.Now()) })
 	got, err := w.ops.Cancel(t.Context(), alice, op.ID)
 	if err != nil || got.Steps[0].State != inventory.OpDelivered || got.Steps[1].State != inventory.OpCancelled {
 		t.Errorf("%+v %v", got, err)
@@ -233,7 +245,7 @@ func TestOnlyWhatWasNotDeliveredCanBeCancelled(t *testing.T) {
 	if _, err := w.ops.Cancel(t.Context(), alice, op.ID); !inventory.Is(err, inventory.Conflict) {
 		t.Errorf("cancelled twice: %v", err)
 	}
-	w.update(func(tx inventory.Tx) error { return Deliver(tx, w.mail2, time.Now()) })
+	w.update(func(tx inventory.Tx) error { return Deliver(tx, just(w.mail2), time.Now()) })
 	if w.want(w.mail2) != inventory.WantRunning {
 		t.Error("a cancelled step changed what is wanted")
 	}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"mailfleet/controller/api"
@@ -12,8 +13,10 @@ import (
 func (s *Server) accountRoutes() {
 	add(s, operation{"list-accounts", http.MethodGet, "/accounts", "List accounts", inventory.Accounts, auth.Read, 0, ""}, s.listAccounts)
 	add(s, operation{"create-account", http.MethodPost, "/accounts", "Create an account", inventory.Accounts, auth.Write, http.StatusCreated, ""}, s.createAccount)
-	add(s, operation{"get-account", http.MethodGet, "/accounts/{id}", "Get an account, by id or address", inventory.Accounts, auth.Read, 0, ""}, s.accounts().get)
-	add(s, operation{"change-account", http.MethodPatch, "/accounts/{id}", "Change an account", inventory.Accounts, auth.Write, 0, ""}, s.changeAccount)
+	add(s, operation{"get-account", http.MethodGet, "/accounts/{id}", "Get an account, by id or address", inventory.Accounts, auth.Read, 0,
+		"With what it comes to under its plan, its domain and its tenant."}, s.getAccount)
+	add(s, operation{"change-account", http.MethodPatch, "/accounts/{id}", "Change an account", inventory.Accounts, auth.Password, 0,
+		"The right to set passwords is enough for that; a state wants suspend, all else write."}, s.changeAccount)
 	add(s, operation{"delete-account", http.MethodDelete, "/accounts/{id}", "Delete an account", inventory.Accounts, auth.Write, 0,
 		"Refused while it is a domain's postmaster."}, s.deleteAccount)
 }
@@ -47,17 +50,90 @@ func (s *Server) createAccount(ctx context.Context, in *createAccountInput) (*cr
 		return nil, err
 	}
 	return s.accounts().create(ctx, func(tx inventory.Tx) (*inventory.Account, error) {
-		if err := exists(tx.Domains().Find("name", domain)); err != nil {
+		if _, _, err := s.domains().visible(ctx, tx, domain); err != nil {
 			return nil, named(err, "address", "the fleet does not serve the domain %s: create it first", domain)
+		}
+		if in.Body.Server != "" && !callOf(ctx).principal.Fleet() {
+			return nil, inventory.FieldErrorf("server", "which server an account is at home on is the operators' to say")
 		}
 		home, err := s.home(tx, in.Body.Server)
 		if err != nil {
 			return nil, err
 		}
-		return &inventory.Account{
+		a := &inventory.Account{
 			Address: address, Domain: domain, Name: in.Body.Name, Server: home, State: inventory.AccountActive, Password: hash,
-		}, nil
+		}
+		if err := s.vacancy(tx, domain); err != nil {
+			return nil, err
+		}
+		return a, s.setTerms(ctx, tx, a, &in.Body.Plan, &in.Body.Limits, in.Body.Features)
 	})
+}
+
+// vacancy checks that a domain has room for one account more.
+func (s *Server) vacancy(tx inventory.Tx, domain string) error {
+	d, err := tx.Domains().Find("name", domain)
+	if err != nil {
+		return err
+	}
+	if d.Accounts > 0 {
+		n, err := tx.Accounts().Count(inventory.Query{Where: map[string][]string{"domain": {domain}}})
+		if err != nil {
+			return err
+		}
+		if n >= d.Accounts {
+			return inventory.Errorf(inventory.Conflict, "the domain %s has %d accounts and can have %d", domain, n, d.Accounts)
+		}
+	}
+	return room(tx, d.Tenant, 0, 1)
+}
+
+// setTerms puts an account on a plan, with limits and features of its own.
+// What is nil stays.
+func (s *Server) setTerms(ctx context.Context, tx inventory.Tx, a *inventory.Account, plan *string, l *inventory.Limits, features map[inventory.Feature]bool) error {
+	terms := func(r *inventory.TermsReader) (inventory.Terms, error) { return r.Domain(a.Domain) }
+	if plan != nil {
+		d, err := tx.Domains().Find("name", a.Domain)
+		if err != nil {
+			return err
+		}
+		if a.Plan, err = s.usablePlan(ctx, tx, *plan, a.Plan, d.Tenant, terms); err != nil {
+			return err
+		}
+	}
+	if l != nil {
+		if err := l.Check(); err != nil {
+			return err
+		}
+		if err := s.granted(ctx, tx, *l, nil, terms); *l != a.Limits && err != nil {
+			return err
+		}
+		a.Limits = *l
+	}
+	if features != nil {
+		if err := inventory.CheckFeatures(features); err != nil {
+			return err
+		}
+		if err := s.granted(ctx, tx, inventory.Limits{}, features, terms); !maps.Equal(features, a.Features) && err != nil {
+			return err
+		}
+		a.Features = features
+	}
+	return nil
+}
+
+func (s *Server) getAccount(ctx context.Context, in *Named) (*one[api.AccountTerms], error) {
+	out := &one[api.AccountTerms]{}
+	err := s.Store.View(ctx, func(tx inventory.Tx) error {
+		a, _, err := s.accounts().visible(ctx, tx, in.ID)
+		if err != nil {
+			return err
+		}
+		out.Body.Account, out.ETag = *a, etag(a.Version)
+		out.Body.Effective, err = inventory.NewTermsReader(tx).Account(a)
+		return err
+	})
+	return out, err
 }
 
 // home is the server that an account shall live on: the one named, or of those
@@ -101,6 +177,9 @@ type changeAccountInput struct {
 }
 
 func (s *Server) changeAccount(ctx context.Context, in *changeAccountInput) (*one[*inventory.Account], error) {
+	if err := mayChangeAccount(ctx, in.Body); err != nil {
+		return nil, err
+	}
 	hash, action := "", "change"
 	if in.Body.Password != nil {
 		var err error
@@ -109,7 +188,7 @@ func (s *Server) changeAccount(ctx context.Context, in *changeAccountInput) (*on
 		}
 		action = "password" // the audit log shows no passwords, but that one was set
 	}
-	return s.accounts().change(ctx, in.ID, in.Conditional, action, func(_ inventory.Tx, a *inventory.Account) error {
+	return s.accounts().change(ctx, in.ID, in.Conditional, action, func(tx inventory.Tx, a *inventory.Account) error {
 		if in.Body.Name != nil {
 			a.Name = *in.Body.Name
 		}
@@ -119,8 +198,21 @@ func (s *Server) changeAccount(ctx context.Context, in *changeAccountInput) (*on
 		if hash != "" {
 			a.Password = hash
 		}
-		return nil
+		return s.setTerms(ctx, tx, a, in.Body.Plan, in.Body.Limits, in.Body.Features)
 	})
+}
+
+// mayChangeAccount asks for the rights that each field of a change wants.
+func mayChangeAccount(ctx context.Context, c api.AccountChange) error {
+	if c.State != nil {
+		if err := mayAlso(ctx, inventory.Accounts, auth.Suspend); err != nil {
+			return err
+		}
+	}
+	if c.Name != nil || c.Plan != nil || c.Limits != nil || c.Features != nil {
+		return mayAlso(ctx, inventory.Accounts, auth.Write)
+	}
+	return nil
 }
 
 func (s *Server) deleteAccount(ctx context.Context, in *conditionalInput) (*none, error) {
@@ -134,6 +226,6 @@ func (s *Server) deleteAccount(ctx context.Context, in *conditionalInput) (*none
 				return inventory.Errorf(inventory.Conflict, "%s is the postmaster of %s: name another one first", a.Address, d.Name)
 			}
 		}
-		return nil
+		return unheld(tx, "account", a.Address, inventory.ScopeAccount(a.Address))
 	})
 }

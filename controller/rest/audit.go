@@ -15,6 +15,7 @@ func (s *Server) auditRoutes() {
 	add(s, operation{"list-audit", http.MethodGet, "/audit", "List audit entries, newest first", inventory.Audit, auth.Read, 0, ""}, s.listAudit)
 	add(s, operation{"verify-audit", http.MethodGet, "/audit/verify", "Check the chain of audit entries", auth.Chain, auth.Read, 0,
 		"Reads all of it."}, s.verifyAudit)
+	s.auditCSVRoute()
 }
 
 // AuditFilter is the input that chooses audit entries.

@@ -272,7 +272,7 @@ func TestAQuietStreamBeatsAndEndsWhenItsTokenExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := build(t, nil)
 		token, err := f.server.Auth.CreateToken(t.Context(), inventory.Actor{Name: "controller"}, auth.Controller(), api.NewToken{
-			Name: "short", Role: inventory.RoleOperator, Scopes: []string{"events:read"}, Expires: inventory.Duration(time.Minute),
+			Name: "short", Role: inventory.RoleOperator, Scopes: []string{"events:read"}, Expires: api.Expiry{For: time.Minute},
 		})
 		f.ok(err)
 		synctest.Wait()

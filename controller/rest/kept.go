@@ -271,3 +271,11 @@ func (s *Server) tenants() kept[*inventory.Tenant] {
 func (s *Server) plans() kept[*inventory.Plan] {
 	return kept[*inventory.Plan]{s, inventory.Plans, "plan", "name", inventory.Tx.Plans}
 }
+
+func (s *Server) pools() kept[*inventory.Pool] {
+	return kept[*inventory.Pool]{s, inventory.Pools, "pool", "name", inventory.Tx.Pools}
+}
+
+func (s *Server) windows() kept[*inventory.Window] {
+	return kept[*inventory.Window]{s, inventory.Windows, "maintenance window", "", inventory.Tx.Windows}
+}

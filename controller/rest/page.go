@@ -84,12 +84,17 @@ func (p Paging) query(newest bool, where map[string][]string) inventory.Query {
 	if p.Order != "" {
 		newest = p.Order == "newest"
 	}
+	return inventory.Query{Where: set(where), Limit: p.Limit, Cursor: p.Cursor, Newest: newest}
+}
+
+// set drops the fields that no value was given for.
+func set(where map[string][]string) map[string][]string {
 	for field, values := range where {
 		if len(values) == 0 || slices.Equal(values, []string{""}) {
 			delete(where, field)
 		}
 	}
-	return inventory.Query{Where: where, Limit: p.Limit, Cursor: p.Cursor, Newest: newest}
+	return where
 }
 
 // page is a list's answer.

@@ -12,6 +12,7 @@ import (
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/metrics"
+	"mailfleet/controller/ops"
 	"mailfleet/inventory"
 )
 
@@ -70,6 +71,9 @@ func (s *Server) refusal(ctx context.Context, err error) *refusal {
 	}
 	if stale, ok := errors.AsType[*staleError](err); ok {
 		r.Version = stale.current
+	}
+	if stale, ok := errors.AsType[*ops.StaleError](err); ok {
+		r.Version = stale.Current
 	}
 	switch {
 	case shown.Code == inventory.Internal:

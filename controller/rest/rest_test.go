@@ -70,7 +70,7 @@ func build(t *testing.T, console fs.FS) *fixture {
 	gate := auth.New(store)
 	f.server, err = New(Options{
 		Store: store, Samples: samples, Auth: gate, Fleet: f.fleet, Console: console, Version: "test", Logger: logger,
-		Operations: ops.New(store, logger),
+		Operations: ops.New(ops.Options{Store: store, Log: logger}),
 		Write: metrics.WriteHandler(metrics.WriteOptions{
 			Store: samples, Server: gate.WriteIdentity, Logger: logger,
 			OnWrite: func(server string, samples []metrics.Sample) {

@@ -40,9 +40,28 @@ func (s *Server) route() {
 	s.engine.Any("/api/v2/write", gin.WrapH(s.Write))
 	s.api = humagin.New(s.engine, s.config())
 	for _, register := range []func(){
-		s.sessionRoutes, s.statusRoutes, s.serverRoutes, s.powerRoutes, s.serviceRoutes, s.sampleRoutes, s.operationRoutes, s.ruleRoutes,
-		s.contactRoutes, s.alertRoutes, s.smsRoutes, s.domainRoutes, s.accountRoutes, s.peopleRoutes, s.tokenRoutes,
-		s.auditRoutes, s.eventRoutes,
+		s.sessionRoutes,
+		s.statusRoutes,
+		s.serverRoutes,
+		s.powerRoutes,
+		s.serviceRoutes,
+		s.sampleRoutes,
+		s.operationRoutes,
+		s.ruleRoutes,
+		s.contactRoutes,
+		s.alertRoutes,
+		s.smsRoutes,
+		s.domainRoutes,
+		s.accountRoutes,
+		s.peopleRoutes,
+		s.tokenRoutes,
+		s.tenantRoutes,
+		s.planRoutes,
+		s.liveRoutes,
+		s.poolRoutes,
+		s.windowRoutes,
+		s.auditRoutes,
+		s.eventRoutes,
 	} {
 		register()
 	}

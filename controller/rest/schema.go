@@ -49,6 +49,8 @@ Lists are {items, next}: send next back as cursor for the next page. A list read
 // cannot say so themselves, as inventory imports nothing.
 func describe(r huma.Registry) {
 	alias[inventory.Duration, duration](r)
+	alias[api.Scopes, scopes](r)
+	alias[api.Expiry, expiry](r)
 	alias[huma.ErrorModel, api.Problem](r)
 	alias[inventory.ServerState, enum[inventory.ServerState]](r)
 	alias[inventory.ServiceKind, enum[inventory.ServiceKind]](r)
@@ -147,6 +149,26 @@ func (duration) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		OneOf:       []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeNumber}},
 		Description: `A duration such as "1m30s"; a number is taken as seconds`,
+	}
+}
+
+// scopes stands for api.Scopes in the description.
+type scopes struct{}
+
+// Schema implements huma.SchemaProvider.
+func (scopes) Schema(huma.Registry) *huma.Schema {
+	one := &huma.Schema{Type: huma.TypeString}
+	return &huma.Schema{OneOf: []*huma.Schema{one, {Type: huma.TypeArray, Items: one}}}
+}
+
+// expiry stands for api.Expiry in the description.
+type expiry struct{}
+
+// Schema implements huma.SchemaProvider.
+func (expiry) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		OneOf:       []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeNumber}},
+		Description: `A duration such as "720h", a number of seconds, or an RFC 3339 time`,
 	}
 }
 

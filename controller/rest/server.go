@@ -29,6 +29,8 @@ import (
 type Operations interface {
 	Create(ctx context.Context, actor inventory.Actor, key string, req api.NewOperation) (*inventory.Operation, error)
 	Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
+	Approve(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
+	Preview(ctx context.Context, actor inventory.Actor, req api.NewOperation) (api.Impact, error)
 }
 
 // Fleet enrols and changes servers and knows how they are. A version of 0 is
@@ -45,19 +47,20 @@ type Fleet interface {
 	Log(ctx context.Context, id inventory.ID, service string, lines int) (agentapi.Log, error)
 }
 
-// Options is what a Server is made of. All are needed but Problems and Console.
+// Options is what a Server is made of. All are needed but Connections, Problems and Console.
 type Options struct {
-	Store      inventory.Store
-	Samples    metrics.Store
-	Write      http.Handler // serves /api/v2/write; asks auth.Gate.WriteIdentity who writes
-	Auth       *auth.Gate
-	Operations Operations
-	Fleet      Fleet
-	Powers     Powers
-	Problems   func() []string // what ails the controller itself, a sentence each
-	Console    fs.FS           // the built console; without index.html a page says how to build it
-	Version    string          // of the program
-	Logger     *slog.Logger
+	Store       inventory.Store
+	Samples     metrics.Store
+	Write       http.Handler // serves /api/v2/write; asks auth.Gate.WriteIdentity who writes
+	Auth        *auth.Gate
+	Operations  Operations
+	Fleet       Fleet
+	Powers      Powers
+	Connections Connections     // who is connected to mail services; nil: nobody can say
+	Problems    func() []string // what ails the controller itself, a sentence each
+	Console     fs.FS           // the built console; without index.html a page says how to build it
+	Version     string          // of the program
+	Logger      *slog.Logger
 }
 
 // How fast one address may try to join: servers behind one address may start

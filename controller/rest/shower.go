@@ -42,6 +42,10 @@ func (w *shower) resource(e inventory.Event) (any, error) {
 		return gone(w.tx.People().Get(e.ID))
 	case inventory.Tokens:
 		return gone(w.tx.Tokens().Get(e.ID))
+	case inventory.Pools:
+		return gone(w.tx.Pools().Get(e.ID))
+	case inventory.Windows:
+		return gone(w.tx.Windows().Get(e.ID))
 	case inventory.Audit:
 		return w.entry(e.ID)
 	default:

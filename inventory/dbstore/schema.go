@@ -116,6 +116,11 @@ var operations = schema[*inventory.Operation]{
 		for _, target := range r.Targets {
 			ids = append(ids, string(target.Server))
 		}
+		for _, step := range r.Steps {
+			if step.Agent != "" {
+				ids = append(ids, string(step.Agent))
+			}
+		}
 		return ids
 	}},
 }

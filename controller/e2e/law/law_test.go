@@ -159,6 +159,8 @@ var homes = map[string][]string{
 	"github.com/prometheus/prometheus":         {"mailfleet/controller/metrics"},
 	"github.com/uptrace/bun":                   {"mailfleet/inventory/dbstore"},
 	"modernc.org/sqlite":                       {"mailfleet/inventory/dbstore"},
+	"github.com/pquerna/otp":                   {"mailfleet/controller/auth"},
+	"github.com/coreos/go-oidc":                {"mailfleet/controller/auth"},
 	"github.com/alexedwards/argon2id":          {"mailfleet/controller/auth", "mailfleet/mailnode/auth"},
 }
 

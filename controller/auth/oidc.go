@@ -1,0 +1,4 @@
+package auth
+
+// Provider is an OpenID provider.
+type Provider struct{}

@@ -1,0 +1,345 @@
+package ops
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfleet/controller/api"
+	"mailfleet/inventory"
+)
+
+// Orders are an operation's steps that agents must be told of, by the server
+// whose agent acts. An unknown step is among them: its agent's journal
+// resolves it. power finds how a server's power is switched; nil when it is not.
+func Orders(op *inventory.Operation, name func(inventory.ID) string, power func(inventory.ID) *inventory.Power) map[inventory.ID][]api.Order {
+	out := make(map[inventory.ID][]api.Order)
+	for i := range op.Steps {
+		s := &op.Steps[i]
+		if s.State.Final() || s.Turn.IsZero() || s.Index > 0 || ours(kindOf(op, s)) {
+			continue
+		}
+		o := api.Order{
+			ID: s.ID, Operation: op.ID, Kind: kindOf(op, s), Service: s.Target.Service, Expires: s.Turn.Add(life(op)),
+			Params: inventory.Params{Release: op.Params.Release, Fixes: op.Params.Fixes},
+		}
+		if o.Kind == inventory.OpConfigApply {
+			o.Kind = inventory.OpServiceRestart // the new settings are in the desired state
+		}
+		if s.Agent != "" {
+			o.Target = name(s.Target.Server)
+			if p := power(s.Target.Server); p != nil {
+				o.Power = &api.OrderPower{Kind: p.Kind, Address: p.Address, User: p.User, MAC: p.MAC, Command: p.Command, TLSPin: p.TLSPin}
+			}
+		}
+		out[acting(s)] = append(out[acting(s)], o)
+	}
+	return out
+}
+
+// ours tells whether the controller carries a kind out itself.
+func ours(k inventory.OperationKind) bool {
+	switch k {
+	case inventory.OpServerAdd, inventory.OpServerRemove, inventory.OpServiceDrain, inventory.OpServiceUndrain:
+		return true
+	default:
+		return false
+	}
+}
+
+// Undelivered are the servers whose agents have not been handed a step of the
+// operation whose turn has come.
+func Undelivered(op *inventory.Operation) (servers []inventory.ID) {
+	for i := range op.Steps {
+		if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Turn.IsZero() {
+			servers = append(servers, acting(s))
+		}
+	}
+	return servers
+}
+
+// Deliver marks the servers' steps whose turn has come as delivered, to be
+// called before they are handed to their agents, and makes what they want of
+// services the wanted state. From here on a silent step is unknown; before, it
+// was certainly not done.
+func Deliver(tx inventory.Tx, servers map[inventory.ID]bool, now time.Time) error {
+	now = now.UTC()
+	list, err := openFor(tx, servers)
+	if err != nil {
+		return err
+	}
+	for _, op := range list {
+		changed := false
+		for i := range op.Steps {
+			s := &op.Steps[i]
+			if !servers[acting(s)] || s.State != inventory.OpQueued || s.Turn.IsZero() || now.After(s.Turn.Add(life(op))) {
+				continue
+			}
+			s.State, changed = inventory.OpDelivered, true
+			if switches(kindOf(op, s)) {
+				if target, err := tx.Servers().Get(s.Target.Server); err == nil {
+					s.BootID = target.BootID
+				} else if !inventory.Is(err, inventory.NotFound) {
+					return err
+				}
+			}
+			if err := want(tx, op, s, now); err != nil {
+				return err
+			}
+		}
+		if changed {
+			if err := save(tx, op, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func openFor(tx inventory.Tx, servers map[inventory.ID]bool) ([]*inventory.Operation, error) {
+	const few = 100 // more are not worth looking for one by one
+	q := inventory.Query{Where: map[string][]string{"state": open}}
+	if len(servers) <= few {
+		for id := range servers {
+			q.Where["server"] = append(q.Where["server"], string(id))
+		}
+	}
+	list, _, err := tx.Operations().List(q)
+	return list, err
+}
+
+// want makes a step's aim what is wanted of its service.
+func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, now time.Time) error {
+	kind := kindOf(op, s)
+	switch kind {
+	case inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart, inventory.OpServiceUpgrade, inventory.OpConfigApply:
+	default:
+		return nil
+	}
+	v, err := tx.Services().Find("server/name", string(s.Target.Server)+"/"+s.Target.Service)
+	if inventory.Is(err, inventory.NotFound) {
+		return nil // removed since: the agent will say so
+	}
+	if err != nil {
+		return err
+	}
+	before := v.ServiceConfig
+	switch kind {
+	case inventory.OpServiceStop:
+		v.Want = inventory.WantStopped
+	case inventory.OpServiceStart, inventory.OpServiceRestart:
+		v.Want = inventory.WantRunning
+	case inventory.OpServiceUpgrade:
+		v.Release = op.Params.Release
+	case inventory.OpConfigApply:
+		v.ServiceConfig = merged(v.ServiceConfig, op.Params.Config)
+	}
+	if err := tx.Services().Update(v); err != nil {
+		return err
+	}
+	if kind != inventory.OpServiceUpgrade && kind != inventory.OpConfigApply {
+		return nil
+	}
+	if v.Want != inventory.WantRunning { // nothing to restart: it is done when the agent knows of it
+		s.State, s.Started, s.Index = inventory.OpRunning, now, v.Version
+	}
+	return auditConfig(tx, op, v, before)
+}
+
+func auditConfig(tx inventory.Tx, op *inventory.Operation, v *inventory.Service, before inventory.ServiceConfig) error {
+	entry := inventory.Actor{Name: op.Actor}.Entry("service.update", inventory.Services, string(v.ID))
+	entry.Reason = op.Reason
+	for text, config := range map[*string]inventory.ServiceConfig{&entry.Before: before, &entry.After: v.ServiceConfig} {
+		b, err := json.Marshal(config)
+		if err != nil {
+			return fmt.Errorf("encode for the audit log: %w", err)
+		}
+		*text = string(b)
+	}
+	return tx.Audit().Append(entry)
+}
+
+// merged is a service's configuration with what is set in another in its place.
+func merged(c inventory.ServiceConfig, with *inventory.ServiceConfig) inventory.ServiceConfig {
+	if with == nil {
+		return c
+	}
+	b, err := json.Marshal(with) // leaves out what is not set
+	if err == nil {
+		// A map is replaced whole, not filled up.
+		if with.Env != nil {
+			c.Env = nil
+		}
+		if with.Ports != nil {
+			c.Ports = nil
+		}
+		if with.Limits != (inventory.ProcessLimits{}) {
+			c.Limits = inventory.ProcessLimits{}
+		}
+		c.Probe = cloneProbe(c.Probe, with.Probe)
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil {
+		panic("ops: a service's configuration is not JSON: " + err.Error()) // it came as JSON
+	}
+	return c
+}
+
+// cloneProbe is the probe to read another one's JSON into: none of it stays.
+func cloneProbe(old, with *inventory.Probe) *inventory.Probe {
+	if with != nil {
+		return nil
+	}
+	return old
+}
+
+// Apply takes what servers' agents tell of their steps. Steps only move
+// forward; telling the same again changes nothing.
+func Apply(tx inventory.Tx, reports map[inventory.ID][]api.StepReport, now time.Time) error {
+	now = now.UTC()
+	told := make(map[inventory.ID]api.StepReport)
+	from := make(map[inventory.ID]inventory.ID)
+	servers := make(map[inventory.ID]bool)
+	for server, list := range reports {
+		for _, r := range list {
+			told[r.ID], from[r.ID], servers[server] = r, server, true
+		}
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	list, err := openFor(tx, servers)
+	if err != nil {
+		return err
+	}
+	for _, op := range list {
+		changed := false
+		for i := range op.Steps {
+			s := &op.Steps[i]
+			r, ok := told[s.ID]
+			if !ok || acting(s) != from[s.ID] {
+				continue
+			}
+			took, err := take(tx, op, s, r, now)
+			if err != nil {
+				return err
+			}
+			changed = changed || took
+		}
+		if changed {
+			if err := save(tx, op, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take takes what an agent tells of a step; it tells whether that was new.
+func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport, now time.Time) (bool, error) {
+	if s.State.Final() {
+		return false, nil
+	}
+	state, message, err := judged(tx, op, s, r)
+	if err != nil {
+		return false, err
+	}
+	lines := mergeLines(s.Log, r.Log)
+	spoke := len(lines) != len(s.Log)
+	s.Log = lines
+	if !forward(s.State, state) {
+		if state == s.State && clip(message) != s.Message && message != "" {
+			s.Message, spoke = clip(message), true
+		}
+		return spoke, nil
+	}
+	s.State, s.Message, s.Started = state, clip(message), r.Started.UTC()
+	if s.State.Final() {
+		if s.Ended = r.Ended.UTC(); r.Ended.IsZero() {
+			s.Ended = now
+		}
+	}
+	return true, nil
+}
+
+// judged is what an agent's word means for a step: what the fleet itself must
+// prove goes on until it does.
+func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport) (inventory.OperationState, string, error) {
+	kind := kindOf(op, s)
+	switch {
+	case kind == inventory.OpAgentUpgrade && r.State == inventory.OpSucceeded:
+		return upgraded(tx, op, s, r)
+	case !switches(kind):
+		return r.State, r.Message, nil
+	case s.State == inventory.OpUnknown && r.State != inventory.OpFailed:
+		return s.State, s.Message, nil // what was seen, or not seen, of the server counts
+	case r.State == inventory.OpSucceeded:
+		return inventory.OpRunning, r.Message, nil // a boot id, a link or its absence proves it
+	case r.State == inventory.OpUnknown && s.Agent == "":
+		return inventory.OpRunning, r.Message, nil // its own agent went down with it, as it should
+	default:
+		return r.State, r.Message, nil
+	}
+}
+
+// upgraded believes an agent that it was upgraded when it is the new one.
+func upgraded(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport) (inventory.OperationState, string, error) {
+	release, err := tx.Releases().Get(op.Params.Release)
+	if inventory.Is(err, inventory.NotFound) {
+		return r.State, r.Message, nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	server, err := tx.Servers().Get(s.Target.Server)
+	if err != nil {
+		return "", "", err
+	}
+	if server.AgentVersion != release.Number {
+		return inventory.OpFailed, fmt.Sprintf("the agent came back as %s, not %s", server.AgentVersion, release.Number), nil
+	}
+	return r.State, r.Message, nil
+}
+
+// mergeLines adds an agent's lines, all of which it sends each time, to a
+// step's log.
+func mergeLines(log, told []inventory.StepLine) []inventory.StepLine {
+	out := slices.Clip(log)
+	for _, l := range told[max(0, len(told)-maxLines):] {
+		l.Time, l.Text = l.Time.UTC().Truncate(time.Microsecond), clip(l.Text)
+		if !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	if len(out) == len(log) {
+		return log
+	}
+	slices.SortStableFunc(out, func(a, b inventory.StepLine) int { return a.Time.Compare(b.Time) })
+	return out[max(0, len(out)-maxLines):]
+}
+
+// forward tells whether an agent's word moves a step on. Nothing leaves a
+// final state; what agents cannot say (queued, delivered, cancelled) is ignored.
+func forward(from, to inventory.OperationState) bool {
+	switch to {
+	case inventory.OpSucceeded, inventory.OpFailed, inventory.OpExpired:
+		return !from.Final()
+	case inventory.OpRunning:
+		return from == inventory.OpQueued || from == inventory.OpDelivered || from == inventory.OpUnknown
+	case inventory.OpUnknown:
+		return !from.Final() && from != inventory.OpUnknown
+	default:
+		return false
+	}
+}
+
+// clip bounds what an agent can make the controller keep.
+func clip(s string) string {
+	const most = 1000
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}

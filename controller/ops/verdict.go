@@ -1,0 +1,226 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"mailfleet/inventory"
+)
+
+// How a step's target was before it.
+const (
+	wasDrained = "drained"
+	wasRunning = "running"
+	wasStopped = "stopped"
+)
+
+// bootTime is how long a machine may take to be back, or to be gone.
+const bootTime = 15 * time.Minute
+
+// verdicts are the steps that end, or get lost, by what is seen of the fleet
+// and by time alone.
+func verdicts(f *snapshot, op *inventory.Operation) (moves []move) {
+	bad := make(map[inventory.Target]string) // units of which a step went wrong
+	for i := range op.Steps {
+		s := &op.Steps[i]
+		unit := unitOf(op, s)
+		if s.State.Final() {
+			if s.State != inventory.OpSucceeded && !(op.Kind == inventory.OpServerRemove && s.State == inventory.OpExpired) {
+				bad[unit] = fmt.Sprintf("%s before it %s", kindOf(op, s), s.State)
+			}
+			continue
+		}
+		if why := bad[unit]; why != "" && !s.Undo && s.State == inventory.OpQueued {
+			moves = append(moves, move{step: i, to: inventory.OpCancelled, text: why})
+			continue
+		}
+		if s.Turn.IsZero() {
+			continue
+		}
+		if to, text := f.proof(op, s); to != "" {
+			moves = append(moves, move{step: i, to: to, text: text})
+			continue
+		}
+		if to, text := f.verdict(op, s); to != s.State {
+			moves = append(moves, move{step: i, to: to, text: text})
+		}
+	}
+	return moves
+}
+
+// proof tells how a step ended, when the fleet shows it. Empty: it does not.
+func (f *snapshot) proof(op *inventory.Operation, s *inventory.Step) (inventory.OperationState, string) {
+	server := f.servers[s.Target.Server]
+	if server == nil || s.State == inventory.OpQueued {
+		return "", ""
+	}
+	if s.Index > 0 {
+		switch {
+		case server.Applied >= s.Index:
+			return inventory.OpSucceeded, "its agent has applied it"
+		case server.State == inventory.ServerRemoved:
+			return inventory.OpFailed, "the server was removed from the fleet"
+		}
+		return "", ""
+	}
+	switch kindOf(op, s) {
+	case inventory.OpServerReboot, inventory.OpServerPowerCycle:
+		if server.BootID != "" && server.BootID != s.BootID {
+			return inventory.OpSucceeded, "it is back with another boot id"
+		}
+	case inventory.OpServerPowerOn:
+		if server.State == inventory.ServerUp {
+			return inventory.OpSucceeded, "its agent is back"
+		}
+	case inventory.OpServerShutdown:
+		if s.State != inventory.OpDelivered && server.State == inventory.ServerDown {
+			return inventory.OpSucceeded, "it is gone: neither its link nor gossip finds it"
+		}
+	case inventory.OpServerAdd:
+		if server.State == inventory.ServerUp {
+			return inventory.OpSucceeded, "its agent has joined and is up"
+		}
+	}
+	return "", ""
+}
+
+// acting is the server whose agent a step is for.
+func acting(s *inventory.Step) inventory.ID {
+	if s.Agent != "" {
+		return s.Agent
+	}
+	return s.Target.Server
+}
+
+// switches tells whether a kind's target goes down, or comes up, by it.
+func switches(k inventory.OperationKind) bool {
+	switch k {
+	case inventory.OpServerReboot, inventory.OpServerShutdown, inventory.OpServerPowerOn, inventory.OpServerPowerCycle:
+		return true
+	default:
+		return false
+	}
+}
+
+// verdict is what time alone makes of a step.
+func (f *snapshot) verdict(op *inventory.Operation, s *inventory.Step) (inventory.OperationState, string) {
+	kind := kindOf(op, s)
+	due := s.Turn.Add(life(op))
+	switch s.State {
+	case inventory.OpQueued:
+		if f.now.After(due) {
+			return inventory.OpExpired, fmt.Sprintf("the agent of %s could not be reached in time; nothing was done", f.name(acting(s)))
+		}
+	case inventory.OpDelivered:
+		if f.now.After(due.Add(silence)) {
+			return inventory.OpUnknown, "the agent was handed this and has not told how it ended"
+		}
+		if !switches(kind) && f.gone(acting(s)) {
+			return inventory.OpUnknown, "the server went down while this was in its hands"
+		}
+	case inventory.OpRunning:
+		return f.overtime(op, s, kind, due)
+	}
+	return s.State, s.Message
+}
+
+// overtime is what time makes of a step that is being carried out.
+func (f *snapshot) overtime(op *inventory.Operation, s *inventory.Step, kind inventory.OperationKind, due time.Time) (inventory.OperationState, string) {
+	began := s.Started
+	if began.IsZero() {
+		began = s.Turn
+	}
+	switch {
+	case s.Index > 0 && f.now.After(due):
+		if s.Undo || kind == inventory.OpServiceUndrain && op.Kind != inventory.OpServiceUndrain {
+			return inventory.OpSucceeded, "it holds when its agent is back, which has not applied it yet"
+		}
+		return inventory.OpExpired, "its agent did not apply it in time; it is as it was before"
+	case kind == inventory.OpServerAdd && f.now.After(due):
+		return inventory.OpExpired, "no agent joined in time; the server is kept: invite it again, or remove it"
+	case switches(kind) && f.now.After(began.Add(bootTime)):
+		return inventory.OpUnknown, map[inventory.OperationKind]string{
+			inventory.OpServerReboot:     "it was told to reboot and has not come back with another boot id",
+			inventory.OpServerPowerCycle: "its power was switched off and on and it has not come back with another boot id",
+			inventory.OpServerPowerOn:    "its power was switched on and its agent has not come back",
+			inventory.OpServerShutdown:   "it was told to shut down and is still seen",
+		}[kind]
+	case !switches(kind) && s.Index == 0 && kind != inventory.OpServerAdd && f.gone(acting(s)):
+		return inventory.OpUnknown, "the server went down while this was in its hands"
+	}
+	return s.State, s.Message
+}
+
+// gone tells whether a server is down, or no longer in the fleet.
+func (f *snapshot) gone(id inventory.ID) bool {
+	s := f.servers[id]
+	return s == nil || s.State == inventory.ServerDown || s.State == inventory.ServerRemoved
+}
+
+// already tells that there is nothing to do for a step whose turn has come.
+func (f *snapshot) already(op *inventory.Operation, s *inventory.Step) string {
+	v := f.service(s.Target)
+	switch kindOf(op, s) {
+	case inventory.OpServerPowerOn:
+		if f.up(s.Target.Server) && f.linked(s.Target.Server) {
+			return "it was on already"
+		}
+	case inventory.OpServiceDrain:
+		if v != nil && v.Drained {
+			return "it was drained already"
+		}
+	case inventory.OpServiceUndrain:
+		if v != nil && !v.Drained {
+			return "it was not drained"
+		}
+		for i := range op.Steps { // opened by this operation?
+			e := &op.Steps[i]
+			if e.Target == s.Target && e.Kind == inventory.OpServiceDrain && e.Was == wasDrained {
+				return "it stays drained, as it was before"
+			}
+		}
+	}
+	return ""
+}
+
+// agentFor finds whose agent carries a step out: empty the target's own. An
+// order on power goes to the agent that can reach the power.
+func (f *snapshot) agentFor(op *inventory.Operation, s *inventory.Step) (agent inventory.ID, why string) {
+	kind := kindOf(op, s)
+	if !switches(kind) {
+		return "", ""
+	}
+	target := s.Target.Server
+	power := f.powers[target]
+	driver := power != nil && power.Kind != inventory.PowerNone
+	if kind == inventory.OpServerReboot || kind == inventory.OpServerShutdown {
+		if f.linked(target) || !driver || power.Kind == inventory.PowerWake {
+			return "", ""
+		}
+	}
+	if !driver {
+		return "", f.name(target) + " has no power driver"
+	}
+	if power.Via != "" {
+		if !f.linked(power.Via) {
+			return "", fmt.Sprintf("the agent of %s, which switches its power, is away", f.name(power.Via))
+		}
+		return power.Via, ""
+	}
+	var near, far []inventory.ID
+	for _, other := range f.byName() {
+		if other.ID == target || other.State != inventory.ServerUp || !f.linked(other.ID) {
+			continue
+		}
+		if t := f.servers[target]; t != nil && other.Region == t.Region {
+			near = append(near, other.ID)
+		} else {
+			far = append(far, other.ID)
+		}
+	}
+	if all := slices.Concat(near, far); len(all) > 0 {
+		return all[0], ""
+	}
+	return "", "no other server is up whose agent could switch its power"
+}
