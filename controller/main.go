@@ -38,7 +38,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), backupCommand(), restoreCommand())
+	root.AddCommand(serveCommand(), devCommand(), machineCommand(), configCommand(), backupCommand(), restoreCommand())
 	root.AddCommand(cli.Commands()...)
 	return root
 }
@@ -160,6 +160,27 @@ func usable(err error) error {
 		return cli.Usage(err)
 	}
 	return err
+}
+
+func machineCommand() *cobra.Command {
+	var dir, name string
+	cmd := &cobra.Command{
+		Use: "dev-machine", Short: "Be the machine of one server of a dev fleet", Args: cobra.NoArgs, Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			err = dev.Machine(cmd.Context(), dir, filepath.Dir(self), name, logger("info"))
+			if errors.Is(err, dev.ErrAgentEnded) {
+				os.Exit(1) // without a word: the agent's are the last in the log
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the dev fleet")
+	cmd.Flags().StringVar(&name, "name", "", "of the server")
+	return cmd
 }
 
 func devCommand() *cobra.Command {

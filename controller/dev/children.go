@@ -36,14 +36,19 @@ type children struct {
 
 func newChildren(log *slog.Logger, dead func(name, logFile string)) *children {
 	ctx, end := context.WithCancel(context.Background())
-	c := &children{log: log, ctx: ctx, end: end, dead: dead, fork: make(chan func())}
+	return &children{log: log, ctx: ctx, end: end, dead: dead, fork: newFork()}
+}
+
+// newFork runs what it is sent on one thread, until it is closed.
+func newFork() chan func() {
+	fork := make(chan func())
 	go func() {
 		runtime.LockOSThread()
-		for fn := range c.fork {
+		for fn := range fork {
 			fn()
 		}
 	}()
-	return c
+	return fork
 }
 
 // begin starts a program that writes to log and does not hear the terminal. It

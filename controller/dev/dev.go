@@ -90,7 +90,6 @@ func Run(ctx context.Context, o Options) error {
 		}
 		return err
 	}
-	f.children.settled()
 	f.sayReady(time.Since(began))
 	<-ctx.Done()
 	_, _ = fmt.Fprintln(o.Out, "stopping …")
@@ -155,7 +154,7 @@ func (f *fleet) claim() (unlock func(), err error) {
 // forget removes what a dev fleet keeps, and only that.
 func (f *fleet) forget() error {
 	var errs []error
-	for _, name := range []string{infoFile, "controller.yaml", "controller", "servers", "log"} {
+	for _, name := range []string{infoFile, "controller.yaml", "controller", "servers", "log", "machines"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(f.Dir, name)))
 	}
 	return errors.Join(errs...)
@@ -165,8 +164,10 @@ func (f *fleet) forget() error {
 func (f *fleet) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	if err := os.MkdirAll(filepath.Join(f.Dir, "log"), 0o700); err != nil {
-		return err
+	for _, dir := range []string{filepath.Join(f.Dir, "log"), machinesOf(f.Dir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
 	}
 	f.say("starting the controller")
 	if err := f.startController(ctx); err != nil {
@@ -182,7 +183,10 @@ func (f *fleet) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return f.awaitReady(ctx)
+	if err := f.awaitReady(ctx); err != nil {
+		return err
+	}
+	return f.settle(ctx)
 }
 
 func (f *fleet) startController(ctx context.Context) error {
@@ -211,8 +215,47 @@ func (f *fleet) startAgent(ctx context.Context, s ServerInfo) error {
 			return fmt.Errorf("let the agent of %s join: %w", s.Name, err)
 		}
 	}
-	return f.children.start(s.Name, f.logFile(s.Name), agent, "run", "--dir", dir, "--stop-services",
-		"--mailnode", filepath.Join(f.Bin, "mailfleet-mailnode"))
+	return f.children.start(s.Name, f.logFile(s.Name), filepath.Join(f.Bin, "mailfleet-controller"), "dev-machine", "--dir", f.Dir, "--name", s.Name)
+}
+
+// Machine runs the machine of one server of the fleet kept in dir.
+func Machine(ctx context.Context, dir, bin, name string, log *slog.Logger) error {
+	return RunMachine(ctx, MachineOptions{
+		Socket: socketOf(dir, name), Log: log,
+		Agent: []string{
+			filepath.Join(bin, "mailfleet-agent"), "run", "--dir", filepath.Join(dir, "servers", name), "--stop-services",
+			"--dev-machines", machinesOf(dir), "--mailnode", filepath.Join(bin, "mailfleet-mailnode"),
+		},
+	})
+}
+
+// machinesOf is where the sockets of a fleet's machines are.
+func machinesOf(dir string) string { return filepath.Join(dir, "machines") }
+
+func socketOf(dir, name string) string { return filepath.Join(machinesOf(dir), name+".sock") }
+
+// settle tells every machine that a death is to be mended from now on.
+func (f *fleet) settle(ctx context.Context) error {
+	for _, s := range f.info.Servers {
+		err := until(ctx, "tell the machine of "+s.Name+" that the fleet is ready", func() error {
+			conn, err := new(net.Dialer).DialContext(ctx, "unix", socketOf(f.Dir, s.Name))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close() }()
+			_ = conn.SetDeadline(time.Now().Add(wordLimit))
+			if _, err := conn.Write([]byte("settled\n")); err != nil {
+				return err
+			}
+			_, err = io.ReadAll(conn)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	f.children.settled()
+	return nil
 }
 
 func (f *fleet) controllerDir() string       { return filepath.Join(f.Dir, "controller") }

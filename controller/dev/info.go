@@ -168,6 +168,12 @@ func exists(err error) bool {
 	return ok && p.Status == http.StatusConflict
 }
 
+// missing tells whether something is not there.
+func missing(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Status == http.StatusNotFound
+}
+
 // signIn uses the one-time password of the first start to make a token, as an
 // operator would in the console.
 func (f *fleet) signIn(ctx context.Context) error {
@@ -236,6 +242,14 @@ func (f *fleet) seedServers(ctx context.Context, c *api.Client) error {
 		s, err := c.Server(ctx, name)
 		if err != nil {
 			return err
+		}
+		if _, err := c.Power(ctx, name); err != nil {
+			if !missing(err) {
+				return err
+			}
+			if _, err := c.SetPower(ctx, name, 0, api.NewPower{Kind: inventory.PowerDev}); err != nil {
+				return err
+			}
 		}
 		servers = append(servers, ServerInfo{ID: s.ID, Name: s.Name, Address: s.Address, Ports: ports()})
 	}
