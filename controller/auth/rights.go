@@ -53,6 +53,7 @@ var rights = []row{
 	{Status, "            r    r    r    -    -    -    -    -"},
 	{inventory.Servers, " rw   r    r    -    -    -    -    -"},
 	{inventory.Services, "rw   r    r    -    -    -    -    -"},
+	{inventory.Preflights, "r  r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
 	{inventory.Rules, "   rw   r    r    -    -    -    -    -"},

@@ -21,6 +21,7 @@ func TestEveryCellOfTheTable(t *testing.T) {
 		"servers":     {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"services":    {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"samples":     {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"preflights":  {"r", "r", "r", "-", "-", "-", "-", "-"},
 		"operations":  {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"rules":       {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"contacts":    {"rw", "r", "r", "-", "-", "-", "-", "-"},

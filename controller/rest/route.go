@@ -40,7 +40,7 @@ func (s *Server) route() {
 	s.engine.Any("/api/v2/write", gin.WrapH(s.Write))
 	s.api = humagin.New(s.engine, s.config())
 	for _, register := range []func(){
-		s.sessionRoutes, s.statusRoutes, s.serverRoutes, s.serviceRoutes, s.sampleRoutes, s.operationRoutes, s.ruleRoutes,
+		s.sessionRoutes, s.statusRoutes, s.serverRoutes, s.serviceRoutes, s.preflightRoutes, s.sampleRoutes, s.operationRoutes, s.ruleRoutes,
 		s.contactRoutes, s.alertRoutes, s.smsRoutes, s.domainRoutes, s.accountRoutes, s.peopleRoutes, s.tokenRoutes,
 		s.auditRoutes, s.eventRoutes,
 	} {
