@@ -79,11 +79,11 @@ type LogStream struct {
 // Follow reads the last lines a service wrote and those it writes, until ctx or
 // the service ends. The caller closes the stream.
 func (c *Client) Follow(ctx context.Context, service string, lines int) (*LogStream, error) {
-	res, err := c.ask(ctx, service, "log?follow=true&lines="+strconv.Itoa(lines))
+	body, err := c.ask(ctx, service, "log?follow=true&lines="+strconv.Itoa(lines))
 	if err != nil {
 		return nil, err
 	}
-	return NewLogStream(res.Body), nil
+	return NewLogStream(body), nil
 }
 
 // NewLogStream reads LogLines from body.
@@ -116,19 +116,19 @@ func (s *LogStream) Next() (*LogLine, error) {
 func (s *LogStream) Close() error { return s.body.Close() }
 
 func get[T any](ctx context.Context, c *Client, service, what string) (out T, err error) {
-	res, err := c.ask(ctx, service, what)
+	body, err := c.ask(ctx, service, what)
 	if err != nil {
 		return out, err
 	}
-	defer func() { _ = res.Body.Close() }()
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
+	defer func() { _ = body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&out); err != nil {
 		return out, fmt.Errorf("read the answer about %s: %w", service, err)
 	}
 	return out, nil
 }
 
-// ask asks for something of a service. The caller closes the answer's body.
-func (c *Client) ask(ctx context.Context, service, what string) (*http.Response, error) {
+// ask asks for something of a service and returns the answer, which the caller closes.
+func (c *Client) ask(ctx context.Context, service, what string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/services/"+url.PathEscape(service)+"/"+what, nil)
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (c *Client) ask(ctx context.Context, service, what string) (*http.Response,
 		return nil, fmt.Errorf("ask the agent about %s: %w", service, err)
 	}
 	if res.StatusCode == http.StatusOK {
-		return res, nil
+		return res.Body, nil
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))

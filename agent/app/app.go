@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailfleet/agent/collect"
+	"mailfleet/agent/preflight"
 	"mailfleet/agent/push"
 	"mailfleet/agent/state"
 	"mailfleet/agent/steward"
@@ -44,6 +45,7 @@ type App struct {
 	services *supervise.Supervisor
 	steward  *steward.Steward
 	watch    *watch.Watch
+	inspect  *preflight.Inspector
 	sender   *push.Sender
 	pool     *members.Pool
 	stops    []func() error // run last in, first out
@@ -99,9 +101,10 @@ func (a *App) setup() (err error) {
 	if err := a.joinPool(); err != nil {
 		return err
 	}
+	a.prepareInspection()
 	if a.steward, err = steward.New(steward.Options{
 		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal,
-		BootID: boot, Missing: a.missing, Log: a.log,
+		BootID: boot, Missing: a.missing, Executors: a.inspections(), Log: a.log,
 	}); err != nil {
 		return err
 	}
@@ -153,6 +156,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.steward.Run(ctx) })
 	g.Go(func() error { return a.watch.Run(ctx) })
 	g.Go(func() error { return a.sender.Run(ctx) })
+	g.Go(func() error { return a.inspect.Run(ctx) })
 	a.log.Info("agent running", "controller", a.link.Identity().Controller)
 	err := g.Wait()
 	if a.opts.StopServices {

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -102,9 +103,7 @@ func (s *Server) followLog(ctx context.Context, in *followInput) (*huma.StreamRe
 		g := humagin.Unwrap(hc)
 		g.Header("Content-Type", "text/event-stream")
 		t := &tail{s: s, call: callOf(g.Request.Context()), to: g.Writer}
-		if err := t.run(following, lines); err != nil {
-			s.Logger.Debug("following a log ended", "cid", t.call.id, "err", err)
-		}
+		s.Logger.Debug("following a log ended", "cid", t.call.id, "why", t.run(following, lines))
 	}}, nil
 }
 
@@ -116,7 +115,7 @@ type tail struct {
 }
 
 // run writes lines until there are no more, or the reader may not or does not
-// read them. The agent sends a beat when it has none for a while.
+// read them, and returns why. The agent sends a beat when it has none for a while.
 func (t *tail) run(ctx context.Context, lines *agentapi.LogStream) error {
 	if err := t.write(": log\n\n"); err != nil {
 		return err
@@ -124,10 +123,11 @@ func (t *tail) run(ctx context.Context, lines *agentapi.LogStream) error {
 	for {
 		line, err := lines.Next()
 		if err != nil {
-			if ctx.Err() == nil {
-				_ = t.write("event: end\ndata: {}\n\n") // then it can be opened again, if the service or its agent comes back
+			if ctx.Err() != nil {
+				return err
 			}
-			return err
+			// It can be opened again when the service or its agent comes back.
+			return errors.Join(err, t.write("event: end\ndata: {}\n\n"))
 		}
 		if line == nil {
 			if err := t.s.Auth.Still(ctx, t.call.principal); err != nil {

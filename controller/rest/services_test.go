@@ -73,7 +73,8 @@ func TestALogIsFollowedAsItGrows(t *testing.T) {
 	if len(got) != 2 || got[0].Line != "mailnode 12" || got[1] != (api.LogLine{Line: "二\x1b[0m", Skipped: 7}) {
 		t.Errorf("followed %+v", got)
 	}
-	for range f.client.FollowLog(t.Context(), service.ID, 1) {
+	for _, err := range f.client.FollowLog(t.Context(), service.ID, 1) {
+		f.ok(err)
 		break // reading no more ends it
 	}
 	deadline := time.Now().Add(10 * time.Second)

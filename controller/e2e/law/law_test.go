@@ -129,7 +129,7 @@ var layers = map[string][][]string{
 		{""},
 		{"app"},
 		{"steward", "watch"},
-		{"supervise", "push", "uplink"},
+		{"supervise", "push", "uplink", "preflight"},
 		{"state", "collect"},
 		{"durable"},
 		{"api"},
