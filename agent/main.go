@@ -34,7 +34,10 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil {
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		if state, ok := errors.AsType[outcome](err); ok {
+			os.Exit(int(state))
+		}
 		fmt.Fprintln(os.Stderr, "mailfleet-agent:", err)
 		if errors.Is(err, errUsage) {
 			os.Exit(2)
@@ -43,13 +46,13 @@ func main() {
 	}
 }
 
-func root() *cobra.Command {
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use: "mailfleet-agent", Short: "The fleet's hand on one server", Version: inventory.Version,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(joinCommand(), runCommand())
+	root.AddCommand(joinCommand(), runCommand(), doctorCommand())
 	return root
 }
 

@@ -232,6 +232,30 @@ func (p *Probe) Times() (interval, timeout time.Duration) {
 	return time.Duration(cmp.Or(p.Interval, Duration(DefaultProbeInterval))), time.Duration(cmp.Or(p.Timeout, Duration(DefaultProbeTimeout)))
 }
 
+// CheckService says what is wrong with a service that is about to be stored:
+// with its settings, and with its start order among the others of its server.
+func CheckService(tx Tx, s *Service) error {
+	if err := CheckName("name", s.Name); err != nil {
+		return err
+	}
+	if err := s.Check(s.Kind); err != nil {
+		return err
+	}
+	if len(s.After) == 0 {
+		return nil
+	}
+	others, _, err := tx.Services().List(Query{Where: map[string][]string{"server": {string(s.Server)}}})
+	if err != nil {
+		return err
+	}
+	after := map[string][]string{}
+	for _, o := range others {
+		after[o.Name] = o.After
+	}
+	after[s.Name] = s.After
+	return CheckAfter(after)
+}
+
 // CheckAfter looks at the start order of a server's services, by name the ones
 // each starts after: all must be there, and none wait for itself through others.
 func CheckAfter(after map[string][]string) error {

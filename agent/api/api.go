@@ -70,49 +70,65 @@ func (c *Client) Crash(ctx context.Context, service string) (Crash, error) {
 	return get[Crash](ctx, c, service, "crash")
 }
 
-// Follow gives emit the last lines a service wrote and those it writes, until
-// ctx or the service ends, or emit fails. Now and then emit gets nothing, to see
-// whether its own reader is still there.
-func (c *Client) Follow(ctx context.Context, service string, lines int, emit func(*LogLine) error) error {
-	res, err := c.ask(ctx, service, "log?follow=true&lines="+strconv.Itoa(lines))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	in := bufio.NewScanner(res.Body)
-	in.Buffer(nil, maxLine)
-	for in.Scan() {
-		if len(in.Bytes()) == 0 {
-			if err := emit(nil); err != nil {
-				return err
-			}
-			continue
-		}
-		l := &LogLine{}
-		if err := json.Unmarshal(in.Bytes(), l); err != nil {
-			return fmt.Errorf("read the log of %s: %w", service, err)
-		}
-		if err := emit(l); err != nil {
-			return err
-		}
-	}
-	return in.Err()
+// LogStream is a log that is followed.
+type LogStream struct {
+	body io.ReadCloser
+	in   *bufio.Scanner
 }
 
+// Follow reads the last lines a service wrote and those it writes, until ctx or
+// the service ends. The caller closes the stream.
+func (c *Client) Follow(ctx context.Context, service string, lines int) (*LogStream, error) {
+	body, err := c.ask(ctx, service, "log?follow=true&lines="+strconv.Itoa(lines))
+	if err != nil {
+		return nil, err
+	}
+	return NewLogStream(body), nil
+}
+
+// NewLogStream reads LogLines from body.
+func NewLogStream(body io.ReadCloser) *LogStream {
+	s := &LogStream{body: body, in: bufio.NewScanner(body)}
+	s.in.Buffer(nil, maxLine)
+	return s
+}
+
+// Next returns the next line; nil now and then, when there was none for a
+// while; io.EOF when the service is gone.
+func (s *LogStream) Next() (*LogLine, error) {
+	if !s.in.Scan() {
+		if err := s.in.Err(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}
+	if len(s.in.Bytes()) == 0 {
+		return nil, nil
+	}
+	l := &LogLine{}
+	if err := json.Unmarshal(s.in.Bytes(), l); err != nil {
+		return nil, fmt.Errorf("a line of the log cannot be read: %w", err)
+	}
+	return l, nil
+}
+
+// Close ends the stream.
+func (s *LogStream) Close() error { return s.body.Close() }
+
 func get[T any](ctx context.Context, c *Client, service, what string) (out T, err error) {
-	res, err := c.ask(ctx, service, what)
+	body, err := c.ask(ctx, service, what)
 	if err != nil {
 		return out, err
 	}
-	defer func() { _ = res.Body.Close() }()
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
+	defer func() { _ = body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&out); err != nil {
 		return out, fmt.Errorf("read the answer about %s: %w", service, err)
 	}
 	return out, nil
 }
 
-// ask asks for something of a service. The caller closes the answer's body.
-func (c *Client) ask(ctx context.Context, service, what string) (*http.Response, error) {
+// ask asks for something of a service and returns the answer, which the caller closes.
+func (c *Client) ask(ctx context.Context, service, what string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/services/"+url.PathEscape(service)+"/"+what, nil)
 	if err != nil {
 		return nil, err
@@ -122,7 +138,7 @@ func (c *Client) ask(ctx context.Context, service, what string) (*http.Response,
 		return nil, fmt.Errorf("ask the agent about %s: %w", service, err)
 	}
 	if res.StatusCode == http.StatusOK {
-		return res, nil
+		return res.Body, nil
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))

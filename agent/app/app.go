@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -17,12 +18,14 @@ import (
 
 	"mailfleet/agent/collect"
 	"mailfleet/agent/power"
+	"mailfleet/agent/preflight"
 	"mailfleet/agent/push"
 	"mailfleet/agent/state"
 	"mailfleet/agent/steward"
 	"mailfleet/agent/supervise"
 	"mailfleet/agent/uplink"
 	"mailfleet/agent/watch"
+	"mailfleet/inventory"
 	"mailfleet/inventory/members"
 )
 
@@ -49,6 +52,7 @@ type App struct {
 	services *supervise.Supervisor
 	steward  *steward.Steward
 	watch    *watch.Watch
+	inspect  *preflight.Inspector
 	sender   *push.Sender
 	pool     *members.Pool
 	stops    []func() error // run last in, first out
@@ -110,10 +114,10 @@ func (a *App) setup() (err error) {
 	if err := a.joinPool(); err != nil {
 		return err
 	}
+	a.prepareInspection()
 	if a.steward, err = steward.New(steward.Options{
 		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal,
-		BootID: boot, Missing: a.missing, Log: a.log,
-		Executors: (&steward.Power{Link: a.link, Machine: machine, BootID: boot, Drivers: a.drivers()}).Executors(),
+		BootID: boot, Missing: a.missing, Executors: a.executors(machine, boot), Log: a.log,
 	}); err != nil {
 		return err
 	}
@@ -128,6 +132,13 @@ func (a *App) setup() (err error) {
 		Sources: []collect.Source{a.steward.Counters()}, Log: a.log,
 	})
 	return err
+}
+
+// executors carry out the orders that are not about services.
+func (a *App) executors(machine power.Machine, boot string) map[inventory.OperationKind]steward.Executor {
+	all := (&steward.Power{Link: a.link, Machine: machine, BootID: boot, Drivers: a.drivers()}).Executors()
+	maps.Copy(all, a.inspections())
+	return all
 }
 
 func (a *App) joinPool() error {
@@ -165,6 +176,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.steward.Run(ctx) })
 	g.Go(func() error { return a.watch.Run(ctx) })
 	g.Go(func() error { return a.sender.Run(ctx) })
+	g.Go(func() error { return a.inspect.Run(ctx) })
 	a.log.Info("agent running", "controller", a.link.Identity().Controller)
 	err := g.Wait()
 	if a.opts.StopServices {

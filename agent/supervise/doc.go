@@ -29,6 +29,11 @@
 // end is noticed through a pidfd as any other, but its exit status is the
 // business of init and reads "exit status unknown".
 //
+// A process that needs limits or another user is not started as the command at
+// once: it begins as this program (Launch), sets its own limits, becomes the user
+// and then the command, in the same process. So there is no moment at which the
+// command runs without them, and the mark and the start time stay what they are.
+//
 // Under systemd the agent's unit needs KillMode=process, or stopping the agent
 // would end the services with it.
 //
@@ -36,6 +41,23 @@
 //
 // Apply gives the services and which of them should run; Start, Stop and
 // Restart change that until the next Apply and wait for the outcome. A changed
-// command, environment or directory is in force from the service's next start;
-// it does not cause one.
+// command, environment, directory, user or limit is in force from the service's
+// next start, and pending until then; it does not cause one. Everything else
+// holds at once.
+//
+// A service starts when those it starts after are ready, and stops when those
+// that started after it have stopped, as far as they are to stop. While it runs
+// it is asked how it is (package health).
+//
+// # Systemd units
+//
+// A service may be a systemd unit instead: then systemd runs, limits and
+// restarts it as its file says, and the agent starts and stops it and tells how
+// it is, through Units (package systemd).
+//
+// # Output while no agent runs
+//
+// A service writes into a plain file, so that nothing stands between it and the
+// disk that could end. The price: the file is cut by the agent, and while none
+// runs it grows without bound. The next agent cuts it within a second.
 package supervise

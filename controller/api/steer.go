@@ -194,3 +194,30 @@ type LiveSession struct {
 	Client  string    `json:"client,omitempty"`  // user agent, IMAP ID
 	Current bool      `json:"current,omitempty"` // the one that asks
 }
+
+// LogLine is a line of a log that is followed: GET /services/{id}/log?follow=true.
+type LogLine struct {
+	Line    string `json:"line"`
+	Skipped int64  `json:"skipped,omitempty" doc:"Octets before it that are not shown: the reader was too slow, or they were lost"`
+}
+
+// Crash is how a service last ended without being asked to.
+type Crash struct {
+	Time     time.Time `json:"time"`
+	Exit     string    `json:"exit" example:"exit status 1"`
+	Restarts int       `json:"restarts" doc:"By the supervisor, before it ended"`
+	Lines    []string  `json:"lines" nullable:"false" doc:"The last 200 of its output, oldest first"`
+}
+
+// Preflight is how fit a server is for its work: GET /servers/{id}/preflight.
+type Preflight struct {
+	inventory.Preflight
+	ServerName string               `json:"server_name"`
+	Worst      inventory.CheckState `json:"worst"` // outcome of its worst check
+}
+
+// PreflightReport is what an agent found: POST /agent/v1/preflight.
+type PreflightReport struct {
+	Checked time.Time         `json:"checked"`
+	Checks  []inventory.Check `json:"checks"`
+}

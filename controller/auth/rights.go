@@ -55,6 +55,7 @@ var rights = []row{
 	{inventory.Services, "rw   r    r    -    -    -    -    -"},
 	{inventory.Powers, "  rw   r    r    -    -    -    -    -"},
 	{inventory.Releases, "rw   r    r    -    -    -    -    -"},
+	{inventory.Preflights, "r  r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
 	{inventory.Pools, "   rw   r    r    -    -    -    -    -"},

@@ -23,6 +23,7 @@ func TestEveryCellOfTheTable(t *testing.T) {
 		"powers":      {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"releases":    {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"samples":     {"rw", "r", "r", "-", "-", "-", "-", "-"},
+		"preflights":  {"r", "r", "r", "-", "-", "-", "-", "-"},
 		"operations":  {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"pools":       {"rw", "r", "r", "-", "-", "-", "-", "-"},
 		"windows":     {"rw", "r", "r", "-", "-", "-", "-", "-"},

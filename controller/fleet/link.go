@@ -73,6 +73,7 @@ func (f *Fleet) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /agent/v1/desired", f.handle(f.desired))
 	mux.HandleFunc("POST /agent/v1/report", f.handle(take(f.report)))
+	mux.HandleFunc("POST /agent/v1/preflight", f.handle(take(f.takePreflight)))
 	mux.HandleFunc("POST /agent/v1/alerts", f.handle(take(f.takeAlerts)))
 	mux.HandleFunc("POST /agent/v1/certificates", f.handle(func(w http.ResponseWriter, r *http.Request, who caller) error {
 		var req api.CertificateRequest

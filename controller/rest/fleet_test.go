@@ -3,6 +3,8 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ type fakeFleet struct {
 	joins  int
 	broken error // what Log answers with
 	panics bool
+	log    *io.PipeWriter // of the log that was followed last
 }
 
 func (f *fakeFleet) Add(ctx context.Context, actor inventory.Actor, req api.NewServer) (out api.Enrolment, err error) {
@@ -121,6 +124,33 @@ func (f *fakeFleet) Log(_ context.Context, _ inventory.ID, service string, lines
 		return agentapi.Log{}, errors.New("not the lines that were asked for")
 	}
 	return agentapi.Log{Lines: []string{service + " started"}}, nil
+}
+
+func (f *fakeFleet) FollowLog(ctx context.Context, _ inventory.ID, service string, lines int) (*agentapi.LogStream, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken != nil {
+		return nil, f.broken
+	}
+	r, w := io.Pipe()
+	f.log = w
+	context.AfterFunc(ctx, func() { _ = r.CloseWithError(ctx.Err()) })
+	go func() { _, _ = fmt.Fprintf(w, "{\"line\":\"%s %d\"}\n\n", service, lines) }()
+	return agentapi.NewLogStream(r), nil
+}
+
+func (f *fakeFleet) Crash(_ context.Context, _ inventory.ID, service string) (agentapi.Crash, error) {
+	if service != "mailnode" {
+		return agentapi.Crash{}, inventory.Errorf(inventory.NotFound, "service %s has not crashed", service)
+	}
+	return agentapi.Crash{Time: seen, Exit: "exit status 9", Restarts: 5, Lines: []string{"help"}}, nil
+}
+
+// writer is the agent's end of the log that was followed last.
+func (f *fakeFleet) writer() *io.PipeWriter {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.log
 }
 
 func (f *fakeFleet) fail(err error, panics bool) {

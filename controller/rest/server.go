@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,6 +46,8 @@ type Fleet interface {
 	Join(ctx context.Context, address string, req api.Join) (api.Joined, error)
 	Live(id inventory.ID) (connected bool, lastSeen time.Time, witnesses []string)
 	Log(ctx context.Context, id inventory.ID, service string, lines int) (agentapi.Log, error)
+	FollowLog(ctx context.Context, id inventory.ID, service string, lines int) (*agentapi.LogStream, error)
+	Crash(ctx context.Context, id inventory.ID, service string) (agentapi.Crash, error)
 }
 
 // Options is what a Server is made of. All are needed but Connections, Problems and Console.
@@ -78,6 +81,7 @@ type Server struct {
 	feed    *feed
 	joins   *auth.Limiter
 	started time.Time
+	tails   atomic.Int64    // logs that are followed now
 	gzipped sync.Map        // of the console's immutable files by name: []byte
 	closing context.Context // ends blocking reads and streams
 	close   context.CancelFunc

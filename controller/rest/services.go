@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"mailfleet/controller/api"
@@ -11,12 +12,13 @@ import (
 
 func (s *Server) serviceRoutes() {
 	add(s, operation{"list-services", http.MethodGet, "/services", "List services", inventory.Services, auth.Read, 0, ""}, s.listServices)
-	add(s, operation{"add-service", http.MethodPost, "/services", "Have a command supervised on a server", inventory.Services, auth.Write, http.StatusCreated, ""}, s.addService)
+	add(s, operation{"add-service", http.MethodPost, "/services", "Have a command or systemd unit supervised on a server", inventory.Services, auth.Write, http.StatusCreated, ""}, s.addService)
 	add(s, operation{"get-service", http.MethodGet, "/services/{id}", "Get a service", inventory.Services, auth.Read, 0, ""}, s.services().get)
+	add(s, operation{"change-service", http.MethodPatch, "/services/{id}", "Change a service's settings", inventory.Services, auth.Write, 0,
+		"What its process is started from holds from its next start; until then the service is pending. Probes, signals, grace and start order hold at once."}, s.changeService)
 	add(s, operation{"remove-service", http.MethodDelete, "/services/{id}", "Remove a service", inventory.Services, auth.Write, 0,
 		"Its process is stopped."}, s.removeService)
-	add(s, operation{"get-service-log", http.MethodGet, "/servers/{id}/services/{name}/log", "The last lines a service wrote", inventory.Services, auth.Read, 0,
-		"The server's agent is asked for them: 503 while it is away."}, s.serviceLog)
+	s.logRoutes()
 }
 
 type servicesInput struct {
@@ -62,6 +64,26 @@ func (s *Server) addService(ctx context.Context, in *addServiceInput) (*created[
 	return &created[*inventory.Service]{"/api/v1/services/" + string(service.ID), etag(service.Version), service}, nil
 }
 
+type changeServiceInput struct {
+	Named
+	Conditional
+	Body api.ServiceChange
+}
+
+func (s *Server) changeService(ctx context.Context, in *changeServiceInput) (*one[*inventory.Service], error) {
+	return s.services().change(ctx, in.ID, in.Conditional, "change", func(tx inventory.Tx, service *inventory.Service) error {
+		if in.Body.Config == nil {
+			return nil
+		}
+		service.ServiceConfig = *in.Body.Config
+		err := inventory.CheckService(tx, service)
+		if e, ok := errors.AsType[*inventory.Error](err); ok && e.Field != "" {
+			return inventory.FieldErrorf("config."+e.Field, "%s", e.Message)
+		}
+		return err
+	})
+}
+
 func (s *Server) removeService(ctx context.Context, in *conditionalInput) (*none, error) {
 	version, err := in.version()
 	if err != nil {
@@ -75,26 +97,4 @@ func (s *Server) removeService(ctx context.Context, in *conditionalInput) (*none
 		return nil, err
 	}
 	return nil, s.Fleet.RemoveService(ctx, actorOf(ctx), service.Body.ID, version)
-}
-
-type logInput struct {
-	Named
-	Service string `path:"name" maxLength:"253"`
-	Lines   int    `query:"lines" default:"200" minimum:"1" maximum:"2000"`
-}
-
-type logOutput struct {
-	Body api.Log
-}
-
-func (s *Server) serviceLog(ctx context.Context, in *logInput) (*logOutput, error) {
-	id, err := s.serverID(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	log, err := s.Fleet.Log(ctx, id, in.Service, in.Lines)
-	if err != nil {
-		return nil, err
-	}
-	return &logOutput{api.Log{Lines: append([]string{}, log.Lines...)}}, nil
 }

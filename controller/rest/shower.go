@@ -27,6 +27,12 @@ func (w *shower) resource(e inventory.Event) (any, error) {
 		return shown[0], nil
 	case inventory.Services:
 		return gone(w.tx.Services().Get(e.ID))
+	case inventory.Preflights:
+		p, err := w.tx.Preflights().Get(e.ID)
+		if err != nil {
+			return gone(p, err)
+		}
+		return showPreflight(w.tx, p)
 	case inventory.Operations:
 		return gone(w.tx.Operations().Get(e.ID))
 	case inventory.Rules:

@@ -129,7 +129,7 @@ var layers = map[string][][]string{
 		{""},
 		{"app"},
 		{"steward", "watch"},
-		{"supervise", "push", "uplink", "power"},
+		{"supervise", "push", "uplink", "power", "preflight"},
 		{"state", "collect"},
 		{"durable"},
 		{"api"},
