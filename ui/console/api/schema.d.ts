@@ -287,6 +287,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who else vouches for people */
+        get: operations["get-providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the OpenID provider sends the browser back to
+         * @description Starts a session and sends the browser to the console.
+         */
+        get: operations["finish-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sign in through the OpenID provider
+         * @description Sends the browser there.
+         */
+        get: operations["start-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operations": {
         parameters: {
             query?: never;
@@ -576,6 +633,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/preflights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How fit the servers are for their work
+         * @description As their agents found when they last looked: when they joined, once a day, and at each operation server.preflight.
+         */
+        get: operations["list-preflights"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -750,6 +827,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/servers/{id}/preflight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How fit a server is for its work
+         * @description 404 when its agent has not looked yet. The operation server.preflight has it look now, server.tune applies fixes.
+         */
+        get: operations["get-preflight"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/servers/{id}/samples": {
         parameters: {
             query?: never;
@@ -800,7 +897,7 @@ export interface paths {
         /** List services */
         get: operations["list-services"];
         put?: never;
-        /** Have a command supervised on a server */
+        /** Have a command or systemd unit supervised on a server */
         post: operations["add-service"];
         delete?: never;
         options?: never;
@@ -824,6 +921,50 @@ export interface paths {
          * @description Its process is stopped.
          */
         delete: operations["remove-service"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a service's settings
+         * @description What its process is started from holds from its next start; until then the service is pending. Probes, signals, grace and start order hold at once.
+         */
+        patch: operations["change-service"];
+        trace?: never;
+    };
+    "/api/v1/services/{id}/crash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a service last ended without being asked to
+         * @description With the last 200 lines of its output. It stays readable when the service runs again; 404 when it has not crashed.
+         */
+        get: operations["get-service-crash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last lines a service wrote, and those it writes
+         * @description The server's agent is asked for them: 503 while it is away. With follow=true the answer is a stream of server-sent events (WHATWG HTML §9.2): line holds a LogLine, end says that there will be no more. The stream ends with the session or token that opened it.
+         */
+        get: operations["follow-service-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1274,6 +1415,15 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        Check: {
+            advice?: string;
+            fixable: boolean;
+            found: string;
+            name: string;
+            /** @enum {string} */
+            state: "ok" | "warning" | "failed" | "skipped";
+            wanted?: string;
+        };
         Contact: {
             /** Format: date-time */
             created: string;
@@ -1285,6 +1435,38 @@ export interface components {
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        Cookie: {
+            Domain: string;
+            /** Format: date-time */
+            Expires: string;
+            HttpOnly: boolean;
+            /** Format: int64 */
+            MaxAge: number;
+            Name: string;
+            Partitioned: boolean;
+            Path: string;
+            Quoted: boolean;
+            Raw: string;
+            RawExpires: string;
+            /** Format: int64 */
+            SameSite: number;
+            Secure: boolean;
+            Unparsed: string[];
+            Value: string;
+        };
+        Crash: {
+            /** @example exit status 1 */
+            exit: string;
+            /** @description The last 200 of its output, oldest first */
+            lines: string[];
+            /**
+             * Format: int64
+             * @description By the supervisor, before it ended
+             */
+            restarts: number;
+            /** Format: date-time */
+            time: string;
         };
         Domain: {
             /** Format: date-time */
@@ -1435,6 +1617,14 @@ export interface components {
         };
         Log: {
             lines: string[];
+        };
+        LogLine: {
+            line: string;
+            /**
+             * Format: int64
+             * @description Octets before it that are not shown: the reader was too slow, or they were lost
+             */
+            skipped?: number;
         };
         Member: {
             server: string;
@@ -1834,6 +2024,10 @@ export interface components {
             items: components["schemas"]["Power"][];
             next: string;
         };
+        PagePreflight: {
+            items: components["schemas"]["Preflight"][];
+            next: string;
+        };
         PageReading: {
             items: components["schemas"]["Reading"][];
             next: string;
@@ -1994,6 +2188,22 @@ export interface components {
             took: string | number;
             via: string;
         };
+        Preflight: {
+            /** Format: date-time */
+            checked: string;
+            checks: components["schemas"]["Check"][];
+            /** Format: date-time */
+            created: string;
+            id: string;
+            server: string;
+            server_name: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+            /** @enum {string} */
+            worst: "ok" | "warning" | "failed" | "skipped";
+        };
         Probe: {
             address?: string;
             command?: string[];
@@ -2041,6 +2251,9 @@ export interface components {
             processes?: number;
             /** Format: int64 */
             stack?: number;
+        };
+        Providers: {
+            oidc?: string;
         };
         Reading: {
             metric: string;
@@ -2227,6 +2440,10 @@ export interface components {
             version: number;
             /** @enum {string} */
             want: "running" | "stopped";
+        };
+        ServiceChange: {
+            /** @description Replaces all settings */
+            config?: components["schemas"]["ServiceConfig"];
         };
         ServiceConfig: {
             after?: string[];
@@ -3250,6 +3467,96 @@ export interface operations {
             };
         };
     };
+    "get-providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Providers"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "finish-oidc": {
+        parameters: {
+            query?: {
+                code?: string;
+                state?: string;
+                error?: string;
+                iss?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            302: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "start-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            302: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-operations": {
         parameters: {
             query?: {
@@ -4204,6 +4511,49 @@ export interface operations {
             };
         };
     };
+    "list-preflights": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Id or name */
+                server?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PagePreflight"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-rules": {
         parameters: {
             query?: {
@@ -4777,6 +5127,39 @@ export interface operations {
             };
         };
     };
+    "get-preflight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preflight"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-server-samples": {
         parameters: {
             query?: {
@@ -4989,6 +5372,115 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-service": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Service"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-service-crash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Crash"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "follow-service-log": {
+        parameters: {
+            query?: {
+                lines?: number;
+                /** @description Stream the lines that come, too */
+                follow?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Log"];
+                    "text/event-stream": components["schemas"]["LogLine"];
+                };
             };
             /** @description Error */
             default: {
