@@ -25,7 +25,7 @@ func sound(t testing.TB, s *Store) {
 // give what the store has.
 func sameReplayed(t testing.TB, s *Store) {
 	t.Helper()
-	copied, err := pebble.Open("/copy", &pebble.Options{FS: vfs.NewMem(), FormatMajorVersion: pebble.FormatValueSeparation})
+	copied, err := pebble.Open("/copy", &pebble.Options{FS: vfs.NewMem(), Logger: (*pebbleLogger)(s), FormatMajorVersion: pebble.FormatValueSeparation})
 	if err != nil {
 		t.Fatal(err)
 	}
