@@ -15,7 +15,7 @@ import (
 // sound fails the test when verify finds anything.
 func sound(t testing.TB, s *Store) {
 	t.Helper()
-	err := s.Verify(t.Context(), Check{Problem: func(p Problem) { t.Errorf("verify: %s", p) }})
+	_, err := s.Verify(t.Context(), Check{Problem: func(p Problem) { t.Errorf("verify: %s", p) }})
 	if err != nil {
 		t.Errorf("verify: %v", err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -74,3 +75,6 @@ func (s *Store) events() *pebble.EventListener {
 		WriteStallEnd:   func() { s.log.Info("writes go on") },
 	}
 }
+
+// discard is the log of a store that has none.
+var discard = slog.New(slog.DiscardHandler)
