@@ -17,6 +17,7 @@ import (
 	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/app"
+	"mailfleet/mailnode/storectl"
 )
 
 // Exit codes.
@@ -46,7 +47,7 @@ func command() *cobra.Command {
 	}
 	config := &cobra.Command{Use: "config", Short: "Explain or check a configuration file"}
 	config.AddCommand(describeCommand(), testCommand())
-	root.AddCommand(runCommand(), config, versionCommand())
+	root.AddCommand(runCommand(), config, storectl.Command(), versionCommand())
 	return root
 }
 

@@ -19,6 +19,7 @@ import (
 	"mailfleet/mailnode/pop3d"
 	"mailfleet/mailnode/smtpd"
 	"mailfleet/mailnode/store"
+	"mailfleet/mailnode/storectl"
 )
 
 // Options are what a mailnode is started with.
@@ -135,6 +136,11 @@ func (a *App) listen(ctx context.Context) error {
 		return err
 	}
 	server := control.New(a, a.log)
+	handler, err := storectl.Handler(a.store, a.opts.Dir)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server.Handle("/v1/store/", handler)
 	var serving sync.WaitGroup
 	serving.Go(func() { server.Serve(l) })
 	a.stops.push("control socket", func(ctx context.Context) error {

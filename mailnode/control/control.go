@@ -54,6 +54,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 type Server struct {
 	node Node
 	log  *slog.Logger
+	mux  *http.ServeMux
 	http *http.Server
 }
 
@@ -61,12 +62,16 @@ type Server struct {
 func New(node Node, log *slog.Logger) *Server {
 	s := &Server{node: node, log: log.With("component", "control")}
 	mux := http.NewServeMux()
+	s.mux = mux
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, node.Status()) })
 	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, node.Counters()) })
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	s.http = &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	return s
 }
+
+// Handle adds what another part answers, below a path. It is called before Serve.
+func (s *Server) Handle(path string, h http.Handler) { s.mux.Handle(path, h) }
 
 // Serve answers on l until Close.
 func (s *Server) Serve(l net.Listener) {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,30 +28,65 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// victim delivers and expunges until it is killed and prints a line for
-// each message when it is durable.
+// victim delivers, flags, moves and expunges until it is killed, and prints a line for
+// each change when it is durable: what was done, to which UID, of which message.
 func victim(dir string) int {
 	s, err := Open(dir, Options{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	ctx := context.Background()
+	made, err := s.CreateMailbox(ctx, alice, "moved", "")
+	if errors.Is(err, ErrExists) {
+		made, err = s.Find(ctx, alice, "moved")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	inbox, moved := Place{alice, Inbox}, Place{alice, made.ID}
 	var out sync.Mutex
+	say := func(format string, args ...any) {
+		out.Lock()
+		defer out.Unlock()
+		fmt.Printf(format+"\n", args...)
+	}
+	step := func() error {
+		text := strings.Repeat(fmt.Sprint(rand.Uint64()), 1+rand.IntN(1<<rand.IntN(13)))
+		r, err := s.Deliver(ctx, Delivery{Accounts: []string{alice, bob}, Body: strings.NewReader(text), Size: int64(len(text))})
+		if err != nil {
+			return err
+		}
+		uid, sum := r[0].UID, sha256.Sum256([]byte(text))
+		say("delivered %d %s %x", uid, r[0].ID, sum)
+		switch uid % 4 {
+		case 0:
+			if _, err := s.StoreFlags(ctx, inbox, FlagChange{UIDs: []uint32{uid}, Op: AddFlags, Flags: Flagged}); err != nil {
+				return err
+			}
+			say("flagged %d %s %x", uid, r[0].ID, sum)
+		case 1:
+			done, err := s.Move(ctx, inbox, []uint32{uid}, moved)
+			if err != nil {
+				return err
+			}
+			say("moved %d %s %x %d", uid, r[0].ID, sum, done.To[0])
+		case 2:
+			if _, err := s.Expunge(ctx, inbox, []uint32{uid}); err != nil {
+				return err
+			}
+			say("expunged %d %s %x", uid, r[0].ID, sum)
+		}
+		return nil
+	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for {
-				text := strings.Repeat(fmt.Sprint(rand.Uint64()), 1+rand.IntN(1<<rand.IntN(13)))
-				r, err := s.Deliver(context.Background(), Delivery{Accounts: []string{alice, bob}, Body: strings.NewReader(text), Size: int64(len(text))})
-				if err != nil {
+				if err := step(); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					return
-				}
-				out.Lock()
-				fmt.Printf("%d %s %x\n", r[0].UID, r[0].ID, sha256.Sum256([]byte(text)))
-				out.Unlock()
-				if r[1].UID%3 == 0 {
-					_ = s.Expunge(bob, Inbox, []uint32{r[1].UID})
 				}
 			}
 		})
@@ -59,31 +95,69 @@ func victim(dir string) int {
 	return 1
 }
 
-func TestAcknowledgedMessagesSurviveKill(t *testing.T) {
+// Killed again and again during deliveries, flag changes, moves and expunges, the store
+// keeps all that was acknowledged, gives no UID twice, and is whole.
+func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 	dir := t.TempDir()
-	acknowledged := map[string]string{} // UID → id and hash
-	for round := range 4 {
-		for line := range killAfter(t, dir, 20+rand.IntN(80)) {
-			uid, rest, _ := strings.Cut(line, " ")
-			if other, used := acknowledged[uid]; used {
-				t.Fatalf("UID %s was given to %s and to %s", uid, other, rest)
+	acknowledged := map[string]map[string]string{} // UID → what was done → id, hash and more
+	for range 4 {
+		for line := range killAfter(t, dir, 30+rand.IntN(100)) {
+			what, rest, _ := strings.Cut(line, " ")
+			uid, rest, _ := strings.Cut(rest, " ")
+			if acknowledged[uid] == nil {
+				acknowledged[uid] = map[string]string{}
 			}
-			acknowledged[uid] = rest
+			if other, used := acknowledged[uid][what]; used {
+				t.Fatalf("UID %s was %s as %s and as %s", uid, what, other, rest)
+			}
+			acknowledged[uid][what] = rest
 		}
 		s := open(t, dir, Options{})
-		_, messages := snapshot(t, s, alice)
-		found := map[string]string{}
-		for _, m := range messages {
-			found[fmt.Sprint(m.UID)] = fmt.Sprintf("%s %x", m.ID, sha256.Sum256([]byte(body(t, s, m))))
+		sound(t, s)
+		moved, err := s.Find(t.Context(), alice, "moved")
+		if err != nil {
+			t.Fatal(err)
 		}
-		for uid, want := range acknowledged {
-			if found[uid] != want {
-				t.Fatalf("round %d: UID %s was acknowledged as %s and is %q", round, uid, want, found[uid])
+		is := map[string]string{}
+		flags := map[string]Flags{}
+		for name, p := range map[string]Place{"": {alice, Inbox}, "moved ": {alice, moved.ID}} {
+			_, messages, err := s.Snapshot(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
 			}
+			for _, m := range messages {
+				key := name + fmt.Sprint(m.UID)
+				is[key], flags[key] = fmt.Sprintf("%s %x", m.ID, sha256.Sum256([]byte(body(t, s, m)))), m.Flags
+			}
+		}
+		for uid, done := range acknowledged {
+			checkAcknowledged(t, uid, done, is, flags)
 		}
 		shut(t, s)
 	}
 	t.Logf("%d acknowledged messages", len(acknowledged))
+}
+
+func checkAcknowledged(t *testing.T, uid string, done, is map[string]string, flags map[string]Flags) {
+	t.Helper()
+	want := done["delivered"]
+	switch n, _ := strconv.Atoi(uid); {
+	case done["expunged"] != "":
+		if is[uid] != "" {
+			t.Errorf("UID %s was expunged and is there", uid)
+		}
+	case done["moved"] != "":
+		fields := strings.Fields(done["moved"])
+		if got := is["moved "+fields[2]]; is[uid] != "" || got != want {
+			t.Errorf("UID %s was moved to %s; there it is %q, want %q", uid, fields[2], got, want)
+		}
+	case n%4 == 1 && is[uid] == "": // moved and not acknowledged
+	case n%4 == 2 && is[uid] == "": // expunged and not acknowledged
+	case is[uid] != want:
+		t.Errorf("UID %s was acknowledged as %s and is %q", uid, want, is[uid])
+	case done["flagged"] != "" && !flags[uid].Has(Flagged):
+		t.Errorf("UID %s lost its flag", uid)
+	}
 }
 
 // killAfter runs a victim, kills it after it has printed n lines, and returns all
@@ -143,6 +217,7 @@ func TestAcknowledgedMessagesSurvivePowerLoss(t *testing.T) {
 // not take back.
 func powerCut(t *testing.T, fs *vfs.MemFS, unsynced int, rng *rand.Rand, known map[uint32]ObjectID) *vfs.MemFS {
 	s := open(t, "/s", Options{FS: fs})
+	sound(t, s)
 	_, messages := snapshot(t, s, alice)
 	found := map[uint32]ObjectID{}
 	for _, m := range messages {
@@ -175,8 +250,15 @@ func powerCut(t *testing.T, fs *vfs.MemFS, unsynced int, rng *rand.Rand, known m
 					return
 				default:
 				}
-				r := deliver(t, s, strings.Repeat("p", 200+i*700), alice)
+				r := deliver(t, s, strings.Repeat("p", 200+i*700), alice, bob)
 				learn(r[0].UID, r[0].ID)
+				bobs := Place{bob, Inbox}
+				_, flagErr := s.StoreFlags(t.Context(), bobs, FlagChange{UIDs: []uint32{r[1].UID}, Op: AddFlags, Flags: Flagged})
+				_, moveErr := s.Move(t.Context(), bobs, []uint32{r[1].UID}, bobs)
+				_, expungeErr := s.Expunge(t.Context(), bobs, []uint32{r[1].UID - 3})
+				if err := errors.Join(flagErr, moveErr, expungeErr); err != nil {
+					t.Error(err)
+				}
 				if i == 5 {
 					once.Do(func() { close(halfway) })
 				}
@@ -218,8 +300,8 @@ func powerCut(t *testing.T, fs *vfs.MemFS, unsynced int, rng *rand.Rand, known m
 func TestDamagedWriteAheadFileIsRefused(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	s := open(t, "/s", Options{FS: fs})
-	for range 50 {
-		deliver(t, s, strings.Repeat("w", 20_000), alice)
+	for i := range 50 {
+		deliver(t, s, fmt.Sprint(i)+strings.Repeat("w", 20_000), alice)
 	}
 	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
 	shut(t, s)
