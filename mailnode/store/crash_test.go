@@ -50,7 +50,7 @@ func victim(dir string) int {
 				fmt.Printf("%d %s %x\n", r[0].UID, r[0].ID, sha256.Sum256([]byte(text)))
 				out.Unlock()
 				if r[1].UID%3 == 0 {
-					_ = s.Expunge(bob, Inbox, []uint32{r[1].UID})
+					_, _ = s.Expunge(context.Background(), Place{Account: bob, Mailbox: Inbox}, []uint32{r[1].UID})
 				}
 			}
 		})
@@ -218,8 +218,8 @@ func powerCut(t *testing.T, fs *vfs.MemFS, unsynced int, rng *rand.Rand, known m
 func TestDamagedWriteAheadFileIsRefused(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	s := open(t, "/s", Options{FS: fs})
-	for range 50 {
-		deliver(t, s, strings.Repeat("w", 20_000), alice)
+	for i := range 50 {
+		deliver(t, s, fmt.Sprint(i)+strings.Repeat("w", 20_000), alice)
 	}
 	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
 	shut(t, s)
