@@ -1,8 +1,9 @@
 // Package search keeps a full-text index of mailboxes and answers which of their
 // messages can have a text. It is a prefilter: what it says of a message is sure, or
 // is "maybe", and then whoever asks looks at the message's text; it never leaves out a
-// message that has the text. The faces and app import it; it imports message alone,
-// and has its rows and messages through small interfaces.
+// message that has the text. The faces and app import it; it imports store and
+// message, the store only to be kept in it (Stored): else it has its rows and messages
+// through small interfaces.
 //
 // A text is looked for as IMAP does: as a substring of the folded text (message.Fold),
 // without regard to words. So the index has no analyser and no stop words. It has what

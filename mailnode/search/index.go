@@ -34,10 +34,13 @@ type Document struct {
 	UID     uint32
 	Prefix  string // header lines that stand before the message, and are its header too
 	Message *message.Message
+	Err     error // why the message cannot be read; it is then in every answer
 }
 
 // Source is where the messages are.
 type Source interface {
+	// Last is the highest UID a mailbox has given; 0 when there is no such mailbox.
+	Last(ctx context.Context, p Place) (uint32, error)
 	// UIDs are the UIDs of a mailbox's messages, ascending; none when there is no such
 	// mailbox.
 	UIDs(ctx context.Context, p Place) ([]uint32, error)

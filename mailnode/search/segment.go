@@ -32,12 +32,13 @@ var errDamaged = errors.New("search: the index is damaged or of another form")
 // builder gathers the entries of a segment. Documents are numbered from 0.
 type builder struct {
 	uids    []uint32
-	whole   []uint16            // documents with too many entries
-	entries map[string][]uint16 // field, kind, text → documents, ascending
+	whole   []uint16       // documents with too many entries
+	number  map[string]int // field, kind, text → number of an entry
+	entries [][]uint16     // documents of each entry, ascending
 	key     []byte
 }
 
-func newBuilder() *builder { return &builder{entries: map[string][]uint16{}} }
+func newBuilder() *builder { return &builder{number: map[string]int{}} }
 
 // begin adds a document.
 func (b *builder) begin(uid uint32) (doc uint16) {
@@ -49,12 +50,28 @@ func (b *builder) begin(uid uint32) (doc uint16) {
 // come in order.
 func (b *builder) add(doc uint16, f field, k kind, text []byte) bool {
 	b.key = append(append(b.key[:0], byte(f), byte(k)), text...)
-	docs, ok := b.entries[string(b.key)]
-	if ok && docs[len(docs)-1] == doc {
+	i, ok := b.number[string(b.key)]
+	if !ok {
+		i = len(b.entries)
+		b.number[string(b.key)] = i
+		b.entries = append(b.entries, nil)
+	}
+	docs := b.entries[i]
+	if len(docs) > 0 && docs[len(docs)-1] == doc {
 		return false
 	}
-	b.entries[string(b.key)] = append(docs, doc)
+	b.entries[i] = append(docs, doc)
 	return true
+}
+
+// finish makes the segment.
+func (b *builder) finish() *writer {
+	w := &writer{meta: meta{uids: b.uids, whole: b.whole}}
+	for _, key := range slices.Sorted(maps.Keys(b.number)) {
+		w.add([]byte(key), b.entries[b.number[key]])
+	}
+	w.flush()
+	return w
 }
 
 // blockInfo is a directory's entry: the first text of a block.
@@ -71,30 +88,35 @@ type meta struct {
 	blocks []blockInfo // of block 1, 2, …
 }
 
-// finish makes the segment's meta and blocks.
-func (b *builder) finish() (m meta, blocks [][]byte) {
-	m = meta{uids: b.uids, whole: b.whole}
-	var w blockWriter
-	var info blockInfo
-	flush := func() {
-		if w.n > 0 {
-			blocks = append(blocks, w.encode())
-			m.blocks = append(m.blocks, info)
-			w = blockWriter{}
-		}
+// writer makes a segment of entries that come in their order.
+type writer struct {
+	meta    meta
+	blocks  [][]byte
+	entries int
+	block   blockWriter
+	info    blockInfo
+}
+
+// add adds an entry: field, kind and text, and its documents.
+func (w *writer) add(key []byte, docs []uint16) {
+	f, k, text := field(key[0]), kind(key[1]), key[2:]
+	if w.block.n > 0 && (f != w.info.field || k != w.info.kind || w.block.size() >= blockSize) {
+		w.flush()
 	}
-	for _, key := range slices.Sorted(maps.Keys(b.entries)) {
-		f, k, text := field(key[0]), kind(key[1]), key[2:]
-		if w.n > 0 && (f != info.field || k != info.kind || w.size() >= blockSize) {
-			flush()
-		}
-		if w.n == 0 {
-			info = blockInfo{f, k, []byte(text)}
-		}
-		w.add(text, encodeDocs(b.entries[key], len(b.uids)))
+	if w.block.n == 0 {
+		w.info = blockInfo{f, k, bytes.Clone(text)}
 	}
-	flush()
-	return m, blocks
+	w.entries++
+	w.block.add(text, encodeDocs(docs, len(w.meta.uids)))
+}
+
+// flush ends the block.
+func (w *writer) flush() {
+	if w.block.n > 0 {
+		w.blocks = append(w.blocks, w.block.encode())
+		w.meta.blocks = append(w.meta.blocks, w.info)
+		w.block = blockWriter{}
+	}
 }
 
 // blockWriter makes a block:
@@ -113,7 +135,7 @@ type blockWriter struct {
 
 func (w *blockWriter) size() int { return len(w.texts) + len(w.lengths) + len(w.docs) }
 
-func (w *blockWriter) add(text string, docs []byte) {
+func (w *blockWriter) add(text, docs []byte) {
 	if w.n == 0 {
 		w.texts = append(w.texts, 0)
 	}

@@ -1,9 +1,11 @@
 package search
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"mailfleet/mailnode/message"
@@ -24,12 +26,18 @@ func (x *Index) Update(ctx context.Context, p Place) error {
 	if err != nil {
 		return err
 	}
+	last, err := x.source.Last(ctx, p)
+	switch {
+	case err != nil:
+		return err
+	case last == 0 && len(h.segments) > 0:
+		return x.drop(ctx, mailboxKey(p)) // the mailbox was deleted
+	case last < h.through() || last-h.through() < newDocs:
+		return nil
+	}
 	uids, err := x.source.UIDs(ctx, p)
 	if err != nil {
 		return err
-	}
-	if len(uids) == 0 && len(h.segments) > 0 {
-		return x.drop(ctx, mailboxKey(p)) // emptied, or deleted
 	}
 	for {
 		at, _ := slices.BinarySearch(uids, h.through()+1)
@@ -53,17 +61,30 @@ func (x *Index) extend(ctx context.Context, p Place, h *head, uids []uint32) err
 			return fmt.Errorf("search: reading messages: %w", err)
 		}
 		if err := b.document(d); err != nil {
-			return fmt.Errorf("search: message %d: %w", d.UID, err)
+			x.log.Warn("a message cannot be indexed", "account", p.Account, "mailbox", p.Mailbox, "uid", d.UID, "err", err)
 		}
 	}
 	s := segment{first: uids[0], last: uids[len(uids)-1]}
-	return x.replace(ctx, p, h, len(h.segments), 0, s, b)
+	return x.replace(ctx, p, h, len(h.segments), 0, s, b.finish())
 }
 
-// document adds a message's entries.
+// document adds a message's entries. One that cannot be read, or has too many, is in
+// every answer.
 func (b *builder) document(d Document) error {
 	doc := b.begin(d.UID)
-	f, n := inHeader, 0
+	n, err := b.scan(doc, d)
+	if err != nil || n == maxEntries {
+		b.whole = append(b.whole, doc)
+	}
+	return err
+}
+
+// scan adds the entries of a message's text.
+func (b *builder) scan(doc uint16, d Document) (n int, err error) {
+	if d.Err != nil {
+		return 0, d.Err
+	}
+	f := inHeader
 	s := scanner{emit: func(k kind, text []byte) {
 		if n < maxEntries && b.add(doc, f, k, text) {
 			n++
@@ -71,23 +92,20 @@ func (b *builder) document(d Document) error {
 	}}
 	if d.Prefix != "" {
 		if _, err := s.Write([]byte(message.Fold(d.Prefix))); err != nil {
-			return err
+			return n, err
 		}
 		s.end()
 	}
 	if err := d.Message.WriteFolded(&s, message.HeaderScope); err != nil {
-		return err
+		return n, err
 	}
 	s.end()
 	f = inBody
 	if err := d.Message.WriteFolded(&s, message.BodyScope); err != nil {
-		return err
+		return n, err
 	}
 	s.end()
-	if n == maxEntries {
-		b.whole = append(b.whole, doc)
-	}
-	return nil
+	return n, nil
 }
 
 // join joins neighbouring segments when many of them are small. What was expunged is
@@ -133,54 +151,130 @@ func between(uids []uint32, first, last uint32) int {
 
 // rewrite makes one segment of n.
 func (x *Index) rewrite(ctx context.Context, p Place, h *head, i, n int, uids []uint32) error {
-	b := newBuilder()
-	for _, s := range h.segments[i : i+n] {
+	w := &writer{}
+	sources := make([]*source, n)
+	for j, s := range h.segments[i : i+n] {
 		m, err := x.meta(ctx, p, s.id)
 		if err != nil {
 			return err
 		}
-		if err := x.take(ctx, p, s, m, b, uids); err != nil {
-			return err
-		}
+		sources[j] = w.take(m, uids)
+		next, stop := iter.Pull2(x.entries(ctx, p, s.id, m))
+		defer stop()
+		sources[j].next = next
+	}
+	if err := w.merge(sources); err != nil {
+		return err
 	}
 	s := segment{first: h.segments[i].first, last: h.segments[i+n-1].last}
-	return x.replace(ctx, p, h, i, n, s, b)
+	return x.replace(ctx, p, h, i, n, s, w)
 }
 
-// take adds to a builder what a segment has of the messages uids.
-func (x *Index) take(ctx context.Context, p Place, s segment, m meta, b *builder, uids []uint32) error {
-	number := make([]int, len(m.uids)) // in the new segment, -1 when it is gone
+// source is a segment whose entries are taken into another.
+type source struct {
+	number []int // of each document in the new segment, -1 when it is gone
+	next   func() (entry, error, bool)
+	entry  // the next one; no key at the end
+}
+
+// entry is one of a segment's: field, kind and text, and its documents.
+type entry struct{ key, docs []byte }
+
+// take takes over the documents of a segment that are among uids.
+func (w *writer) take(m meta, uids []uint32) *source {
+	s := &source{number: make([]int, len(m.uids))}
 	for i, uid := range m.uids {
-		number[i] = -1
+		s.number[i] = -1
 		if _, found := slices.BinarySearch(uids, uid); found {
-			number[i] = int(b.begin(uid))
+			s.number[i] = len(w.meta.uids)
+			w.meta.uids = append(w.meta.uids, uid)
 		}
 	}
 	for _, doc := range m.whole {
-		if number[doc] >= 0 {
-			b.whole = append(b.whole, uint16(number[doc]))
+		if s.number[doc] >= 0 {
+			w.meta.whole = append(w.meta.whole, uint16(s.number[doc]))
 		}
 	}
-	next := 0
-	return x.blocks(ctx, p, s.id, 1, len(m.blocks)+1, func(blk block) error {
-		if next == len(m.blocks) {
-			return errDamaged
+	return s
+}
+
+// merge takes over the entries of all sources, in their order.
+func (w *writer) merge(sources []*source) error {
+	for _, s := range sources {
+		if err := s.advance(); err != nil {
+			return err
 		}
-		info := m.blocks[next]
-		next++
-		for text, docs := range blk.all() {
-			for doc := range docsOf(docs, len(m.uids)) {
-				if number[doc] >= 0 {
-					b.add(uint16(number[doc]), info.field, info.kind, text)
-				}
+	}
+	var docs []uint16
+	for {
+		var key []byte
+		for _, s := range sources {
+			if s.key != nil && (key == nil || bytes.Compare(s.key, key) < 0) {
+				key = s.key
 			}
 		}
-		return nil
-	})
+		if key == nil {
+			w.flush()
+			return nil
+		}
+		key = bytes.Clone(key)
+		docs = docs[:0]
+		for _, s := range sources {
+			if !bytes.Equal(s.key, key) {
+				continue
+			}
+			for doc := range docsOf(s.docs, len(s.number)) {
+				if s.number[doc] >= 0 {
+					docs = append(docs, uint16(s.number[doc]))
+				}
+			}
+			if err := s.advance(); err != nil {
+				return err
+			}
+		}
+		if len(docs) > 0 {
+			w.add(key, docs)
+		}
+	}
+}
+
+func (s *source) advance() error {
+	e, err, ok := s.next()
+	if !ok {
+		e = entry{}
+	}
+	s.entry = e
+	return err
+}
+
+// entries goes through a segment's entries in their order. One is good until the next.
+func (x *Index) entries(ctx context.Context, p Place, id uint32, m meta) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		enough := errors.New("the caller has enough")
+		next := 0
+		var key []byte
+		err := x.blocks(ctx, p, id, 1, len(m.blocks)+1, func(b block) error {
+			if next == len(m.blocks) {
+				return errDamaged
+			}
+			info := m.blocks[next]
+			next++
+			for text, docs := range b.all() {
+				key = append(append(key[:0], byte(info.field), byte(info.kind)), text...)
+				if !yield(entry{key, docs}, nil) {
+					return enough
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, enough) {
+			yield(entry{}, err)
+		}
+	}
 }
 
 // replace puts a new segment in the place of n, which go.
-func (x *Index) replace(ctx context.Context, p Place, h *head, i, n int, s segment, b *builder) error {
+func (x *Index) replace(ctx context.Context, p Place, h *head, i, n int, s segment, w *writer) error {
 	var changes []Row
 	for _, old := range h.segments[i : i+n] {
 		for block := range old.blocks + 1 {
@@ -191,9 +285,8 @@ func (x *Index) replace(ctx context.Context, p Place, h *head, i, n int, s segme
 		s.id = max(s.id, old.id)
 	}
 	s.id++
-	m, blocks := b.finish()
-	s.docs, s.entries, s.blocks = uint32(len(m.uids)), uint32(len(b.entries)), uint32(len(blocks))
-	for j, value := range append([][]byte{m.encode()}, blocks...) {
+	s.docs, s.entries, s.blocks = uint32(len(w.meta.uids)), uint32(w.entries), uint32(len(w.blocks))
+	for j, value := range append([][]byte{w.meta.encode()}, w.blocks...) {
 		changes = append(changes, Row{blockKey(p, s.id, uint32(j)), value})
 		s.bytes += uint64(len(value))
 	}
