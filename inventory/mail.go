@@ -38,6 +38,10 @@ type Account struct {
 	Limits   Limits           `json:"limits,omitzero"`
 	Features map[Feature]bool `json:"features,omitempty"` // absent: as the plan has it
 	Password string           `json:"-"`                  // argon2id hash
+
+	SCRAM        string           `json:"-"` // keys of the same password (credential.SCRAM); empty: from before there were any
+	AppPasswords []AppPassword    `json:"app_passwords,omitempty"`
+	AppSecrets   map[ID]AppSecret `json:"-"` // by the id of the application password
 }
 
 // ParseAddress checks a mailbox address and returns it in lower case with its domain.

@@ -25,6 +25,10 @@ func (a *App) routes() http.Handler {
 	mux.HandleFunc("GET "+api.LogPath, a.showLog)
 	mux.HandleFunc("GET "+api.CrashPath, a.crash)
 	mux.HandleFunc("POST "+api.PowerPath, a.power)
+	mail := handOn(func() string { return a.steward.MailSocket() }, a.log)
+	for _, pattern := range api.MailRoutes {
+		mux.Handle(pattern, mail)
+	}
 	return mux
 }
 

@@ -92,6 +92,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 		"GET /tenants": "tenants:read", "POST /tenants": "tenants:write", "GET /tenants/{id}": "tenants:read", "PUT /tenants/{id}": "tenants:write", "DELETE /tenants/{id}": "tenants:write",
 		"GET /plans": "plans:read", "POST /plans": "plans:write", "GET /plans/{id}": "plans:read", "PUT /plans/{id}": "plans:write", "DELETE /plans/{id}": "plans:write",
 		"GET /sessions": "sessions:read", "DELETE /sessions/{id}": "sessions:write", "GET /audit.csv": "audit:read",
+		"POST /accounts/{id}/app-passwords": "accounts:write", "DELETE /accounts/{id}/app-passwords/{password}": "accounts:write",
 		"GET /tokens": "tokens:read", "POST /tokens": "tokens:write", "GET /tokens/{id}": "tokens:read", "DELETE /tokens/{id}": "tokens:write",
 		"GET /audit": "audit:read", "GET /audit/verify": "audit-chain:read", "GET /events": "events:read",
 	}
@@ -140,7 +141,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 // caller was refused for who it is; empty when it was let in.
 func (f *fixture) refusalOf(method, path, token string) string {
 	f.t.Helper()
-	path = strings.NewReplacer("{id}", string(inventory.NewID()), "{name}", "nothing").Replace(path)
+	path = strings.NewReplacer("{id}", string(inventory.NewID()), "{name}", "nothing", "{password}", "nothing").Replace(path)
 	req, err := http.NewRequestWithContext(f.t.Context(), method, f.web.URL+path, nil)
 	f.ok(err)
 	if token != "" {

@@ -54,6 +54,7 @@ func (s *Server) route() {
 		s.smsRoutes,
 		s.domainRoutes,
 		s.accountRoutes,
+		s.appPasswordRoutes,
 		s.peopleRoutes,
 		s.tokenRoutes,
 		s.oidcRoutes,

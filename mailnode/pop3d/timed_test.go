@@ -2,35 +2,55 @@ package pop3d
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"mailfleet/mailnode/auth"
-	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/store"
 )
 
-// shelf is a mailbox of one message in memory, with a password.
+// shelf is a mailbox of one message in memory.
 type shelf struct {
 	mu       sync.Mutex
 	expunged int
 }
 
-func (s *shelf) Verify(_ context.Context, _, password string) (directory.Account, error) {
-	if password != "secret pass" {
-		return directory.Account{}, auth.ErrRefused
+// oneMessage is the view of an inbox with a message, taken from a store.
+var oneMessage = sync.OnceValue(func() *store.View {
+	dir, err := os.MkdirTemp("", "pop3d-")
+	if err != nil {
+		panic(err)
 	}
-	return directory.Account{ID: user1}, nil
-}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = s.Close() }()
+	if _, err := s.Deliver(context.Background(), store.Delivery{Accounts: []string{user1}, Body: strings.NewReader(first), Size: int64(len(first))}); err != nil {
+		panic(err)
+	}
+	view, err := Stored{s}.View(context.Background(), store.Place{Account: user1, Mailbox: store.Inbox})
+	if err != nil {
+		panic(err)
+	}
+	return view
+})
 
-func (s *shelf) Snapshot(context.Context, store.Place) (store.Mailbox, []store.Message, error) {
-	return store.Mailbox{}, []store.Message{{UID: 1, Size: int64(len(first))}}, nil
+func (s *shelf) View(context.Context, store.Place) (*store.View, error) { return oneMessage(), nil }
+
+func (s *shelf) Messages(_ context.Context, _ store.Place, uids []uint32, _ bool) iter.Seq2[store.Message, error] {
+	return func(yield func(store.Message, error) bool) {
+		yield(store.Message{UID: uids[0], Size: int64(len(first))}, nil)
+	}
 }
 
 func (s *shelf) Body(store.Message) io.Reader { return strings.NewReader(first) }
@@ -63,11 +83,10 @@ func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // serve runs a server over a pipe and returns the peer's end and what ends it.
 func (s *shelf) serve(ctx context.Context) (*Server, net.Conn, func()) {
-	set := settings()
-	set.PlainAuth = true
-	n := New(Options{Verifier: s, Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: set})
+	n := New(Options{Auth: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
 	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	guarded := n.Gate.Listen(l)
+	guarded.Local = true
 	served := make(chan struct{})
 	go func() { n.Serve(guarded); close(served) }()
 	client, server := net.Pipe()
@@ -80,6 +99,7 @@ func (s *shelf) serve(ctx context.Context) (*Server, net.Conn, func()) {
 }
 
 func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
+	oneMessage() // in real time
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
 		n, client, end := s.serve(t.Context())
@@ -113,7 +133,7 @@ func TestFailuresAreDelayedAndLimited(t *testing.T) {
 		for _, delay := range []time.Duration{1, 2, 4} {
 			start := time.Now()
 			p.do("USER user1@example.test", "+OK")
-			p.do("PASS wrong", "-ERR [AUTH] wrong address or password")
+			p.do(fmt.Sprintf("PASS wrong %d", delay), "-ERR [AUTH] wrong address or password")
 			if d := time.Since(start); d != delay*time.Second {
 				t.Errorf("answered after %v, want %d s", d, delay)
 			}
@@ -152,7 +172,7 @@ func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 }
 
 func FuzzParseCommand(f *testing.F) {
-	for _, line := range []string{"USER a", "PASS  two  spaces ", "TOP 1 2", "uidl", "", " ", "QUIT\x00", "CAPA\t", "PASS \xff"} {
+	for _, line := range []string{"USER a", "PASS  two  spaces ", "TOP 1 2", "uidl", "", " ", "QUIT\x00", "CAPA\t", "PASS \xff", "UTF8"} {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
