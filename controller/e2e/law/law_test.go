@@ -119,7 +119,7 @@ func contract(p string) bool {
 var layers = map[string][][]string{
 	"controller": {{""}, {"app", "dev", "cli"}, {"rest"}, {"fleet", "auth"}, {"ops", "metrics"}, {"api"}},
 	"agent":      {{""}, {"app"}, {"steward", "watch"}, {"supervise", "push", "uplink"}, {"state", "collect"}, {"durable"}, {"api"}},
-	"mailnode":   {{""}, {"app"}, {"smtpd", "pop3d", "control"}, {"auth", "directory", "gate"}, {"store"}, {"api"}},
+	"mailnode":   {{""}, {"app"}, {"smtpd", "pop3d", "imapd", "control"}, {"auth", "directory", "gate"}, {"store"}, {"api"}},
 }
 
 // homes names, for each library that has one, the rooms it may be imported in.
@@ -131,6 +131,7 @@ var homes = map[string][]string{
 	"github.com/gin-gonic/gin":                 {"mailfleet/controller/rest"},
 	"github.com/danielgtaylor/huma":            {"mailfleet/controller/rest"},
 	"github.com/emersion/go-smtp":              {"mailfleet/mailnode/smtpd"},
+	"github.com/emersion/go-imap":              {"mailfleet/mailnode/imapd"},
 	"github.com/cockroachdb/pebble":            {"mailfleet/mailnode/store"},
 	"github.com/influxdata/influxdb-client-go": {"mailfleet/agent/push"},
 	"github.com/prometheus/prometheus":         {"mailfleet/controller/metrics"},
