@@ -17,7 +17,7 @@ type maildrop struct {
 }
 
 func openMaildrop(ctx context.Context, m Mailboxes, account string) (*maildrop, error) {
-	_, messages, err := m.Snapshot(ctx, account, store.Inbox)
+	_, messages, err := m.Snapshot(ctx, store.Place{Account: account, Mailbox: store.Inbox})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (d *maildrop) delete(index int) {
 }
 
 // expunge removes what is marked, all of it in one change.
-func (d *maildrop) expunge(m Mailboxes) error {
+func (d *maildrop) expunge(ctx context.Context, m Mailboxes) error {
 	if len(d.deleted) == 0 {
 		return nil
 	}
@@ -61,5 +61,6 @@ func (d *maildrop) expunge(m Mailboxes) error {
 			uids = append(uids, d.messages[i].UID)
 		}
 	}
-	return m.Expunge(d.account, store.Inbox, uids)
+	_, err := m.Expunge(ctx, store.Place{Account: d.account, Mailbox: store.Inbox}, uids)
+	return err
 }

@@ -1,6 +1,7 @@
 package pop3d
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -136,7 +137,7 @@ func TestMaildropIsASnapshot(t *testing.T) {
 	n.deliver(t, first, second)
 	p := n.signedIn(t)
 	n.deliver(t, first)
-	if err := n.store.Expunge(user1, store.Inbox, []uint32{2}); err != nil {
+	if _, err := n.store.Expunge(t.Context(), store.Place{Account: user1, Mailbox: store.Inbox}, []uint32{2}); err != nil {
 		t.Fatal(err)
 	}
 	p.do("STAT", "+OK 2 ")
@@ -278,7 +279,7 @@ func TestBodiesOfManySizesArriveWhole(t *testing.T) {
 		n.deliver(t, text)
 	}
 	p := n.signedIn(t)
-	_, messages, err := n.store.Snapshot(t.Context(), user1, store.Inbox)
+	_, messages, err := n.store.Snapshot(t.Context(), store.Place{Account: user1, Mailbox: store.Inbox})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,4 +316,6 @@ func TestFailedDeletionIsSaid(t *testing.T) {
 // stubborn is a store that cannot delete.
 type stubborn struct{ Mailboxes }
 
-func (stubborn) Expunge(string, store.MailboxID, []uint32) error { return errors.New("no") }
+func (stubborn) Expunge(context.Context, store.Place, []uint32) (store.Expunged, error) {
+	return store.Expunged{}, errors.New("no")
+}

@@ -27,9 +27,9 @@ type Verifier interface {
 
 // Mailboxes holds the mail. Its errors are those of store.Store.
 type Mailboxes interface {
-	Snapshot(ctx context.Context, account string, mailbox store.MailboxID) (store.Mailbox, []store.Message, error)
+	Snapshot(ctx context.Context, p store.Place) (store.Mailbox, []store.Message, error)
 	Body(m store.Message) io.Reader
-	Expunge(account string, mailbox store.MailboxID, uids []uint32) error
+	Expunge(ctx context.Context, p store.Place, uids []uint32) (store.Expunged, error)
 }
 
 // Settings can be changed while the server runs; a connection has those that were

@@ -29,17 +29,17 @@ func (s *shelf) Verify(_ context.Context, _, password string) (directory.Account
 	return directory.Account{ID: user1}, nil
 }
 
-func (s *shelf) Snapshot(context.Context, string, store.MailboxID) (store.Mailbox, []store.Message, error) {
+func (s *shelf) Snapshot(context.Context, store.Place) (store.Mailbox, []store.Message, error) {
 	return store.Mailbox{}, []store.Message{{UID: 1, Size: int64(len(first))}}, nil
 }
 
 func (s *shelf) Body(store.Message) io.Reader { return strings.NewReader(first) }
 
-func (s *shelf) Expunge(_ string, _ store.MailboxID, uids []uint32) error {
+func (s *shelf) Expunge(_ context.Context, _ store.Place, uids []uint32) (store.Expunged, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expunged += len(uids)
-	return nil
+	return store.Expunged{UIDs: uids}, nil
 }
 
 // pipes is a listener whose connections are in memory, so that time is the test's.

@@ -107,7 +107,7 @@ func (s *session) quit() {
 		s.ok("good-bye")
 		return
 	}
-	if err := s.drop.expunge(s.srv.mailboxes); err != nil {
+	if err := s.drop.expunge(s.srv.ctx, s.srv.mailboxes); err != nil {
 		s.log.Error("messages were not deleted", "account", s.drop.account, "error", err)
 		s.fail("[SYS/TEMP] some deleted messages are not removed")
 		return

@@ -86,7 +86,7 @@ func start(t testing.TB, change func(*Options)) *node {
 // mail returns an account's messages.
 func (n *node) mail(t testing.TB, account string) (texts []string) {
 	t.Helper()
-	_, messages, err := n.store.Snapshot(t.Context(), account, store.Inbox)
+	_, messages, err := n.store.Snapshot(t.Context(), store.Place{Account: account, Mailbox: store.Inbox})
 	if err != nil {
 		t.Fatal(err)
 	}

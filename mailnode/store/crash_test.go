@@ -50,7 +50,7 @@ func victim(dir string) int {
 				fmt.Printf("%d %s %x\n", r[0].UID, r[0].ID, sha256.Sum256([]byte(text)))
 				out.Unlock()
 				if r[1].UID%3 == 0 {
-					_ = s.Expunge(bob, Inbox, []uint32{r[1].UID})
+					_, _ = s.Expunge(context.Background(), Place{Account: bob, Mailbox: Inbox}, []uint32{r[1].UID})
 				}
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
@@ -13,16 +14,36 @@ import (
 
 // Delivery is a message for the inboxes of one or more accounts.
 type Delivery struct {
-	Accounts []string  // account ids; one named twice gets one copy
+	Accounts []string  // account ids, for their inboxes; one named twice gets one copy
+	Places   []Place   // further mailboxes
 	Body     io.Reader // the message, lines ended by CRLF
 	Size     int64     // its exact length in bytes
+	// Prefix is header lines that are put before the body, ended by CRLF. Bodies that are
+	// equal without it are kept once.
+	Prefix []byte
+	// Prefixes are used instead for the accounts in it.
+	Prefixes map[string][]byte
+	Flags    Flags // system flags
+	Keywords []string
+	Internal time.Time // internal date; now when zero
+	Replaces Replaced  // a message to remove in the same change (RFC 8508)
+	Counts   []Count   // to add to the ledger in the same change
+}
+
+// Replaced is a message that another takes the place of; the zero value is none. When
+// it is gone, the change fails with ErrNoMessage.
+type Replaced struct {
+	Place
+	UID uint32
 }
 
 // Receipt says where a copy of a message went.
 type Receipt struct {
-	Account string
-	UID     uint32
-	ID      ObjectID
+	Place
+	UIDValidity uint32
+	UID         uint32
+	ID          ObjectID
+	ModSeq      uint64
 }
 
 // Deliver puts a message into the inboxes of all its accounts, or none of them. When
@@ -101,7 +122,7 @@ func (s *Store) file(b *pebble.Batch, account string, body ObjectID, size int64)
 	box.HighestModSeq++
 	box.Messages++
 	box.Bytes += uint64(size)
-	return Receipt{Account: account, UID: m.UID, ID: id}, errors.Join(
+	return Receipt{Place: Place{account, Inbox}, UIDValidity: box.UIDValidity, UID: m.UID, ID: id, ModSeq: m.ModSeq}, errors.Join(
 		s.bodies.refer(b, body, account, Inbox, m.UID),
 		b.Set(messageKey(account, Inbox, m.UID), m.encode(), nil),
 		b.Set(mailboxKey(account, Inbox), box.encode(), nil),

@@ -1,38 +1,48 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Expunge removes messages for good: all of those that are still there, in one
-// change. When it returns without error the removal is durable.
-func (s *Store) Expunge(account string, mailbox MailboxID, uids []uint32) error {
-	if err := checkAccount(account); err != nil {
-		return err
+// Expunge removes messages for good: those that are still there, in one change.
+// When it returns without error the removal is durable.
+func (s *Store) Expunge(_ context.Context, p Place, uids []uint32) (Expunged, error) {
+	if err := checkAccount(p.Account); err != nil {
+		return Expunged{}, err
 	}
 	if len(uids) == 0 {
-		return nil
+		return Expunged{}, nil
 	}
+	var done Expunged
 	b := s.db.NewIndexedBatch()
-	return s.commit(expunged, b, func() error {
-		box, err := readMailbox(s.db, account, mailbox)
+	err := s.commit(expunged, b, func() error {
+		box, err := readMailbox(s.db, p.Account, p.Mailbox)
 		if err != nil {
 			return err
 		}
-		before := box.Messages
-		for _, uid := range uids {
-			if err := s.remove(b, account, mailbox, uid, &box); err != nil {
+		for _, uid := range slices.Compact(slices.Sorted(slices.Values(uids))) {
+			before := box.Messages
+			if err := s.remove(b, p.Account, p.Mailbox, uid, &box); err != nil {
 				return err
 			}
+			if box.Messages != before {
+				done.UIDs = append(done.UIDs, uid)
+			}
 		}
-		if box.Messages == before {
+		if len(done.UIDs) > 0 {
+			box.HighestModSeq++
+		}
+		done.ModSeq = box.HighestModSeq
+		if len(done.UIDs) == 0 {
 			return nil
 		}
-		box.HighestModSeq++
-		return b.Set(mailboxKey(account, mailbox), box.encode(), nil)
+		return b.Set(mailboxKey(p.Account, p.Mailbox), box.encode(), nil)
 	})
+	return done, err
 }
 
 func (s *Store) remove(b *pebble.Batch, account string, mailbox MailboxID, uid uint32, box *Mailbox) error {

@@ -12,7 +12,8 @@ import (
 
 // Snapshot returns a mailbox and its messages in the order of their UIDs, as they
 // are at one moment. A mailbox that never got a message is empty.
-func (s *Store) Snapshot(ctx context.Context, account string, mailbox MailboxID) (box Mailbox, messages []Message, err error) {
+func (s *Store) Snapshot(ctx context.Context, p Place) (box Mailbox, messages []Message, err error) {
+	account, mailbox := p.Account, p.Mailbox
 	if err := checkAccount(account); err != nil {
 		return Mailbox{}, nil, err
 	}

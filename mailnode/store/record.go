@@ -15,22 +15,37 @@ func (id ObjectID) String() string { return hex.EncodeToString(id[:]) }
 
 // Mailbox is the state of a mailbox (RFC 9051 §2.3.1, RFC 7162 §3.1.2).
 type Mailbox struct {
-	Name          string
+	ID            MailboxID
+	Object        ObjectID // MAILBOXID (RFC 8474), the same under a new name
+	Name          string   // UTF-8, levels divided by '/'; INBOX in capitals
+	Use           string   // special use (RFC 6154), as \Sent, or ""
+	NoSelect      bool     // only a name above other mailboxes
 	UIDValidity   uint32
 	UIDNext       uint32
 	HighestModSeq uint64
+	State         uint64 // modseq when name, use, rights or annotations last changed
+	Floor         uint64 // removals up to this modseq are forgotten
 	Messages      uint64
-	Bytes         uint64
+	Bytes         uint64   // sum of sizes
+	Unseen        uint64   // messages without \Seen
+	Deleted       uint64   // messages with \Deleted
+	DeletedBytes  uint64   // sum of their sizes (RFC 9208 DELETED-STORAGE)
+	Keywords      []string // table of keywords: the flag of Keywords[i] is bit FirstKeyword+i; "" where free
 }
 
 // Message is what is known of a message without its bytes.
 type Message struct {
 	UID      uint32    // unique within the mailbox for ever
 	ModSeq   uint64    // the mailbox's HIGHESTMODSEQ when the message last changed
-	ID       ObjectID  // unique, and the same wherever the message goes
+	ID       ObjectID  // EMAILID (RFC 8474), the same wherever the message goes
+	Thread   ObjectID  // THREADID (RFC 8474)
+	Flags    Flags     // see Mailbox.Keywords
 	Size     int64     // bytes, lines ended by CRLF
+	Prefix   int       // how many of them are header lines before the body that was digested
 	Internal time.Time // internal date (RFC 9051 §2.3.3)
+	Saved    time.Time // when it came into this mailbox (RFC 8514)
 	Received time.Time // when this store took it
+	Digest   []byte    // what Options.Digest made of the body (offsets are without Prefix), where asked for
 	body     ObjectID
 }
 

@@ -41,7 +41,7 @@ func TestTooLittleSpaceRefusesUntilThereIsMore(t *testing.T) {
 	if got := body(t, s, messages[0]); got != "before" {
 		t.Errorf("read %q on a full disk", got)
 	}
-	if err := s.Expunge(alice, Inbox, []uint32{1}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{1}); err != nil {
 		t.Errorf("expunging on a full disk: %v", err)
 	}
 
@@ -104,7 +104,7 @@ func TestFailedDiskAcknowledgesNothing(t *testing.T) {
 			t.Errorf("on a broken disk: %v", err)
 		}
 	}
-	if _, _, err := s.Snapshot(t.Context(), alice, Inbox); !errors.Is(err, ErrFailed) {
+	if _, _, err := s.Snapshot(t.Context(), Place{Account: alice, Mailbox: Inbox}); !errors.Is(err, ErrFailed) {
 		t.Errorf("reading what no crash may take back: %v", err)
 	}
 	select {
@@ -170,7 +170,7 @@ func TestFullFileSystemRefusesAndRecovers(t *testing.T) {
 			t.Fatalf("message %d is not what was delivered", m.UID)
 		}
 	}
-	if err := s.Expunge(alice, Inbox, []uint32{1}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{1}); err != nil {
 		t.Errorf("expunging on a full disk: %v", err)
 	}
 
@@ -181,7 +181,7 @@ func TestFullFileSystemRefusesAndRecovers(t *testing.T) {
 	for _, m := range messages {
 		uids = append(uids, m.UID)
 	}
-	if err := s.Expunge(alice, Inbox, uids); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, uids); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.db.Compact(t.Context(), []byte("a"), []byte("c"), false); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -20,7 +21,16 @@ var (
 	ErrFull      = errors.New("store: there is not enough free disk space")
 	ErrFailed    = errors.New("store: the disk failed a write; the store must be opened again")
 	ErrExhausted = errors.New("store: the mailbox has no UID left")
-	ErrDamaged   = errors.New("store: bytes of a message are missing")
+	ErrDamaged   = errors.New("store: bytes of a message are missing or damaged")
+	ErrQuota     = errors.New("store: the account's quota is reached")
+	ErrNoAccount = errors.New("store: there is no such account")
+	ErrNoMailbox = errors.New("store: there is no such mailbox")
+	ErrNoMessage = errors.New("store: there is no such message")
+	ErrExists    = errors.New("store: there is a mailbox of this name")
+	ErrName      = errors.New("store: this cannot be the name of a mailbox")
+	ErrUse       = errors.New("store: another mailbox has this special use, or there is no such use")
+	ErrKeyword   = errors.New("store: the mailbox can take no further keyword, or this is none")
+	ErrTooMany   = errors.New("store: there are too many of them")
 )
 
 const (
@@ -37,7 +47,15 @@ type Options struct {
 	FS        vfs.FS       // file system, the machine's own when nil
 	Logger    *slog.Logger // discards when nil
 	FreeBytes int64        // free disk space below which nothing is taken in; none when 0
-	memTable  uint64       // memTableSize when 0; tests take less, for a small disk's sake
+	// Digest computes what is kept of a body beside it; nothing when nil. It is called
+	// before the change begins, from several goroutines.
+	Digest func(body *io.SectionReader) (Digest, error)
+	// Quota says what an account may hold; no limits when nil. It is called while a
+	// change is built: it must be quick and not call the store.
+	Quota func(account string) Quota
+	// Mailboxes are made in every new account, beside the inbox: name → special use.
+	Mailboxes map[string]string
+	memTable  uint64 // memTableSize when 0; tests take less, for a small disk's sake
 }
 
 // Store is one open store. Its methods are safe for concurrent use, except Close.

@@ -58,7 +58,7 @@ func deliver(t testing.TB, s *Store, body string, accounts ...string) []Receipt 
 
 func snapshot(t testing.TB, s *Store, account string) (Mailbox, []Message) {
 	t.Helper()
-	box, messages, err := s.Snapshot(t.Context(), account, Inbox)
+	box, messages, err := s.Snapshot(t.Context(), Place{Account: account, Mailbox: Inbox})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestDeliveredMessagesAreThereAfterReopening(t *testing.T) {
 	s = open(t, dir, Options{})
 	defer shut(t, s)
 	box, messages := snapshot(t, s, alice)
-	if box != before || box.UIDNext != 5 || box.UIDValidity == 0 || box.HighestModSeq != 4 || box.Name != "INBOX" {
+	if fmt.Sprint(box) != fmt.Sprint(before) || box.UIDNext != 5 || box.UIDValidity == 0 || box.HighestModSeq != 4 || box.Name != "INBOX" {
 		t.Errorf("the mailbox was %+v and is %+v", before, box)
 	}
 	if fmt.Sprint(messages) != fmt.Sprint(list) {
@@ -132,14 +132,14 @@ func TestOneDeliveryToSeveralAccountsKeepsOneBody(t *testing.T) {
 		t.Errorf("%d keys for one body of two chunks and two users", n)
 	}
 	_, messages := snapshot(t, s, alice)
-	if err := s.Expunge(alice, Inbox, []uint32{messages[0].UID}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{messages[0].UID}); err != nil {
 		t.Fatal(err)
 	}
 	_, messages = snapshot(t, s, bob)
 	if got := body(t, s, messages[0]); got != text {
 		t.Error("expunging alice's copy spoilt bob's")
 	}
-	if err := s.Expunge(bob, Inbox, []uint32{1}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: bob, Mailbox: Inbox}, []uint32{1}); err != nil {
 		t.Fatal(err)
 	}
 	if n := keys(t, s, "b"); n != 0 {
@@ -152,7 +152,7 @@ func TestExpungedUIDsAreNotUsedAgain(t *testing.T) {
 	for range 3 {
 		deliver(t, s, "a", alice)
 	}
-	if err := s.Expunge(alice, Inbox, []uint32{2, 3, 99}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{2, 3, 99}); err != nil {
 		t.Fatal(err)
 	}
 	box, messages := snapshot(t, s, alice)
@@ -162,10 +162,10 @@ func TestExpungedUIDsAreNotUsedAgain(t *testing.T) {
 	if r := deliver(t, s, "b", alice); r[0].UID != 4 {
 		t.Errorf("the next message got UID %d", r[0].UID)
 	}
-	if err := s.Expunge(alice, Inbox, []uint32{2}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{2}); err != nil {
 		t.Errorf("expunging what is gone: %v", err)
 	}
-	if err := s.Expunge(bob, Inbox, []uint32{2}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: bob, Mailbox: Inbox}, []uint32{2}); err != nil {
 		t.Errorf("expunging in an empty mailbox: %v", err)
 	}
 	if n := keys(t, s, "a"+bob); n != 0 {
@@ -181,7 +181,7 @@ func TestReadingAnExpungedBodyFails(t *testing.T) {
 	if _, err := io.CopyN(io.Discard, r, 10); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Expunge(alice, Inbox, []uint32{1}); err != nil {
+	if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{1}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := io.Copy(io.Discard, r); !errors.Is(err, ErrDamaged) || n != chunkSize-10 {
@@ -235,7 +235,7 @@ func TestConcurrentDeliveriesGetDistinctUIDs(t *testing.T) {
 				deliver(t, s, fmt.Sprintf("%d/%d", w, i), alice)
 				if i%5 == 4 {
 					_, messages := snapshot(t, s, alice)
-					if err := s.Expunge(alice, Inbox, []uint32{messages[0].UID}); err != nil {
+					if _, err := s.Expunge(t.Context(), Place{Account: alice, Mailbox: Inbox}, []uint32{messages[0].UID}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -389,7 +389,7 @@ func TestFlippedBitIsNoticed(t *testing.T) {
 	}
 	s = open(t, dir, Options{})
 	var got []byte
-	_, messages, err := s.Snapshot(t.Context(), alice, Inbox)
+	_, messages, err := s.Snapshot(t.Context(), Place{Account: alice, Mailbox: Inbox})
 	if err == nil {
 		got, err = io.ReadAll(s.Body(messages[0]))
 	}
