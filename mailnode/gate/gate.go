@@ -1,6 +1,6 @@
 // Package gate admits connections: it bounds how many are open in all and from one
 // address, and ends them in good order when the server stops. The protocol faces
-// (smtpd, pop3d; later imapd) stand behind it.
+// (smtpd, pop3d, imapd) stand behind it.
 package gate
 
 import (
@@ -235,6 +235,17 @@ func (c *Conn) Interrupted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.interrupted
+}
+
+// Wake makes the reads of a session that waits for a command fail now, with
+// os.ErrDeadlineExceeded, until it calls Await again. A session that does not wait
+// finds whatever it is woken for before it waits.
+func (c *Conn) Wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting {
+		_ = c.SetReadDeadline(time.Now()) // fails only on a closed connection
+	}
 }
 
 func (c *Conn) interrupt() {

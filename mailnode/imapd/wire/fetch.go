@@ -212,7 +212,7 @@ func (r *Reader) itemName() (string, error) {
 }
 
 func (r *Reader) previewModifiers(f *Fetch) error {
-	if !r.isTwo(' ', '(') {
+	if !r.IsTwo(' ', '(') {
 		return nil
 	}
 	if err := r.Space(); err != nil {

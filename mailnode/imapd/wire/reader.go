@@ -189,8 +189,8 @@ func (r *Reader) Is(c byte) bool {
 	return err == nil && got == c
 }
 
-// isTwo reports whether the next two bytes are a and b.
-func (r *Reader) isTwo(a, b byte) bool {
+// IsTwo reports whether the next two bytes are a and b.
+func (r *Reader) IsTwo(a, b byte) bool {
 	if !r.Is(a) {
 		return false
 	}
@@ -328,4 +328,27 @@ func (r *Reader) discard(n int64) error {
 		n -= part
 	}
 	return nil
+}
+
+// Line reads a line that is no command: a part of a SASL exchange, or DONE
+// (RFC 9051 §6.2.2, RFC 2177).
+func (r *Reader) Line(limit int) (string, error) {
+	var b []byte
+	for {
+		if r.pos == len(r.buf) {
+			if err := r.fill(); err != nil {
+				return "", err
+			}
+		}
+		c := r.buf[r.pos]
+		r.pos++
+		if c == '\n' {
+			r.ended = true
+			return string(bytes.TrimSuffix(b, []byte("\r"))), nil
+		}
+		if len(b) == limit {
+			return "", ErrFlood
+		}
+		b = append(b, c)
+	}
 }

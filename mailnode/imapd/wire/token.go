@@ -91,12 +91,12 @@ func (r *Reader) AString() (string, error) {
 }
 
 // isString reports whether a string (quoted or literal) comes next.
-func (r *Reader) isString() bool { return r.Is('"') || r.Is('{') || r.isTwo('~', '{') }
+func (r *Reader) isString() bool { return r.Is('"') || r.Is('{') || r.IsTwo('~', '{') }
 
 // String reads a quoted string or a literal.
 func (r *Reader) String() (string, error) {
 	if !r.Is('"') {
-		if r.Is('{') || r.isTwo('~', '{') {
+		if r.Is('{') || r.IsTwo('~', '{') {
 			return r.literalString()
 		}
 		return "", r.missing("a string")

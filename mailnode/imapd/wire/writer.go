@@ -4,6 +4,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,7 +24,7 @@ type Writer struct {
 	mem  *[writeBuffer]byte // from the pool, while there is something in it
 	n    int
 	err  error
-	sent int64
+	sent int64 // bytes before those in mem
 }
 
 // NewWriter returns a writer to dst.
@@ -31,6 +32,12 @@ func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
 
 // Reset makes dst what is written to from now on. What was buffered must have been flushed.
 func (w *Writer) Reset(dst io.Writer) { w.dst = dst }
+
+// Mark is a place in what was written.
+func (w *Writer) Mark() int64 { return w.sent + int64(w.n) }
+
+// Since reports whether something was written behind a mark.
+func (w *Writer) Since(mark int64) bool { return w.Mark() != mark }
 
 // Err is the first error.
 func (w *Writer) Err() error { return w.err }
@@ -55,6 +62,7 @@ func (w *Writer) send() {
 	if w.n > 0 && w.err == nil {
 		_, w.err = w.dst.Write(w.mem[:w.n])
 	}
+	w.sent += int64(w.n)
 	w.n = 0
 }
 
@@ -76,6 +84,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		if w.err == nil {
 			_, w.err = w.dst.Write(p)
 		}
+		w.sent += int64(len(p))
 	} else {
 		w.n += len(append(w.room(len(p)), p...))
 	}
@@ -112,6 +121,12 @@ func (w *Writer) Space() *Writer { return w.Byte(' ') }
 
 // CRLF ends a line.
 func (w *Writer) CRLF() *Writer { return w.Raw("\r\n") }
+
+// DateTime writes a date with time and zone.
+func (w *Writer) DateTime(t time.Time) *Writer {
+	w.n += len(AppendDateTime(w.room(32), t))
+	return w
+}
 
 // Ranges writes a set of numbers.
 func (w *Writer) Ranges(rs Ranges) *Writer {
