@@ -263,7 +263,7 @@ func (s *session) expunge(c *call) error {
 		return err
 	}
 	if uids := deletedIn(b.open.View(), of); len(uids) > 0 {
-		gone, err := s.srv.store.Remove(s.srv.ctx, b.place, uids)
+		gone, err := s.srv.store.Expunge(s.srv.ctx, b.place, uids)
 		if err != nil {
 			return err
 		}

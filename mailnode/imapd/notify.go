@@ -323,7 +323,7 @@ func (s *session) tellSelected() {
 
 func (s *session) tellEvent(account string, e store.Event, subscribed func(string) bool, told map[store.MailboxID]bool) {
 	switch e.Kind {
-	case store.MessagesAdded, store.MessagesRemoved, store.FlagsChanged:
+	case store.MessagesAdded, store.MessagesExpunged, store.FlagsChanged:
 		place := store.Place{Account: account, Mailbox: e.Mailbox}
 		if told[e.Mailbox] || s.box != nil && s.box.place == place {
 			return

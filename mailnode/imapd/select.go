@@ -254,7 +254,7 @@ func (s *session) closeMailbox(c *call) error {
 	b := s.box
 	if !b.readOnly && b.rights.has("e") {
 		if uids := deletedIn(b.open.View(), nil); len(uids) > 0 {
-			gone, err := s.srv.store.Remove(s.srv.ctx, b.place, uids)
+			gone, err := s.srv.store.Expunge(s.srv.ctx, b.place, uids)
 			if err != nil {
 				return err
 			}
