@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mailfleet/inventory"
+	"mailfleet/inventory/throttle"
 )
 
 // After lockAfter failures in a row nobody gets in for lockFirst; each further
@@ -23,31 +24,20 @@ const (
 )
 
 // lane counts failures in a row and says until when no attempt is taken.
-type lane struct {
-	failures int
-	until    time.Time
-}
+type lane struct{ throttle.Lane }
 
 // fail counts one more and reports whether it locked the lane.
 func (l *lane) fail(now time.Time) bool {
-	l.failures++
-	if l.failures < lockAfter {
-		return false
-	}
-	lock := lockMost
-	if doublings := l.failures - lockAfter; doublings < 4 {
-		lock = min(lockFirst<<doublings, lockMost)
-	}
-	l.until = now.Add(lock)
-	return true
+	return l.Fail(now, throttle.Lock{After: lockAfter, First: lockFirst, Most: lockMost})
 }
 
 // open is TooMany while the lane is locked.
 func (l *lane) open(now time.Time) error {
-	if !now.Before(l.until) {
+	wait := l.Wait(now)
+	if wait == 0 {
 		return nil
 	}
-	return inventory.Errorf(inventory.TooMany, "too many failed sign-ins; try again in %s", roundUp(l.until.Sub(now)))
+	return inventory.Errorf(inventory.TooMany, "too many failed sign-ins; try again in %s", throttle.RoundUp(wait))
 }
 
 // lanes are those that are not kept with a person: one for each unknown name,
@@ -56,7 +46,7 @@ func (l *lane) open(now time.Time) error {
 // A restart forgets them. Safe for concurrent use.
 type lanes struct {
 	mu   sync.Mutex
-	byID *recent[string, memory]
+	byID *throttle.Recent[string, memory]
 }
 
 type memory struct {
@@ -64,24 +54,24 @@ type memory struct {
 	known time.Time // of the last sign-in from there
 }
 
-func newLanes() *lanes { return &lanes{byID: newRecent[string, memory](maxLanes)} }
+func newLanes() *lanes { return &lanes{byID: throttle.NewRecent[string, memory](maxLanes)} }
 
 func place(person inventory.ID, address string) string {
-	return string(person) + " " + network(address)
+	return string(person) + " " + throttle.Customer(address)
 }
 
 // with runs fn on the lane that key names.
 func (ls *lanes) with(key string, fn func(*lane)) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	fn(&ls.byID.at(key).lane)
+	fn(&ls.byID.At(key).lane)
 }
 
 // known reports whether the person has lately signed in from the address.
 func (ls *lanes) known(person inventory.ID, address string, now time.Time) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	m := ls.byID.get(place(person, address))
+	m := ls.byID.Get(place(person, address))
 	return m != nil && now.Sub(m.known) < knownFor
 }
 
@@ -89,5 +79,5 @@ func (ls *lanes) known(person inventory.ID, address string, now time.Time) bool 
 func (ls *lanes) welcome(person inventory.ID, address string, now time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	*ls.byID.at(place(person, address)) = memory{known: now}
+	*ls.byID.At(place(person, address)) = memory{known: now}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mailfleet/inventory"
+	"mailfleet/inventory/throttle"
 )
 
 // SignIn is a person's attempt to start a console session.
@@ -85,7 +86,9 @@ func (t *attempt) open(now time.Time) (err error) {
 	return err
 }
 
-func personLane(p *inventory.Person) *lane { return &lane{failures: p.Failures, until: p.Locked} }
+func personLane(p *inventory.Person) *lane {
+	return &lane{throttle.Lane{Failures: p.Failures, Until: p.Locked}}
+}
 
 // entry begins the audit entry of the attempt. A name nobody has is left out:
 // people type passwords there.
@@ -134,11 +137,11 @@ func failPerson(tx inventory.Tx, id inventory.ID, now time.Time) (locked bool, e
 		return false, err
 	}
 	l := personLane(p)
-	if now.Before(l.until) {
+	if l.Wait(now) > 0 {
 		return false, nil // this attempt was under way when the name was locked
 	}
 	locked = l.fail(now)
-	p.Failures, p.Locked = l.failures, l.until
+	p.Failures, p.Locked = l.Failures, l.Until
 	return locked, tx.People().Update(p)
 }
 

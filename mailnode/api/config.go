@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Config is the mailnode's whole configuration: one JSON file. The agent writes
 // it from the desired state; the mailnode starts from the file alone. Keys that
 // are not listed here are errors. `mailfleet-mailnode config describe` prints
@@ -10,7 +12,6 @@ type Config struct {
 	Hostname   string     `json:"hostname" doc:"Name this server gives itself in greetings and Received headers (RFC 5321 §4.1.1.1)." example:"mx1.example.test"`
 	Listeners  []Listener `json:"listeners" doc:"Addresses to listen on. At least one."`
 	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS and pop3s. Without it none of them is offered."`
-	PlainAuth  bool       `json:"plain_auth,omitempty" doc:"Accept passwords without TLS from any address. Otherwise only loopback peers may send them in the clear." example:"false"`
 	Limits     Limits     `json:"limits,omitzero" doc:"What the server takes before it refuses. Zero or absent means the default."`
 	Domains    []Domain   `json:"domains" doc:"Domains that are local. Mail for any other domain is refused (550 5.7.1)."`
 	Postmaster string     `json:"postmaster,omitempty" doc:"Address of the account that gets the mail for postmaster where a domain has no postmaster account of its own (RFC 5321 §4.5.1). Without it such mail is answered 450." example:"user1@example.test"`
@@ -31,6 +32,7 @@ const (
 type Listener struct {
 	Protocol Protocol `json:"protocol" doc:"smtp, pop3 or pop3s (pop3s needs a certificate)." example:"smtp"`
 	Address  string   `json:"address" doc:"IP address and port. No IP address means all of them; port 0 means a free one, which status then names." example:"127.0.10.1:1025"`
+	Local    bool     `json:"local,omitempty" doc:"Take passwords without TLS here. For addresses that only this machine, or a network as safe, can reach." example:"false"`
 }
 
 // TLS names the files of the server's certificate. They are read again at each reload.
@@ -57,8 +59,22 @@ type Domain struct {
 type Account struct {
 	ID           string `json:"id" doc:"The account's UUID. Mail is kept under it, so an address can change." example:"0198c0de-0000-7000-8000-000000000001"`
 	Address      string `json:"address" doc:"The account's address, in a local domain. Upper and lower case are the same." example:"user1@example.test"`
-	PasswordHash string `json:"password_hash,omitempty" doc:"Argon2id hash of the password in PHC form. Without it nobody can sign in." example:"$argon2id$v=19$m=65536,t=1,p=2$c2FsdHNhbHRzYWx0c2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObG6gO6jkyCe5I"`
+	PasswordHash string `json:"password_hash,omitempty" doc:"Argon2id hash of the password in PHC form. Without it nobody can sign in with a password of the account's own." example:"$argon2id$v=19$m=65536,t=1,p=2$c2FsdHNhbHRzYWx0c2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObG6gO6jkyCe5I"`
 	Suspended    bool   `json:"suspended,omitempty" doc:"Refuse its mail (550 5.2.1) and its sign-ins; keep its mailbox." example:"false"`
+
+	SCRAM        string        `json:"scram,omitempty" doc:"Keys of the same password for SCRAM-SHA-256 (RFC 7677). Without them only PLAIN and LOGIN can sign in with it." example:"SCRAM-SHA-256$100000:9YbqjtE2k0nDPbVJQhQZTQ==$JTRYTlQ6L24t1PfGoSXUFw/1HBYP1HQVMcvFyPXN0Kk=:Yb0W/Zf0BB4qv7S+Cj0cQ8pEJz3xQGhkqXpE0fGQ0gk="`
+	AppPasswords []AppPassword `json:"app_passwords,omitempty" doc:"Passwords made for one application or device each."`
+}
+
+// AppPassword is a password made for one application or device. It is long and
+// random, so that a fast hash keeps it.
+type AppPassword struct {
+	ID        string     `json:"id" doc:"Its UUID, by which sign-ins name it." example:"0198c0de-0000-7000-8000-00000000000a"`
+	Name      string     `json:"name" doc:"What its user calls it." example:"phone"`
+	Hash      string     `json:"hash" doc:"SHA-256 of the password, as $sha256$ and base64 without padding." example:"$sha256$K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols"`
+	SCRAM     string     `json:"scram,omitempty" doc:"Its keys for SCRAM-SHA-256, with salt and iterations of the account's own." example:"SCRAM-SHA-256$100000:9YbqjtE2k0nDPbVJQhQZTQ==$JTRYTlQ6L24t1PfGoSXUFw/1HBYP1HQVMcvFyPXN0Kk=:Yb0W/Zf0BB4qv7S+Cj0cQ8pEJz3xQGhkqXpE0fGQ0gk="`
+	Protocols []Protocol `json:"protocols,omitempty" doc:"What it is good for: pop3. None named means all." example:"pop3"`
+	Expires   time.Time  `json:"expires,omitzero" doc:"When it stops being good (RFC 3339). Absent means never." example:"2030-01-01T00:00:00Z"`
 }
 
 // DefaultLimits are the limits of a file that names none.

@@ -19,7 +19,7 @@ const (
 func good() Config {
 	return Config{
 		Index: 7, Server: "s1", Hostname: "mx.example.test",
-		Listeners:  []Listener{{SMTP, "127.0.0.1:1025"}, {POP3, "127.0.0.1:1110"}},
+		Listeners:  []Listener{{Protocol: SMTP, Address: "127.0.0.1:1025"}, {Protocol: POP3, Address: "127.0.0.1:1110", Local: true}},
 		Domains:    []Domain{{"example.test"}},
 		Postmaster: "User1@Example.Test",
 		Accounts: []Account{
@@ -64,7 +64,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if c.Limits != DefaultLimits() {
 		t.Errorf("described %+v, in force %+v", c.Limits, DefaultLimits())
 	}
-	for _, key := range []string{"index", "plain_auth", "connections_per_address", "password_hash"} {
+	for _, key := range []string{"index", "local", "scram", "app_passwords", "expires", "connections_per_address", "password_hash"} {
 		if !regexp.MustCompile(`// .{20,}\n\s+"` + key + `": `).MatchString(b.String()) {
 			t.Errorf("%s is not explained in:\n%s", key, b.String())
 		}

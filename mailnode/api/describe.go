@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // Describe writes an example configuration with every key, its meaning and its
@@ -39,14 +40,18 @@ func (d *describer) object(t reflect.Type, indent string) {
 
 func (d *describer) value(f reflect.StructField, indent string) {
 	example := f.Tag.Get("example") + f.Tag.Get("default") // a field has one or the other
-	switch f.Type.Kind() {
-	case reflect.Struct:
+	switch kind := f.Type.Kind(); {
+	case f.Type == reflect.TypeFor[time.Time]():
+		fmt.Fprintf(&d.b, "%q", example)
+	case kind == reflect.Struct:
 		d.object(f.Type, indent)
-	case reflect.Slice:
+	case kind == reflect.Slice && f.Type.Elem().Kind() == reflect.String:
+		fmt.Fprintf(&d.b, "[%q]", example)
+	case kind == reflect.Slice:
 		d.b.WriteString("[\n" + indent + "  ")
 		d.object(f.Type.Elem(), indent+"  ")
 		d.b.WriteString("\n" + indent + "]")
-	case reflect.String:
+	case kind == reflect.String:
 		fmt.Fprintf(&d.b, "%q", example)
 	default:
 		d.b.WriteString(example)

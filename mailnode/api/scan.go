@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // scanner walks a JSON document beside the type it should have and knows at every
@@ -78,10 +79,17 @@ func (s *scanner) value(t reflect.Type, path string) *fault {
 		return nil
 	}
 	switch kind := t.Kind(); {
-	case tok == json.Delim('{') && kind == reflect.Struct:
+	case tok == json.Delim('{') && kind == reflect.Struct && t != reflect.TypeFor[time.Time]():
 		return s.object(t, path)
 	case tok == json.Delim('[') && kind == reflect.Slice:
 		return s.array(t.Elem(), path)
+	case t == reflect.TypeFor[time.Time]():
+		if _, ok := tok.(string); !ok {
+			return &fault{start, orWhole(path) + " must be a string"}
+		}
+		if _, err := time.Parse(time.RFC3339, tok.(string)); err != nil {
+			return &fault{start, orWhole(path) + " must be a time such as 2030-01-01T00:00:00Z"}
+		}
 	case !fits(tok, kind):
 		return &fault{start, fmt.Sprintf("%s must be %s", orWhole(path), expected(kind))}
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -166,6 +167,56 @@ func (a Account) check(field string, domains map[string]bool) error {
 	}
 	if err := checkHash(a.PasswordHash); err != nil {
 		return wrong(field+".password_hash", "%s", err)
+	}
+	if err := checkSCRAM(a.SCRAM); err != nil {
+		return wrong(field+".scram", "%s", err)
+	}
+	ids := map[string]bool{}
+	for i, app := range a.AppPasswords {
+		field := fmt.Sprintf("%s.app_passwords[%d]", field, i)
+		if err := app.check(field); err != nil {
+			return err
+		}
+		if ids[app.ID] {
+			return wrong(field+".id", "the application password %s is there twice", app.ID)
+		}
+		ids[app.ID] = true
+	}
+	return nil
+}
+
+func (p AppPassword) check(field string) error {
+	if !isUUID(p.ID) {
+		return wrong(field+".id", "%q is not a UUID in lower case", p.ID)
+	}
+	hash, ok := strings.CutPrefix(p.Hash, "$sha256$")
+	if raw, err := base64.RawStdEncoding.Strict().DecodeString(hash); !ok || err != nil || len(raw) != sha256.Size {
+		return wrong(field+".hash", "it is not $sha256$ and 32 bytes in base64 without padding")
+	}
+	if err := checkSCRAM(p.SCRAM); err != nil {
+		return wrong(field+".scram", "%s", err)
+	}
+	return nil
+}
+
+// checkSCRAM accepts "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey" of a cost
+// that a client may have.
+func checkSCRAM(keys string) error {
+	if keys == "" {
+		return nil
+	}
+	parts := strings.FieldsFunc(keys, func(c rune) bool { return c == '$' || c == ':' })
+	if len(parts) != 5 || strings.Join([]string{parts[0], parts[1] + ":" + parts[2], parts[3] + ":" + parts[4]}, "$") != keys || parts[0] != "SCRAM-SHA-256" {
+		return fmt.Errorf("it is not of the form SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey")
+	}
+	if n, err := strconv.Atoi(parts[1]); err != nil || n < 4096 || n > 10_000_000 {
+		return fmt.Errorf("the SCRAM iterations are outside 4096–10000000")
+	}
+	for i, part := range parts[2:] {
+		raw, err := base64.StdEncoding.Strict().DecodeString(part)
+		if err != nil || len(raw) == 0 || len(raw) > 128 || i > 0 && len(raw) != sha256.Size {
+			return fmt.Errorf("the SCRAM salt must be 1 to 128 bytes, the keys 32 bytes each, in base64 with padding")
+		}
 	}
 	return nil
 }

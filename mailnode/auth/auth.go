@@ -1,25 +1,60 @@
-// Package auth proves who signs in: it compares passwords with argon2id hashes. The
-// faces that take passwords use it (pop3d; later imapd, smtpd and the HTTP face).
+// Package auth proves who signs in, for every face alike: by a password or through a
+// SASL exchange (RFC 4422). It throttles those who guess, and counts, logs and
+// remembers each attempt. pop3d, imapd, smtpd and the HTTP face use it; app makes it.
+//
+// A face tells of its peer (Peer) and then either asks Password, for a command
+// that carries name and password, or offers Mechanisms and runs what Start
+// returns, which is a sasl.Server:
+//
+//	x, err := a.Start(ctx, peer, "PLAIN") // ErrClear, ErrMechanism
+//	for response := initial; ; response = read() {
+//		challenge, done, err := x.Next(response)
+//		…
+//	}
+//	x.Identity()
+//
+// A failed attempt has already been delayed, counted and logged when its error
+// comes; the face only answers, and ends the connection after a few.
 package auth
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"hash/maphash"
+	"fmt"
+	"log/slog"
+	"net"
 	"runtime"
+	"strings"
+	"sync"
+	"time"
 
-	"github.com/alexedwards/argon2id"
 	"golang.org/x/sync/semaphore"
 
+	"mailfleet/inventory"
+	"mailfleet/inventory/throttle"
+	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/directory"
 )
 
-// ErrRefused is a wrong address or a wrong password; it is not said which, and
-// both take the same time. ErrSuspended comes only after the right password.
+// Why an attempt fails. ErrRefused is a wrong name or credential; it is not said
+// which, and both take the same time. ErrSuspended comes only after the right
+// credential. Other errors than these and *ThrottledError are the server's
+// trouble, or ctx's.
 var (
 	ErrRefused   = errors.New("auth: wrong address or password")
 	ErrSuspended = errors.New("auth: the account is suspended")
+	ErrClear     = errors.New("auth: nobody signs in here without TLS")
+	ErrMechanism = errors.New("auth: there is no such mechanism")
+	ErrMalformed = errors.New("auth: the response is not one of the mechanism")
 )
+
+// ThrottledError refuses an attempt unseen, because too many have failed.
+type ThrottledError struct{ Wait time.Duration }
+
+func (e *ThrottledError) Error() string {
+	return fmt.Sprintf("auth: too many failed sign-ins, try again in %s", throttle.RoundUp(e.Wait))
+}
 
 // Accounts finds the account that signs in.
 type Accounts interface {
@@ -27,60 +62,215 @@ type Accounts interface {
 	Accounts() []directory.Account
 }
 
-// Verifier compares passwords, as many at once as there are processors: a
-// comparison takes one processor and some 64 MiB for a tenth of a second.
-type Verifier struct {
+// Tokens checks bearer tokens (RFC 6750), by whatever means: a signature, or a
+// question to who issued them.
+type Tokens interface {
+	// Verify returns the address of the account that a token lets in. ErrRefused: the
+	// token is not good, or not any more.
+	Verify(ctx context.Context, token string) (address string, err error)
+}
+
+// History remembers sign-ins. It is safe for concurrent use.
+type History interface {
+	// Add notes an attempt to sign in to an account: First, Last and Count need not be set.
+	Add(account string, s inventory.SignIn)
+	// Known reports whether a sign-in from the neighbourhood has succeeded lately.
+	Known(account, neighbourhood string) bool
+}
+
+// Options are what an Auth is made of.
+type Options struct {
+	Accounts Accounts
+	Tokens   Tokens  // nil: OAUTHBEARER is not offered
+	History  History // nil: nothing is remembered
+	Key      []byte  // 32 random bytes, the same at each start: makes the salts of accounts that do not exist
+	Logger   *slog.Logger
+}
+
+// Auth proves who signs in. It is safe for concurrent use.
+type Auth struct {
 	accounts Accounts
-	slots    *semaphore.Weighted
-	seed     maphash.Seed
+	tokens   Tokens
+	history  History
+	key      []byte
+	log      *slog.Logger
+	slots    *semaphore.Weighted // password hashings at once
+	lanes    *lanes
+	verified *verified
+
+	mu     sync.Mutex
+	counts map[api.Protocol]Counts
 }
 
-// New returns a verifier for the accounts.
-func New(accounts Accounts) *Verifier {
-	return &Verifier{
-		accounts: accounts,
+// Counts grow from the start.
+type Counts struct {
+	OK     int64
+	Failed int64 // for whatever reason
+}
+
+// New returns an Auth.
+func New(o Options) *Auth {
+	if o.History == nil {
+		o.History = forgetful{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Auth{
+		accounts: o.Accounts,
+		tokens:   o.Tokens,
+		history:  o.History,
+		key:      o.Key,
+		log:      o.Logger.With("component", "auth"),
 		slots:    semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
-		seed:     maphash.MakeSeed(),
+		lanes:    newLanes(),
+		verified: newVerified(),
+		counts:   map[api.Protocol]Counts{},
 	}
 }
 
-// maxPassword bounds what is hashed.
-const maxPassword = 1024
+type forgetful struct{}
 
-// Verify returns the account that has this address and this password. It fails
-// with ErrRefused, ErrSuspended or, while it waits for its turn, ctx's error.
-func (v *Verifier) Verify(ctx context.Context, address, password string) (directory.Account, error) {
-	if err := v.slots.Acquire(ctx, 1); err != nil {
-		return directory.Account{}, err
-	}
-	defer v.slots.Release(1)
-	a, known := v.accounts.Account(address)
-	hash := a.PasswordHash
-	if hash == "" || len(password) > maxPassword {
-		known, hash, password = false, v.decoy(address), ""
-	}
-	match, err := argon2id.ComparePasswordAndHash(password, hash)
-	switch {
-	case err != nil, !match, !known:
-		return directory.Account{}, ErrRefused
-	case a.Suspended:
-		return directory.Account{}, ErrSuspended
-	}
-	return a, nil
+func (forgetful) Add(string, inventory.SignIn) {}
+func (forgetful) Known(string, string) bool    { return false }
+
+// Counts returns the counts of a protocol.
+func (a *Auth) Counts(p api.Protocol) Counts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counts[p]
 }
 
-// decoy is a hash that costs what a real one costs: the one of some account, always
-// the same for the same address, so that nobody can tell by the time taken which
-// addresses exist. Its outcome is not used.
-func (v *Verifier) decoy(address string) string {
-	accounts := v.accounts.Accounts()
-	if len(accounts) > 0 {
-		if hash := accounts[maphash.String(v.seed, address)%uint64(len(accounts))].PasswordHash; hash != "" {
-			return hash
-		}
-	}
-	return noAccount
+// Peer is who signs in, as the face knows them.
+type Peer struct {
+	Protocol     api.Protocol         // api.POP3 for pop3 and pop3s, and so on
+	Address      string               // IP address
+	Local        bool                 // the listener is marked local
+	TLS          *tls.ConnectionState // nil: in the clear
+	Certificates []tls.Certificate    // of the server in TLS
+	Log          *slog.Logger         // the connection's; nil: that of Auth
 }
 
-// noAccount is a hash of an unknown password at the usual cost.
-const noAccount = "$argon2id$v=19$m=65536,t=1,p=2$bm9ib2R5a25vd3NpdA$4yf3YHdmSGDv5SNT9KaYXkQuYQnEE1m8kbZLtCFFG4E"
+// Address is the IP address of a connection's peer.
+func Address(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().String()
+	}
+	return a.String()
+}
+
+// MayAuthenticate reports whether the peer may sign in where it is: in TLS, or
+// on a listener marked local.
+func (p *Peer) MayAuthenticate() bool { return p.TLS != nil || p.Local }
+
+// Identity is who has signed in.
+type Identity struct {
+	Account    directory.Account
+	Mechanism  string       // of SASL, or the name of the command
+	Credential inventory.ID // application password used; empty: the account's own credential
+}
+
+// Password signs in by a command that carries an address and a password, which
+// is named by command (USER, LOGIN).
+func (a *Auth) Password(ctx context.Context, p *Peer, command, address, password string) (Identity, error) {
+	if !p.MayAuthenticate() {
+		return Identity{}, ErrClear
+	}
+	return a.password(ctx, p, command, address, password)
+}
+
+// attempt is a sign-in under way.
+type attempt struct {
+	auth      *Auth
+	peer      *Peer
+	mechanism string
+	account   directory.Account
+	exists    bool   // there is such an account
+	lane      string // whom failures are held against
+	known     bool   // the peer is where the account's user has been
+}
+
+func (a *Auth) attempt(p *Peer, mechanism, name string) *attempt {
+	t := &attempt{auth: a, peer: p, mechanism: mechanism}
+	t.account, t.exists = a.accounts.Account(name)
+	if !t.exists {
+		t.lane = "unknown " + strings.ToLower(name)
+		return t
+	}
+	place := throttle.Neighbourhood(p.Address)
+	t.lane = t.account.ID
+	if t.known = a.lanes.known(t.account.ID, place) || a.history.Known(t.account.ID, place); t.known {
+		t.lane += " " + place
+	}
+	return t
+}
+
+// succeed counts, logs and remembers a success.
+func (t *attempt) succeed(credential inventory.ID) (Identity, error) {
+	if t.account.Suspended {
+		return Identity{}, t.note("suspended", ErrSuspended)
+	}
+	t.auth.lanes.welcome(t.account.ID, throttle.Neighbourhood(t.peer.Address))
+	t.auth.count(t.peer.Protocol, true)
+	t.logger().Info("signed in", "account", t.account.ID, "mechanism", t.mechanism, "address", t.peer.Address, "credential", string(credential))
+	t.auth.history.Add(t.account.ID, inventory.SignIn{
+		Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Credential: credential, OK: true,
+	})
+	return Identity{Account: t.account, Mechanism: t.mechanism, Credential: credential}, nil
+}
+
+// note counts, logs and remembers a failure, which is no guess of a credential.
+func (t *attempt) note(reason string, err error) error {
+	t.auth.count(t.peer.Protocol, false)
+	account := "unknown" // what was given instead of an account's address may well be a password
+	if t.exists {
+		account = t.account.ID
+		t.auth.history.Add(account, inventory.SignIn{
+			Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Reason: reason,
+		})
+	}
+	t.logger().Warn("sign-in refused", "account", account, "mechanism", t.mechanism, "address", t.peer.Address, "reason", reason)
+	return err
+}
+
+// guess notes a failure and holds it against the lane, unless guess repeats an
+// earlier one; the answer is delayed by what is in the lane.
+func (t *attempt) guess(ctx context.Context, reason string, guess uint64) error {
+	if !t.exists {
+		reason = "unknown account"
+	}
+	err := t.note(reason, ErrRefused)
+	select {
+	case <-time.After(t.auth.lanes.fail(t, guess)):
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// open is a *ThrottledError while no guess is taken.
+func (t *attempt) open() error {
+	if wait := t.auth.lanes.wait(t); wait > 0 {
+		return t.note("throttled", &ThrottledError{wait})
+	}
+	return nil
+}
+
+func (t *attempt) logger() *slog.Logger {
+	if t.peer.Log != nil {
+		return t.peer.Log
+	}
+	return t.auth.log.With("protocol", t.peer.Protocol)
+}
+
+func (a *Auth) count(p api.Protocol, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.counts[p]
+	if ok {
+		c.OK++
+	} else {
+		c.Failed++
+	}
+	a.counts[p] = c
+}

@@ -7,14 +7,19 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+
+	"mailfleet/mailnode/api"
 )
 
 // Account is an address with a mailbox on this server.
 type Account struct {
 	ID           string // names the account for ever
 	Address      string // in lower case
-	PasswordHash string // argon2id in PHC form; "" when nobody can sign in
+	PasswordHash string // argon2id in PHC form; "" when nobody can sign in with it
 	Suspended    bool
+
+	SCRAM        string // keys of the same password in credential.SCRAM's form; "" for none
+	AppPasswords []api.AppPassword
 }
 
 // Why an address is no recipient.

@@ -1,6 +1,6 @@
 // Package gate admits connections: it bounds how many are open in all and from one
-// address, and ends them in good order when the server stops. The protocol faces
-// (smtpd, pop3d, imapd) stand behind it.
+// address, knows each that is open, and ends them in good order, one by one or when
+// the server stops. The protocol faces (smtpd, pop3d, imapd) stand behind it.
 package gate
 
 import (
@@ -21,8 +21,11 @@ type Limits struct {
 	PerAddress  int // from one IPv4 address or one IPv6 /64
 }
 
-// ErrStopping says that the server is stopping: a session ends at its next command.
-var ErrStopping = errors.New("gate: the server is stopping")
+// Why a session ends at its next command.
+var (
+	ErrStopping = errors.New("gate: the server is stopping")
+	ErrEnded    = errors.New("gate: the session was ended by an administrator")
+)
 
 // Gate is the gate of one protocol. Its methods are safe for concurrent use.
 type Gate struct {
@@ -33,7 +36,7 @@ type Gate struct {
 	mu        sync.Mutex
 	stopping  bool
 	listeners map[*Listener]struct{}
-	open      map[*Conn]struct{}
+	open      map[string]*Conn // by id
 	from      map[netip.Prefix]int
 	empty     chan struct{} // closed when the server stops and nothing is open any more
 }
@@ -45,7 +48,7 @@ func New(limits func() Limits, refuse func(reason string) string) *Gate {
 		limits:    limits,
 		refuse:    refuse,
 		listeners: map[*Listener]struct{}{},
-		open:      map[*Conn]struct{}{},
+		open:      map[string]*Conn{},
 		from:      map[netip.Prefix]int{},
 		empty:     make(chan struct{}),
 	}
@@ -62,7 +65,7 @@ func (g *Gate) Open() int {
 func (g *Gate) Refused() int64 { return g.refused.Load() }
 
 // admit returns the admitted connection, or the reason why it is not.
-func (g *Gate) admit(c net.Conn) (*Conn, string) {
+func (g *Gate) admit(c net.Conn, l *Listener) (*Conn, string) {
 	limits, from := g.limits(), origin(c.RemoteAddr())
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,8 +77,9 @@ func (g *Gate) admit(c net.Conn) (*Conn, string) {
 	case g.from[from] >= limits.PerAddress:
 		return nil, "too many connections from your address, try again later"
 	}
-	admitted := &Conn{Conn: c, gate: g, from: from}
-	g.open[admitted] = struct{}{}
+	now := time.Now()
+	admitted := &Conn{Conn: c, gate: g, listener: l, from: from, id: newID(), since: now, active: now}
+	g.open[admitted.id] = admitted
 	g.from[from]++
 	return admitted, ""
 }
@@ -83,7 +87,7 @@ func (g *Gate) admit(c net.Conn) (*Conn, string) {
 func (g *Gate) release(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.open, c)
+	delete(g.open, c.id)
 	if g.from[c.from]--; g.from[c.from] == 0 {
 		delete(g.from, c.from)
 	}
@@ -113,15 +117,15 @@ func (g *Gate) Stop(ctx context.Context) {
 	for l := range listeners {
 		_ = l.Close() // closed is all it has to be
 	}
-	for c := range open {
-		c.interrupt()
+	for _, c := range open {
+		c.interrupt(ErrStopping)
 	}
 	select {
 	case <-g.empty:
 		return
 	case <-ctx.Done():
 	}
-	for c := range open {
+	for _, c := range open {
 		_ = c.Conn.Close() // the session notices and releases it
 	}
 	<-g.empty
@@ -145,7 +149,8 @@ func origin(a net.Addr) netip.Prefix {
 // Listener accepts the connections a gate admits.
 type Listener struct {
 	net.Listener
-	gate *Gate
+	Local bool // passwords may travel in the clear; set before it accepts
+	gate  *Gate
 }
 
 // Listen puts l behind the gate.
@@ -184,7 +189,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			time.Sleep(acceptPause)
 			continue
 		}
-		admitted, reason := l.gate.admit(c)
+		admitted, reason := l.gate.admit(c, l)
 		if admitted != nil {
 			return admitted, nil
 		}
@@ -194,72 +199,4 @@ func (l *Listener) Accept() (net.Conn, error) {
 		_, _ = io.WriteString(c, l.gate.refuse(reason))
 		_ = c.Close()
 	}
-}
-
-// Conn is an admitted connection.
-type Conn struct {
-	net.Conn
-	gate *Gate
-	from netip.Prefix
-	once sync.Once
-
-	mu          sync.Mutex
-	waiting     bool // for a command: may be interrupted
-	interrupted bool
-}
-
-// Await is called before a session reads the next command: the reads that follow
-// fail when d has passed or the server stops. It fails with ErrStopping when the
-// server is stopping already.
-func (c *Conn) Await(d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.interrupted {
-		return ErrStopping
-	}
-	c.waiting = true
-	return c.SetReadDeadline(time.Now().Add(d))
-}
-
-// Engage is called before a session reads in the middle of something that a stop
-// should let finish: the reads that follow fail only when d has passed.
-func (c *Conn) Engage(d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting = false
-	return c.SetReadDeadline(time.Now().Add(d))
-}
-
-// Interrupted reports whether the server is stopping.
-func (c *Conn) Interrupted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.interrupted
-}
-
-// Wake makes the reads of a session that waits for a command fail now, with
-// os.ErrDeadlineExceeded, until it calls Await again. A session that does not wait
-// finds whatever it is woken for before it waits.
-func (c *Conn) Wake() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting {
-		_ = c.SetReadDeadline(time.Now()) // fails only on a closed connection
-	}
-}
-
-func (c *Conn) interrupt() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.interrupted = true
-	if c.waiting {
-		_ = c.SetReadDeadline(time.Now()) // fails only on a closed connection
-	}
-}
-
-// Close closes the connection and gives its place free.
-func (c *Conn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { c.gate.release(c) })
-	return err
 }

@@ -103,7 +103,7 @@ func TestPeersInOneIPv6NetworkAreOne(t *testing.T) {
 // pair is a session over a pipe, admitted by g.
 func pair(t *testing.T, g *Gate) (net.Conn, *Conn) {
 	client, server := net.Pipe()
-	c, reason := g.admit(server)
+	c, reason := g.admit(server, &Listener{})
 	if c == nil {
 		t.Fatal(reason)
 	}
@@ -147,7 +147,7 @@ func TestStopInterruptsTheIdleAndLetsTheBusyFinish(t *testing.T) {
 			t.Errorf("%s ended first", who)
 		}
 		synctest.Wait()
-		if c, reason := g.admit(peer); c != nil || reason != "the server is stopping" {
+		if c, reason := g.admit(peer, &Listener{}); c != nil || reason != "the server is stopping" {
 			t.Errorf("a new one got %q", reason)
 		}
 		if _, err := peer.Write([]byte("x")); err != nil {
