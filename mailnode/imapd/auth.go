@@ -1,14 +1,15 @@
 package imapd
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
-	"net"
-	"strings"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 
+	"mailfleet/inventory"
+	"mailfleet/inventory/throttle"
+	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/imapd/wire"
@@ -17,14 +18,20 @@ import (
 // user is who signed in.
 type user struct{ directory.Account }
 
-// mayAuthenticate reports whether a password may travel here.
-func (s *session) mayAuthenticate() bool {
-	if s.secure || s.set.PlainAuth {
-		return true
+// who is the peer for one attempt.
+func (s *session) who() *auth.Peer {
+	peer := &auth.Peer{
+		Protocol: api.IMAP, Address: auth.Address(s.link.base.RemoteAddr()), Local: s.link.base.Local(), Log: s.log(),
 	}
-	peer, ok := s.link.base.RemoteAddr().(*net.TCPAddr)
-	return ok && peer.IP.IsLoopback()
+	if c, ok := s.link.conn.(*tls.Conn); ok {
+		state := c.ConnectionState()
+		peer.TLS, peer.Certificates = &state, s.set.TLS.Certificates
+	}
+	return peer
 }
+
+// mayAuthenticate reports whether a password may travel here.
+func (s *session) mayAuthenticate() bool { return s.secure || s.link.base.Local() }
 
 var errPrivacy = refuse(imap.ResponseCodePrivacyRequired, "passwords are taken only after STARTTLS")
 
@@ -46,7 +53,9 @@ func (s *session) starttls(c *call) error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}
-	s.startTLS()
+	if !s.startTLS() {
+		s.over = true
+	}
 	return errAnswered
 }
 
@@ -72,8 +81,8 @@ func (s *session) login(c *call) error {
 	if !s.mayAuthenticate() {
 		return errPrivacy
 	}
-	a, err := s.srv.verifier.Verify(s.srv.ctx, name, password)
-	return s.signIn(c, a, name, err)
+	id, err := s.srv.auth.Password(s.srv.ctx, s.who(), "LOGIN", name, password)
+	return s.signIn(c, id, err)
 }
 
 // maxSASL is the longest line of a SASL exchange (RFC 4954 has the same).
@@ -101,23 +110,14 @@ func (s *session) authenticate(c *call) error {
 	if err := s.end(); err != nil {
 		return err
 	}
-	start, ok := s.mechanisms()[mechanism]
-	if !ok {
-		if !s.mayAuthenticate() {
-			return errPrivacy
-		}
-		return refuse(imap.ResponseCodeCannot, "there is no such mechanism")
+	x, err := s.srv.auth.Start(s.srv.ctx, s.who(), mechanism)
+	if err != nil {
+		return s.signIn(c, auth.Identity{}, err)
 	}
-	return s.exchange(c, start(s), response)
-}
-
-// exchange runs a SASL exchange to its end.
-func (s *session) exchange(c *call, e exchange, response []byte) error {
 	for {
-		challenge, done, err := e.Next(response)
+		challenge, done, err := x.Next(response)
 		if done || err != nil {
-			a, name := e.Account()
-			return s.signIn(c, a, name, err)
+			return s.signIn(c, x.Identity(), err)
 		}
 		s.w.Raw("+ ").Raw(base64.StdEncoding.EncodeToString(challenge)).CRLF()
 		if err := s.w.Flush(); err != nil {
@@ -148,109 +148,44 @@ func decodeSASL(s string, initial bool) ([]byte, error) {
 	return b, nil
 }
 
-// exchange is one side of a SASL exchange (RFC 4422 §3). Its errors are those of
-// auth.Verifier.
-type exchange interface {
-	// Next takes a response, nil when the peer gave no initial one, and returns a
-	// challenge, or that the exchange is over.
-	Next(response []byte) (challenge []byte, done bool, err error)
-	// Account is who signed in, and the name that was given.
-	Account() (directory.Account, string)
-}
-
-// mechanisms are those offered to the peer now.
-func (s *session) mechanisms() map[string]func(*session) exchange {
-	if !s.mayAuthenticate() {
-		return nil
+// signIn ends an attempt to sign in. The connection ends after a few that fail.
+func (s *session) signIn(c *call, id auth.Identity, err error) error {
+	if err != nil {
+		return s.refuseSignIn(err)
 	}
-	return map[string]func(*session) exchange{
-		"PLAIN": func(s *session) exchange { return &plain{s: s} },
-		"LOGIN": func(s *session) exchange { return &loginExchange{s: s} },
-	}
-}
-
-// plain is RFC 4616.
-type plain struct {
-	s       *session
-	account directory.Account
-	name    string
-}
-
-func (p *plain) Account() (directory.Account, string) { return p.account, p.name }
-
-func (p *plain) Next(response []byte) ([]byte, bool, error) {
-	if response == nil {
-		return nil, false, nil
-	}
-	parts := strings.Split(string(response), "\x00")
-	if len(parts) != 3 {
-		return nil, true, wire.Bad("PLAIN takes three parts")
-	}
-	p.name = parts[1]
-	if parts[0] != "" && !strings.EqualFold(parts[0], parts[1]) {
-		return nil, true, refuse(imap.ResponseCodeAuthorizationFailed, "you cannot act for somebody else")
-	}
-	var err error
-	p.account, err = p.s.srv.verifier.Verify(p.s.srv.ctx, p.name, parts[2])
-	return nil, true, err
-}
-
-// loginExchange is the LOGIN mechanism, which was never more than a draft and is in use.
-type loginExchange struct {
-	s       *session
-	account directory.Account
-	name    string
-	named   bool
-}
-
-func (l *loginExchange) Account() (directory.Account, string) { return l.account, l.name }
-
-func (l *loginExchange) Next(response []byte) ([]byte, bool, error) {
-	switch {
-	case response == nil:
-		return []byte("Username:"), false, nil
-	case !l.named:
-		l.name, l.named = string(response), true
-		return []byte("Password:"), false, nil
-	}
-	var err error
-	l.account, err = l.s.srv.verifier.Verify(l.s.srv.ctx, l.name, string(response))
-	return nil, true, err
-}
-
-// signIn ends an attempt to sign in.
-func (s *session) signIn(c *call, a directory.Account, name string, err error) error {
-	switch {
-	case errors.Is(err, auth.ErrRefused), errors.Is(err, auth.ErrSuspended):
-		return s.refuseSignIn(name, err)
-	case err != nil:
-		return err
-	}
-	s.user = &user{a}
+	s.user = &user{id.Account}
 	s.failures = 0
 	s.r.Limits = userLimits
-	s.srv.Counters.Logins.Add(1)
-	s.log = s.log.With("account", a.ID)
-	s.log.Info("signed in")
+	s.link.base.SignedIn(inventory.ID(id.Account.ID), id.Account.Address)
 	c.code = "CAPABILITY " + s.capabilityList()
 	c.text = "signed in"
 	return nil
 }
 
-// refuseSignIn answers a failed sign-in, later each time.
-func (s *session) refuseSignIn(name string, cause error) error {
-	s.failures++
-	s.srv.Counters.LoginFailures.Add(1)
-	s.log.Warn("sign-in refused", "user", name, "reason", cause)
-	select {
-	case <-time.After(time.Second << (s.failures - 1)):
-	case <-s.srv.ctx.Done():
+func (s *session) refuseSignIn(err error) error {
+	var throttled *auth.ThrottledError
+	no := func(code imap.ResponseCode, text string) error {
+		s.failures++
+		s.over = s.failures >= maxFailures
+		return refuse(code, text)
 	}
-	s.over = s.failures >= maxFailures
-	if errors.Is(cause, auth.ErrSuspended) {
-		return refuse(imap.ResponseCodeContactAdmin, "the account is suspended")
+	switch {
+	case errors.Is(err, auth.ErrClear):
+		return errPrivacy
+	case errors.Is(err, auth.ErrMechanism):
+		return refuse(imap.ResponseCodeCannot, "there is no such mechanism")
+	case errors.As(err, &throttled):
+		return no(imap.ResponseCodeUnavailable, "too many failed sign-ins, try again in "+throttle.RoundUp(throttled.Wait).String())
+	case errors.Is(err, auth.ErrMalformed):
+		s.failures++
+		s.over = s.failures >= maxFailures
+		return wire.Bad("the response is not one of the mechanism")
+	case errors.Is(err, auth.ErrSuspended):
+		return no(imap.ResponseCodeContactAdmin, "the account is suspended")
+	case errors.Is(err, auth.ErrRefused):
+		return no(imap.ResponseCodeAuthenticationFailed, "wrong address or password")
 	}
-	return refuse(imap.ResponseCodeAuthenticationFailed, "wrong address or password")
+	return err
 }
 
 // signOff forgets who signed in.
@@ -260,6 +195,7 @@ func (s *session) signOff() {
 	s.user = nil
 	s.condstore, s.qresync, s.rev2, s.utf8, s.w.UTF8 = false, false, false, false, false
 	s.r.Limits = strangerLimits
+	s.link.base.SignedIn("", "")
 }
 
 // unauthenticate is RFC 8437.
@@ -269,7 +205,6 @@ func (s *session) unauthenticate(c *call) error {
 	}
 	s.deselect()
 	s.signOff()
-	s.log = s.srv.log.With("peer", s.link.base.RemoteAddr().String())
 	c.code = "CAPABILITY " + s.capabilityList()
 	return nil
 }

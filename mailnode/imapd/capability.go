@@ -42,12 +42,10 @@ func (s *session) capabilityList() string {
 	if !s.mayAuthenticate() {
 		caps = append(caps, "LOGINDISABLED")
 	}
-	var names []string
-	for name := range s.mechanisms() {
-		names = append(names, "AUTH="+name)
+	for _, name := range s.srv.auth.Mechanisms(s.who()) {
+		caps = append(caps, "AUTH="+name)
 	}
-	slices.Sort(names)
-	return strings.Join(append(caps, names...), " ")
+	return strings.Join(caps, " ")
 }
 
 func (s *session) capabilities() { s.w.Raw(s.capabilityList()) }
@@ -107,7 +105,7 @@ func (s *session) id(*call) error {
 		return err
 	}
 	if len(said) > 0 {
-		s.log.Debug("the client says who it is", said...)
+		s.log().Debug("the client says who it is", said...)
 	}
 	s.w.Raw("* ID (\"name\" \"Mailfleet\" \"vendor\" \"Mailfleet\")\r\n")
 	return nil

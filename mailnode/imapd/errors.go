@@ -37,11 +37,11 @@ func (s *session) explain(c *call, err error) (code, text string) {
 	for _, a := range answers {
 		if errors.Is(err, a.err) {
 			if errors.Is(err, store.ErrDamaged) {
-				s.log.Error("a message is damaged", "command", c.name, "error", err)
+				s.log().Error("a message is damaged", "command", c.name, "error", err)
 			}
 			return string(a.code), a.text
 		}
 	}
-	s.log.Error("a command failed", "command", c.name, "error", err)
+	s.log().Error("a command failed", "command", c.name, "error", err)
 	return string(imap.ResponseCodeServerBug), "the server has a problem, try again later"
 }

@@ -243,7 +243,7 @@ func (s *session) subscriptions() func(string) bool {
 			names = map[string]bool{}
 			list, err := s.srv.store.Subscriptions(s.srv.ctx, s.user.ID)
 			if err != nil {
-				s.log.Error("subscriptions cannot be read", "error", err)
+				s.log().Error("subscriptions cannot be read", "error", err)
 			}
 			for _, n := range list {
 				names[n] = true
@@ -293,7 +293,7 @@ func (s *session) tellNotify(all []happened) {
 		if h.lost {
 			s.untagged("NOTIFICATIONOVERFLOW", "too much happened at once; look at all mailboxes again")
 			if err := s.notifyStatus(s.notify); err != nil {
-				s.log.Error("mailboxes cannot be read", "error", err)
+				s.log().Error("mailboxes cannot be read", "error", err)
 			}
 			continue
 		}
@@ -317,7 +317,7 @@ func (s *session) tellSelected() {
 	}
 	come := rangesOf(s.box.told.Since(before).Come)
 	if err := s.sendMessages(f.fetch, seqsOf(s.box.told, come)); err != nil {
-		s.log.Warn("new messages were not told", "error", err)
+		s.log().Warn("new messages were not told", "error", err)
 	}
 }
 

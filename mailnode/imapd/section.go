@@ -119,7 +119,7 @@ func (d *sender) broken(err error) error {
 		err = store.ErrDamaged
 	}
 	if d.s.w.Err() == nil {
-		d.s.log.Error("a message cannot be sent to its end", "mailbox", d.s.box.place.Mailbox, "error", err)
+		d.s.log().Error("a message cannot be sent to its end", "mailbox", d.s.box.place.Mailbox, "error", err)
 	}
 	d.s.over = true
 	return errors.Join(err, errAnswered)
@@ -166,4 +166,4 @@ func structureOf(m *store.Message) (*message.Part, error) {
 }
 
 func (d *sender) binarySize(m *store.Message, section *wire.Section) error { return nil }
-func (d *sender) binary(m *store.Message, section *wire.Section) error { return nil }
+func (d *sender) binary(m *store.Message, section *wire.Section) error     { return nil }

@@ -9,15 +9,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/store"
 )
-
-// Verifier proves who signs in. Its errors are those of auth.Verifier.
-type Verifier interface {
-	Verify(ctx context.Context, address, password string) (directory.Account, error)
-}
 
 // Accounts tells whose a shared mailbox is, and who has rights in one.
 type Accounts interface {
@@ -30,26 +26,20 @@ type Accounts interface {
 type Settings struct {
 	Hostname     string      // this server's name
 	TLS          *tls.Config // nil: STARTTLS is not offered
-	PlainAuth    bool        // passwords without TLS from anywhere, not from loopback only
 	MessageBytes int64       // largest message that is taken
 	Limits       gate.Limits
 }
 
-// Counters grow from the server's start.
+// Counters grow from the server's start. Sign-ins are counted by auth.Auth.
 type Counters struct {
-	Logins        atomic.Int64
-	LoginFailures atomic.Int64
-	Commands      atomic.Int64
-	Fetched       atomic.Int64 // messages of which a part was sent
-	Appended      atomic.Int64
-	Expunged      atomic.Int64
-	BytesIn       atomic.Int64 // of connections that have ended
-	BytesOut      atomic.Int64
+	Fetched  atomic.Int64 // messages of which a part was sent
+	Appended atomic.Int64
+	Expunged atomic.Int64 // moved ones too
 }
 
 // Options are what a server is made of.
 type Options struct {
-	Verifier Verifier
+	Auth     *auth.Auth
 	Accounts Accounts
 	Store    *store.Store
 	SpoolDir string // where large messages are kept while they arrive
@@ -62,13 +52,12 @@ type Server struct {
 	Counters Counters
 	Gate     *gate.Gate
 
-	verifier Verifier
+	auth     *auth.Auth
 	accounts Accounts
 	store    *store.Store
 	spoolDir string
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
-	conns    atomic.Uint64 // numbers connections for the log
 	sessions sync.WaitGroup
 	ctx      context.Context // ends when sessions must
 	cancel   context.CancelFunc
@@ -77,7 +66,7 @@ type Server struct {
 // New returns a server that does not listen yet.
 func New(o Options) *Server {
 	s := &Server{
-		verifier: o.Verifier,
+		auth:     o.Auth,
 		accounts: o.Accounts,
 		store:    o.Store,
 		spoolDir: o.SpoolDir,
@@ -109,8 +98,8 @@ func (s *Server) serve(l *gate.Listener, secure bool) {
 			}
 			return
 		}
-		session := newSession(s, c.(*gate.Conn), secure) // Accept's promise
-		s.sessions.Go(session.run)
+		session := newSession(s, c.(*gate.Conn)) // Accept's promise
+		s.sessions.Go(func() { session.run(secure) })
 	}
 }
 

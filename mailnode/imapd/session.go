@@ -33,7 +33,6 @@ type session struct {
 	srv    *Server
 	link   link
 	set    *Settings
-	log    *slog.Logger
 	secure bool
 	r      *wire.Reader
 	w      *wire.Writer
@@ -56,26 +55,36 @@ type session struct {
 	notify     *notify // what NOTIFY asked for
 }
 
-func newSession(srv *Server, c *gate.Conn, secure bool) *session {
+func newSession(srv *Server, c *gate.Conn) *session {
 	s := &session{
 		srv: srv, link: link{base: c, conn: c}, set: srv.settings.Load(),
-		log: srv.log.With("cid", srv.conns.Add(1), "peer", c.RemoteAddr().String()),
 	}
 	s.r, s.w = wire.NewReader(&s.link), wire.NewWriter(&s.link)
 	s.r.Limits = strangerLimits
 	s.link.woken = s.woken
 	s.r.Proceed = s.proceed
 	s.r.Busy = s.busy
-	if secure {
-		s.startTLS()
-	}
 	return s
 }
 
+// log is the session's log. It is made when it is needed: most connections are idle.
+func (s *session) log() *slog.Logger {
+	log := s.srv.log.With("cid", s.link.base.ID(), "peer", s.link.base.RemoteAddr().String())
+	if s.user != nil {
+		log = log.With("account", s.user.ID)
+	}
+	return log
+}
+
 // startTLS makes TLS what is read and written.
-func (s *session) startTLS() {
-	s.link.conn = tls.Server(s.link.base, s.set.TLS)
-	s.secure = true
+func (s *session) startTLS() bool {
+	conn := tls.Server(s.link.base, s.set.TLS)
+	if s.link.base.SetDeadline(time.Now().Add(readTimeout)) != nil || conn.HandshakeContext(s.srv.ctx) != nil {
+		return false
+	}
+	s.link.conn, s.secure = conn, true
+	s.link.base.Secured(conn.ConnectionState().Version)
+	return true
 }
 
 // proceed asks the peer to go on (RFC 9051 §7.6).
@@ -94,8 +103,11 @@ func (s *session) busy() error {
 	return s.link.base.Engage(readTimeout)
 }
 
-func (s *session) run() {
+func (s *session) run(secure bool) {
 	defer s.close()
+	if secure && !s.startTLS() {
+		return
+	}
 	s.w.Raw("* OK [CAPABILITY ")
 	s.capabilities()
 	s.w.Raw("] ").Raw(s.set.Hostname).Raw(" IMAP Mailfleet\r\n")
@@ -149,6 +161,8 @@ func (s *session) woken() bool {
 // leave takes leave of a peer that was waited for in vain.
 func (s *session) leave(err error) {
 	switch {
+	case errors.Is(s.link.base.Cause(), gate.ErrEnded):
+		s.bye("UNAVAILABLE", "the connection was ended by an administrator")
 	case s.link.base.Interrupted():
 		s.bye("UNAVAILABLE", "the server is stopping, try again later")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -281,7 +295,7 @@ func (s *session) finish(c *call, err error) {
 		s.skip(c, string(bad.Type), string(bad.Code), bad.Text)
 	case errors.As(err, &no):
 		s.skip(c, "NO", string(no.code), no.text)
-	case s.isLost(err):
+	case s.lost(err):
 		s.leave(err)
 		s.over = true
 	default:
@@ -318,11 +332,11 @@ func (s *session) tagged(c *call, kind, code, text string) {
 	s.respond(code, text)
 }
 
-// isLost tells errors of the connection from those of what was asked for.
-func (s *session) isLost(err error) bool {
+// lost tells errors of the connection from those of what was asked for.
+func (s *session) lost(err error) bool {
 	var netErr net.Error
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, gate.ErrStopping) || errors.As(err, &netErr) || s.w.Err() != nil || errors.Is(err, io.ErrClosedPipe)
+		errors.Is(err, gate.ErrStopping) || errors.Is(err, gate.ErrEnded) || errors.As(err, &netErr) || s.w.Err() != nil || errors.Is(err, io.ErrClosedPipe)
 }
 
 // end reads the end of a command that takes no more arguments.
