@@ -125,9 +125,10 @@ type sender struct {
 	s      *session
 	f      *wire.Fetch
 	now    *store.View
-	record bool // the message's record is needed
-	digest bool // and its digest
-	gone   bool // a message was not there any more
+	record bool  // the message's record is needed
+	digest bool  // and its digest
+	gone   bool  // a message was not there any more
+	failed error // a part that cannot be decoded was asked for
 }
 
 // sendMessages answers a FETCH for messages.
@@ -155,6 +156,9 @@ func (s *session) sendMessages(f *wire.Fetch, seqs wire.Ranges) error {
 		if err := d.batch(batch, marks); err != nil {
 			return err
 		}
+	}
+	if d.failed != nil {
+		return d.failed
 	}
 	if d.gone && f.Items&wire.ItemUID == 0 {
 		return refuse("EXPUNGEISSUED", "some of the messages are gone")

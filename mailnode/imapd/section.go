@@ -164,6 +164,3 @@ func structureOf(m *store.Message) (*message.Part, error) {
 	}
 	return p, nil
 }
-
-func (d *sender) binarySize(m *store.Message, section *wire.Section) error { return nil }
-func (d *sender) binary(m *store.Message, section *wire.Section) error     { return nil }

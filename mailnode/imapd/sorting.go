@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mailfleet/mailnode/imapd/wire"
+	"mailfleet/mailnode/message"
 )
 
 // sortable is a message with the values it is sorted by.
@@ -89,7 +90,7 @@ func newSortable(c *candidate, keys []wire.SortKey) sortable {
 			}
 		case "ARRIVAL", "SIZE":
 		default:
-			one.texts = append(one.texts, fold(sortText(c, k.Name)))
+			one.texts = append(one.texts, message.Fold(sortText(c, k.Name)))
 		}
 	}
 	return one
@@ -179,7 +180,7 @@ func newThreaded(c *candidate, uid bool) threaded {
 	k := c.keys()
 	one := threaded{
 		number: uint32(c.index) + 1, id: k.MessageID, references: k.References,
-		subject: fold(k.Base), reply: k.Reply, date: k.Date,
+		subject: message.Fold(k.Base), reply: k.Reply, date: k.Date,
 	}
 	if uid {
 		one.number = c.UID
