@@ -218,8 +218,8 @@ func powerCut(t *testing.T, fs *vfs.MemFS, unsynced int, rng *rand.Rand, known m
 func TestDamagedWriteAheadFileIsRefused(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	s := open(t, "/s", Options{FS: fs})
-	for range 50 {
-		deliver(t, s, strings.Repeat("w", 20_000), alice)
+	for i := range 50 {
+		deliver(t, s, fmt.Sprint(i)+strings.Repeat("w", 20_000), alice)
 	}
 	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
 	shut(t, s)

@@ -1,6 +1,11 @@
 package store
 
-import "strings"
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
 
 // Flags is a set of a message's flags: the system flags below (RFC 9051 §2.3.2) and,
 // from bit FirstKeyword on, the keywords of its mailbox in the order of
@@ -17,14 +22,14 @@ const (
 )
 
 const (
+	// SystemFlags are all of them.
+	SystemFlags = Seen | Answered | Flagged | Deleted | Draft
 	// FirstKeyword is the bit of a mailbox's first keyword.
 	FirstKeyword = 5
 	// MaxKeywords is how many different keywords a mailbox can have in use.
 	MaxKeywords = 64 - FirstKeyword
 	// MaxKeyword is how long a keyword may be, in bytes.
 	MaxKeyword = 255
-	// SystemFlags are all of them.
-	SystemFlags = Seen | Answered | Flagged | Deleted | Draft
 )
 
 // Has tells whether all flags of f are set.
@@ -34,34 +39,204 @@ func (s Flags) Has(f Flags) bool { return s&f == f }
 func (s Flags) Keywords(table []string) []string {
 	var list []string
 	for i, word := range table {
-		if word != "" && s&keywordBit(i) != 0 {
+		if word != "" && s.Has(keywordBit(i)) {
 			list = append(list, word)
 		}
 	}
 	return list
 }
 
-func keywordBit(slot int) Flags { return 1 << (FirstKeyword + slot) }
-
-// keywordSlot finds a keyword in a mailbox's table. Case does not matter
-// (RFC 9051 §2.3.2).
-func keywordSlot(table []string, word string) int {
+// KeywordFlag is the bit of a keyword in a mailbox's table, 0 when the mailbox
+// does not have it. Case does not matter (RFC 9051 §2.3.2).
+func KeywordFlag(table []string, word string) Flags {
 	for i, w := range table {
-		if strings.EqualFold(w, word) {
-			return i
+		if w != "" && strings.EqualFold(w, word) {
+			return keywordBit(i)
 		}
 	}
-	return -1
+	return 0
 }
 
-// KeywordFlag is the bit of a keyword in a mailbox's table, 0 when the mailbox
-// does not have it.
-func KeywordFlag(table []string, word string) Flags {
-	if word == "" {
-		return 0
+func keywordBit(slot int) Flags { return 1 << (FirstKeyword + slot) }
+
+// isKeyword tells whether a word is an atom of IMAP (RFC 9051 §9) of sane length.
+func isKeyword(word string) bool {
+	if word == "" || len(word) > MaxKeyword {
+		return false
 	}
-	if i := keywordSlot(table, word); i >= 0 {
-		return keywordBit(i)
+	for i := range len(word) {
+		if c := word[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`(){%*"\]`, c) >= 0 {
+			return false
+		}
 	}
-	return 0
+	return true
+}
+
+// flags is the set of system flags and keywords in a mailbox, which gets the keywords
+// it does not have.
+func (tx *Tx) flags(m *boxTx, system Flags, keywords []string) (Flags, error) {
+	set := system & SystemFlags
+	for _, word := range keywords {
+		if !isKeyword(word) {
+			return 0, ErrKeyword
+		}
+		bit := KeywordFlag(m.Keywords, word)
+		if bit == 0 {
+			var err error
+			if bit, err = tx.addKeyword(m, word); err != nil {
+				return 0, err
+			}
+		}
+		set |= bit
+	}
+	return set, nil
+}
+
+func (tx *Tx) addKeyword(m *boxTx, word string) (Flags, error) {
+	slot := slices.Index(m.Keywords, "")
+	if slot < 0 && len(m.Keywords) == MaxKeywords {
+		if err := tx.freeKeywords(m); err != nil {
+			return 0, err
+		}
+		if slot = slices.Index(m.Keywords, ""); slot < 0 {
+			return 0, ErrKeyword
+		}
+	}
+	table := slices.Clone(m.Keywords) // views have the old one
+	if slot < 0 {
+		slot = len(table)
+		table = append(table, "")
+	}
+	table[slot] = word
+	m.Keywords, m.dirty = table, true
+	return keywordBit(slot), nil
+}
+
+// freeKeywords empties the places of keywords that no message has.
+func (tx *Tx) freeKeywords(m *boxTx) error {
+	var used Flags
+	for _, list := range [][]Item{m.added, m.changed} {
+		for i := range list {
+			used |= list[i].Flags
+		}
+	}
+	if v := m.cache.current(); v != nil {
+		for _, i := range v.All() {
+			used |= i.Flags
+		}
+	} else if err := scan(tx.s.db, accountKey(m.place.Account, 'm', m.ID), func(key, v []byte) error {
+		i, err := decodeItem(binary.BigEndian.Uint32(key), v)
+		used |= i.Flags
+		return err
+	}); err != nil {
+		return err
+	}
+	table := slices.Clone(m.Keywords)
+	for slot := range table {
+		if !used.Has(keywordBit(slot)) {
+			table[slot] = ""
+		}
+	}
+	m.Keywords = table
+	return nil
+}
+
+// FlagOp is how flags are changed.
+type FlagOp int
+
+// The ways to change flags.
+const (
+	SetFlags FlagOp = iota
+	AddFlags
+	RemoveFlags
+)
+
+// FlagChange changes flags of messages.
+type FlagChange struct {
+	UIDs           []uint32 // in any order
+	Op             FlagOp
+	Flags          Flags // system flags
+	Keywords       []string
+	Conditional    bool // change only what has a modseq of at most UnchangedSince (RFC 7162 §3.1.3)
+	UnchangedSince uint64
+}
+
+// FlagResult says what StoreFlags did. UIDs are in ascending order.
+type FlagResult struct {
+	Changed  []Item   // messages whose flags changed, as they are now
+	Modified []uint32 // messages left alone because they changed after UnchangedSince
+	ModSeq   uint64   // of this change; the mailbox's HIGHESTMODSEQ when nothing changed
+	Keywords []string // the mailbox's table, for Changed
+}
+
+// StoreFlags changes flags in one change. Messages that are gone are passed over, and
+// a message whose flags stay the same keeps its modseq.
+func (s *Store) StoreFlags(_ context.Context, p Place, c FlagChange) (result FlagResult, err error) {
+	uids := slices.Compact(slices.Sorted(slices.Values(c.UIDs)))
+	err = s.update(flagged, func(tx *Tx) error {
+		m, err := tx.folder(p)
+		if err != nil {
+			return err
+		}
+		result, err = tx.storeFlags(m, uids, c)
+		return err
+	})
+	if err != nil {
+		return FlagResult{}, err
+	}
+	return result, nil
+}
+
+func (tx *Tx) storeFlags(m *boxTx, uids []uint32, c FlagChange) (r FlagResult, err error) {
+	var set Flags
+	if c.Op == RemoveFlags {
+		set = c.Flags & SystemFlags
+		for _, word := range c.Keywords {
+			set |= KeywordFlag(m.Keywords, word)
+		}
+	} else if set, err = tx.flags(m, c.Flags, c.Keywords); err != nil {
+		return r, err
+	}
+	var changed []uint32
+	for _, uid := range uids {
+		item, found, err := tx.item(m, uid)
+		if err != nil {
+			return r, err
+		}
+		if !found {
+			continue
+		}
+		if c.Conditional && item.ModSeq > c.UnchangedSince {
+			r.Modified = append(r.Modified, uid)
+			continue
+		}
+		flags := c.Op.apply(item.Flags, set)
+		if flags == item.Flags {
+			continue
+		}
+		m.mark(&item, -1)
+		item.Flags, item.ModSeq = flags, m.touch()
+		m.mark(&item, 1)
+		if err := tx.setItem(m.place, &item); err != nil {
+			return r, err
+		}
+		m.changed = append(m.changed, item)
+		changed = append(changed, uid)
+	}
+	if len(changed) > 0 {
+		tx.tell(m.place.Account, Event{Kind: FlagsChanged, Mailbox: m.ID, UIDs: changed, ModSeq: m.HighestModSeq})
+	}
+	r.Changed, r.ModSeq, r.Keywords = m.changed, m.HighestModSeq, m.Keywords
+	return r, nil
+}
+
+func (op FlagOp) apply(flags, set Flags) Flags {
+	switch op {
+	case AddFlags:
+		return flags | set
+	case RemoveFlags:
+		return flags &^ set
+	default:
+		return set
+	}
 }

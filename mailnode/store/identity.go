@@ -12,7 +12,7 @@ import (
 )
 
 // formatVersion is the newest on-disk format this program knows.
-const formatVersion = 1
+const formatVersion = 2
 
 // identityName is the file that says which database belongs in a store's
 // directory. Without it a database whose files were lost would be taken for a
@@ -43,18 +43,16 @@ func readIdentity(files vfs.FS, dir string) (id string, err error) {
 // create makes the open, empty database a store: first in the database, then in
 // the file that makes it final.
 func (s *Store) create(files vfs.FS, dir string) error {
-	id := uuid.NewString()
-	b := s.db.NewBatch()
-	if err := errors.Join(
-		b.Set(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion), nil),
-		b.Set(idKey, []byte(id), nil),
-	); err != nil {
+	s.id = uuid.NewString()
+	if err := s.update(created, func(tx *Tx) error {
+		return errors.Join(
+			tx.b.Set(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion), nil),
+			tx.b.Set(idKey, []byte(s.id), nil),
+		)
+	}); err != nil {
 		return err
 	}
-	if err := s.commit(created, b, func() error { return nil }); err != nil {
-		return err
-	}
-	return writeIdentity(files, dir, id)
+	return writeIdentity(files, dir, s.id)
 }
 
 // writeIdentity puts the file into dir so that after a crash it is there whole or not at all.

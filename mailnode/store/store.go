@@ -1,12 +1,13 @@
 package store
 
 import (
+	"container/list"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -30,17 +31,12 @@ var (
 	ErrName      = errors.New("store: this cannot be the name of a mailbox")
 	ErrUse       = errors.New("store: another mailbox has this special use, or there is no such use")
 	ErrKeyword   = errors.New("store: the mailbox can take no further keyword, or this is none")
+	ErrInUse     = errors.New("it is in use by another process")
 	ErrTooMany   = errors.New("store: there are too many of them")
 )
 
-const (
-	// memTableSize is how much Pebble gathers in memory before it writes a table.
-	memTableSize = 32 << 20
-	// batchBudget bounds the message bytes held in batches at any moment.
-	batchBudget = 128 << 20
-	// logKeep is how many log entries are kept.
-	logKeep = 1 << 18
-)
+// batchBudget bounds the message bytes held in batches at any moment.
+const batchBudget = 128 << 20
 
 // Options tune a store. The zero value is good.
 type Options struct {
@@ -55,25 +51,39 @@ type Options struct {
 	Quota func(account string) Quota
 	// Mailboxes are made in every new account, beside the inbox: name → special use.
 	Mailboxes map[string]string
-	memTable  uint64 // memTableSize when 0; tests take less, for a small disk's sake
+
+	memTable uint64 // memTableSize when 0; tests take less, for a small disk's sake
+	readOnly bool   // nothing is written, not even what a crash left undone
 }
 
 // Store is one open store. Its methods are safe for concurrent use, except Close.
 type Store struct {
-	log    *slog.Logger
-	db     *pebble.DB
-	space  *space
-	bodies bodies
-	budget *semaphore.Weighted
+	log      *slog.Logger
+	db       *pebble.DB
+	dir      string
+	fs       vfs.FS
+	id       string
+	space    *space
+	bodies   bodies
+	budget   *semaphore.Weighted
+	digest   func(*io.SectionReader) (Digest, error)
+	quota    func(string) Quota
+	defaults map[string]string
 
 	failOnce sync.Once
 	failed   chan struct{} // closed when a write failed: nothing can be promised any more
 
-	mu      sync.Mutex    // held while a change is built and applied, not while it is synced
-	seq     uint64        // number of the last log entry applied
-	first   uint64        // number of the oldest log entry kept
-	logKeep uint64        // how many are kept
-	durable chan struct{} // closed when the last change applied is durable
+	sweeping sync.WaitGroup // removals that were cut short
+	halt     context.CancelFunc
+
+	outbox outbox
+
+	mu        sync.Mutex // held while a change is built and applied, not while it is synced
+	history   history
+	durable   <-chan struct{} // closed when the last change applied is durable
+	boxes     map[Place]*box  // mailboxes in memory
+	idle      list.List       // those of them that nobody has open, longest first
+	idleItems int             // how many messages they have
 }
 
 // Open opens the store in the directory dir and creates it when there is none.
@@ -93,16 +103,31 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
 	s := &Store{
-		log:     opts.Logger.With("component", "store"),
-		space:   newSpace(opts.FS, dir, opts.FreeBytes),
-		budget:  semaphore.NewWeighted(batchBudget),
+		log:    opts.Logger.With("component", "store"),
+		dir:    dir,
+		fs:     opts.FS,
+		space:  newSpace(opts.FS, dir, opts.FreeBytes),
+		budget: semaphore.NewWeighted(batchBudget),
+		digest: opts.Digest, quota: opts.Quota, defaults: opts.Mailboxes,
 		failed:  make(chan struct{}),
-		durable: make(chan struct{}),
-		logKeep: logKeep,
+		outbox:  outbox{watches: map[string]map[*Watch]struct{}{}},
+		boxes:   map[Place]*box{},
+		history: history{keep: logKeep},
 	}
-	close(s.durable)
+	durable := make(chan struct{})
+	close(durable)
+	s.durable = durable
 	if err := s.open(opts, dir); err != nil {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.halt = cancel
+	if !opts.readOnly {
+		s.sweeping.Go(func() {
+			if err := s.sweepAll(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("what was deleted could not be removed", "error", err)
+			}
+		})
 	}
 	return s, nil
 }
@@ -113,62 +138,62 @@ func (s *Store) open(opts Options, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	cache := pebble.NewCache(32 << 20)
-	defer cache.Unref()
-	s.db, err = pebble.Open(files.PathJoin(dir, "db"), &pebble.Options{
-		Cache:                       cache,
-		ErrorIfNotExists:            id != "",
-		EventListener:               s.events(),
-		FS:                          vfs.OnDiskFull(files, s.space.release),
-		FormatMajorVersion:          pebble.FormatValueSeparation,
-		L0StopWritesThreshold:       64,
-		Logger:                      (*pebbleLogger)(s),
-		MemTableSize:                opts.memTable,
-		MemTableStopWritesThreshold: 4,
-	})
+	s.db, err = pebble.Open(files.PathJoin(dir, "db"), s.pebbleOptions(opts, id != ""))
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
-		return errors.New("it is in use by another process")
+		return ErrInUse
 	case errors.Is(err, pebble.ErrDBDoesNotExist):
 		return errors.New("it is torn: its database is missing")
 	case err != nil:
 		return err
 	}
 	s.bodies = batchBodies{s.db}
-	if err := s.check(files, dir, id); err != nil {
+	if err := s.check(files, dir, id, opts.readOnly); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
-	s.space.restore()
+	if !opts.readOnly {
+		s.space.restore()
+	}
 	return nil
 }
 
 // check proves that the database is the one the directory names, whole, and of
-// a format this program knows; it completes a new one.
-func (s *Store) check(files vfs.FS, dir, id string) error {
+// a format this program knows; it completes a new one and brings an older one up to date.
+func (s *Store) check(files vfs.FS, dir, id string, readOnly bool) error {
 	if err := s.scanLog(); err != nil {
 		return err
 	}
-	if s.seq == 0 {
+	if s.history.seq == 0 {
 		return s.create(files, dir)
 	}
-	format, err := s.get(formatKey)
+	v, err := s.get(formatKey)
 	if err != nil {
 		return fmt.Errorf("it is torn: %w", err)
 	}
-	if n := binary.BigEndian.Uint32(format); n > formatVersion {
-		return fmt.Errorf("it has format %d and this program knows formats up to %d: use a newer mailfleet-mailnode", n, formatVersion)
+	format := binary.BigEndian.Uint32(v)
+	if format > formatVersion {
+		return fmt.Errorf("it has format %d and this program knows formats up to %d: use a newer mailfleet-mailnode", format, formatVersion)
 	}
 	stored, err := s.get(idKey)
 	if err != nil {
 		return fmt.Errorf("it is torn: %w", err)
 	}
-	if id == "" && s.seq == 1 { // a crash came before the file was written
-		return writeIdentity(files, dir, string(stored))
-	}
-	if string(stored) != id {
+	s.id = string(stored)
+	switch {
+	case id == "" && s.history.seq == 1: // a crash came before the file was written
+		if err := writeIdentity(files, dir, s.id); err != nil {
+			return err
+		}
+	case s.id != id:
 		return fmt.Errorf("it is torn: its database is %q, its file %s names %q", stored, identityName, id)
 	}
-	return nil
+	if format == formatVersion {
+		return nil
+	}
+	if readOnly {
+		return fmt.Errorf("it has the older format %d: mailfleet-mailnode run brings it up to date", format)
+	}
+	return s.migrate()
 }
 
 // scanLog finds the ends of the log and proves that nothing between them is
@@ -179,18 +204,35 @@ func (s *Store) scanLog() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	h := &s.history
 	for ok := it.First(); ok; ok = it.Next() {
 		n, ok := logSeq(it.Key())
 		if !ok {
 			return errRecord
 		}
 		switch {
-		case s.seq == 0:
-			s.first = n
-		case n != s.seq+1:
-			return fmt.Errorf("it is torn: log entries %d to %d are missing", s.seq+1, n-1)
+		case h.seq == 0:
+			h.first = n
+		case n != h.seq+1:
+			return fmt.Errorf("it is torn: log entries %d to %d are missing", h.seq+1, n-1)
 		}
-		s.seq = n
+		if h.seq == 0 || n%logStride == 0 {
+			v, err := it.ValueAndErr()
+			if err != nil {
+				return err
+			}
+			before := totalOf(v) - min(totalOf(v), uint64(len(v)))
+			if h.seq == 0 {
+				h.gone = before
+			}
+			if n%logStride == 0 {
+				h.cuts = append(h.cuts, cut{n, before})
+			}
+		}
+		h.seq = n
+	}
+	if it.Last() {
+		h.total = totalOf(it.Value())
 	}
 	return it.Error()
 }
@@ -227,38 +269,12 @@ func (s *Store) hasFailed() bool {
 // Close closes the store. No other method may be running or be called later. A
 // failed store is left as it is, for the next process to recover.
 func (s *Store) Close() error {
+	s.halt()
 	if s.hasFailed() {
 		return nil
 	}
+	s.sweeping.Wait()
 	return s.db.Close()
-}
-
-// pebbleLogger is the store as Pebble's log.
-type pebbleLogger Store
-
-func (l *pebbleLogger) Infof(format string, args ...any) {
-	l.log.Debug(fmt.Sprintf(format, args...))
-}
-
-func (l *pebbleLogger) Errorf(format string, args ...any) {
-	l.log.Warn(fmt.Sprintf(format, args...))
-}
-
-// Fatalf is called where Pebble cannot go on. It must not return: the store is
-// marked as failed and the calling goroutine ends.
-func (l *pebbleLogger) Fatalf(format string, args ...any) {
-	(*Store)(l).fail(fmt.Errorf(format, args...))
-	runtime.Goexit()
-}
-
-func (s *Store) events() *pebble.EventListener {
-	return &pebble.EventListener{
-		BackgroundError: func(err error) { s.log.Warn("background work failed, will be tried again", "error", err) },
-		DataCorruption:  func(info pebble.DataCorruptionInfo) { s.log.Error("data on disk is damaged", "where", info.Path) },
-		DiskSlow:        func(info pebble.DiskSlowInfo) { s.log.Warn("the disk is slow", "what", info.String()) },
-		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { s.log.Warn("writes wait for the disk", "why", info.Reason) },
-		WriteStallEnd:   func() { s.log.Info("writes go on") },
-	}
 }
 
 // now is the time written into records: without a monotonic part, so that what is

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	// memTableSize is how much Pebble gathers in memory before it writes a table.
+	memTableSize = 32 << 20
+	// cacheSize is how much of its tables Pebble keeps in memory.
+	cacheSize = 64 << 20
+)
+
+func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
+	o := &pebble.Options{
+		CacheSize:                   cacheSize,
+		ErrorIfNotExists:            exists,
+		EventListener:               s.events(),
+		FS:                          vfs.OnDiskFull(opts.FS, s.space.release),
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		L0StopWritesThreshold:       64,
+		Logger:                      (*pebbleLogger)(s),
+		MemTableSize:                opts.memTable,
+		MemTableStopWritesThreshold: 4,
+		ReadOnly:                    opts.readOnly,
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// pebbleLogger is the store as Pebble's log.
+type pebbleLogger Store
+
+func (l *pebbleLogger) Infof(format string, args ...any) {
+	l.log.Debug(fmt.Sprintf(format, args...))
+}
+
+func (l *pebbleLogger) Errorf(format string, args ...any) {
+	l.log.Warn(fmt.Sprintf(format, args...))
+}
+
+// Fatalf is called where Pebble cannot go on. It must not return: the store is
+// marked as failed and the calling goroutine ends.
+func (l *pebbleLogger) Fatalf(format string, args ...any) {
+	(*Store)(l).fail(fmt.Errorf(format, args...))
+	runtime.Goexit()
+}
+
+func (s *Store) events() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) { s.log.Warn("background work failed, will be tried again", "error", err) },
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { s.log.Error("data on disk is damaged", "where", info.Path) },
+		DiskSlow:        func(info pebble.DiskSlowInfo) { s.log.Warn("the disk is slow", "what", info.String()) },
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) { s.log.Warn("writes wait for the disk", "why", info.Reason) },
+		WriteStallEnd:   func() { s.log.Info("writes go on") },
+	}
+}
