@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/traditionalchinese"
+	"golang.org/x/text/encoding/unicode"
 )
 
 // charsets are names that mail uses and the indexes do not know, or know as
@@ -35,7 +36,8 @@ var charsets = map[string]encoding.Encoding{
 	"iso-2022-jp-ms": japanese.ISO2022JP, "cp50220": japanese.ISO2022JP, "cp50221": japanese.ISO2022JP,
 	"cp932": japanese.ShiftJIS, "ms932": japanese.ShiftJIS, "eucjp": japanese.EUCJP, "sjis": japanese.ShiftJIS,
 	"latin1": charmap.Windows1252, "latin-1": charmap.Windows1252, "iso8859-1": charmap.Windows1252,
-	"utf-7": utf7{}, "unicode-1-1-utf-7": utf7{}, "csunicode11utf7": utf7{},
+	"utf-16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM), // RFC 2781 §4.3
+	"utf-7":  utf7{}, "unicode-1-1-utf-7": utf7{}, "csunicode11utf7": utf7{},
 }
 
 // charset finds a charset's decoder. It is nil for UTF-8 and for names that say

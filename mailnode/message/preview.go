@@ -1,6 +1,9 @@
 package message
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // Bytes of a part that a preview is looked for in. HTML begins with much that is no
 // text.
@@ -40,17 +43,27 @@ func (p *Parser) makePreview() string {
 }
 
 func (c *capture) preview() string {
-	var text string
-	switch c.part.encoding() {
-	case base64Coding:
-		text = decodeText(c.part.param("charset"), appendBase64(nil, c.bytes))
-	case quotedPrintable:
-		var q qpState
-		text = decodeText(c.part.param("charset"), q.decode(nil, c.bytes))
-	default:
-		text = decodeText(c.part.param("charset"), c.bytes)
+	p := newPipe(c.part.textStages()...)
+	text := string(p.decode(c.bytes)) + string(p.finish())
+	var own, all []string
+	for line := range strings.Lines(strings.ToValidUTF8(text, "")) {
+		words := strings.Fields(strings.Map(shown, line))
+		all = append(all, words...)
+		if len(words) > 0 && words[0][0] != '>' {
+			own = append(own, words...)
+		}
 	}
-	words := strings.Fields(strings.ToValidUTF8(text, ""))
-	line := []rune(strings.Join(words, " "))
+	if len(own) == 0 {
+		own = all
+	}
+	line := []rune(strings.Join(own, " "))
 	return string(line[:min(maxPreview, len(line))])
+}
+
+// shown leaves out what is not seen.
+func shown(r rune) rune {
+	if invisible(r) || r < ' ' && !unicode.IsSpace(r) || r == unicode.ReplacementChar {
+		return -1
+	}
+	return r
 }
