@@ -28,6 +28,7 @@ type addressParser struct {
 	list []Address
 
 	group     bool
+	bracket   bool // the mailbox's address in brackets was read
 	openQuote bool // the rest has a quote that does not end
 	openParen bool // the same of a comment
 
@@ -83,7 +84,7 @@ func (p *addressParser) step() {
 		p.word(p.in[p.i : p.i+1])
 		p.i++
 	default:
-		n := bytes.IndexAny(p.in[p.i+1:], " \t\r\n,;:<(\"[@")
+		n := bytes.IndexAny(p.in[p.i+1:], " \t\r\n,;:<>(\"[@")
 		if n < 0 {
 			n = len(p.in) - p.i - 1
 		}
@@ -208,6 +209,7 @@ func (p *addressParser) angle() {
 	}
 	p.addrSpec(&a)
 	p.add(a)
+	p.bracket = true
 }
 
 // near is as much of the value as is looked at more than once.
@@ -256,14 +258,19 @@ func dotted(b []byte) []byte {
 
 // finish ends the mailbox at a comma or the end of the value.
 func (p *addressParser) finish() {
-	if p.from == len(p.out) {
+	late := p.bracket && p.at < 0 // words after the brackets
+	p.bracket = false
+	if late || p.from == len(p.out) {
 		p.words()
 		p.comment = nil
 		return
 	}
 	var a Address
-	if p.at >= 0 {
+	switch {
+	case p.at >= 0:
 		p.split(&a)
+	case p.quoted >= 0, bytes.IndexByte(p.out[p.from:], ' ') >= 0:
+		a.Name = p.words()
 	}
 	p.addrSpec(&a)
 	p.add(a)

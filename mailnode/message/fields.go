@@ -1,6 +1,10 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // fieldID names a header field that a digest is made of.
 type fieldID int
@@ -104,6 +108,8 @@ func (h *fields) finish() {
 	h.unfold()
 	v := bytes.Trim(h.arena[h.from:], " \t")
 	switch old := h.value[h.last]; {
+	case old == nil && len(v) == 0:
+		h.value[h.last] = []byte{}
 	case old == nil:
 		h.value[h.last] = v[:len(v):len(v)]
 	case h.last == fieldTo || h.last == fieldCc || h.last == fieldBcc:
@@ -127,6 +133,9 @@ func (h *fields) describe(p *Part) {
 		if t, sub, params, ok := parseContentType(v); ok {
 			p.Type, p.Subtype, p.Params = t, sub, params
 		}
+	}
+	if p.is("text") && p.param("charset") == "" && !slices.ContainsFunc(p.Params, func(q Param) bool { return strings.EqualFold(q.Name, "charset") }) {
+		p.Params = append(p.Params, Param{"charset", "us-ascii"}) // RFC 2045 §5.2
 	}
 	p.Encoding = "7bit"
 	if v := token(h.value[fieldContentTransferEncoding]); v != "" {

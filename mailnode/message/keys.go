@@ -23,7 +23,7 @@ func (p *Parser) Digest() *Digest {
 		}
 	}
 	if p.state == inHeader || p.state == inField {
-		p.describe(p.open[len(p.open)-1])
+		p.cutHeader(p.open[len(p.open)-1])
 	}
 	root := p.open[0].part
 	top := p.open[len(p.open)-1]
@@ -33,8 +33,7 @@ func (p *Parser) Digest() *Digest {
 	for _, f := range p.open {
 		f.end(p.off, p.lines)
 	}
-	d := &Digest{Envelope: *root.Envelope, Structure: root}
-	root.Envelope = nil
+	d := &Digest{Envelope: *p.open[0].envelope, Structure: root}
 	d.keys(p.references)
 	d.Preview = p.makePreview()
 	return d

@@ -47,6 +47,9 @@ func parseContentType(v []byte) (typ, subtype string, params []Param, ok bool) {
 	head, params := parseParams(v)
 	typ, subtype, ok = strings.Cut(head, "/")
 	typ, subtype = strings.TrimSpace(typ), strings.TrimSpace(subtype)
+	if i := strings.IndexAny(subtype, " \t"); i >= 0 {
+		subtype = subtype[:i] // the semicolon is missing
+	}
 	return typ, subtype, params, ok && typ != "" && subtype != ""
 }
 

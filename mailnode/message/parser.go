@@ -47,11 +47,11 @@ type frame struct {
 	boundary []byte // of a multipart until its end; nil otherwise
 	sink     sink   // what counts a leaf's decoded bytes
 	leaf     bool
-	begun    bool  // the line of the delimiter before it has ended
-	message  bool  // the part is a message: it has an envelope
-	digest   bool  // a multipart/digest: parts are messages by default (RFC 2046 §5.1.5)
-	opaque   bool  // the limit of parts was met within it
-	lines    int64 // line ends before Body
+	begun    bool      // the line of the delimiter before it has ended
+	envelope *Envelope // of a message
+	digest   bool      // a multipart/digest: parts are messages by default (RFC 2046 §5.1.5)
+	opaque   bool      // the limit of parts was met within it
+	lines    int64     // line ends before Body
 }
 
 // NewParser is a parser at the beginning of a message.
@@ -159,12 +159,16 @@ func (p *Parser) headerLine(line []byte) {
 	}
 	if line[0] == ' ' || line[0] == '\t' {
 		p.fields.unfold()
-		p.fields.add(line)
+		p.fields.add(blank)
+		p.fields.add(line[1:])
 	} else {
 		p.fields.begin(line)
 	}
 	p.pass(line, inField, inHeader)
 }
+
+// blank is what a line begins with that continues a field: a tab there is for show.
+var blank = []byte(" ")
 
 // body takes a body from the beginning of a line.
 func (p *Parser) body(b []byte) (rest []byte) {
@@ -292,7 +296,7 @@ func (p *Parser) close(level int) {
 	}
 	for _, f := range p.open[level:] {
 		if p.state == inHeader && f == p.open[len(p.open)-1] {
-			p.describe(f) // the delimiter ended its header
+			p.cutHeader(f) // by the delimiter
 		}
 		f.end(end, lines)
 	}

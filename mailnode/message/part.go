@@ -18,12 +18,13 @@ func (p *Parser) begin(digest bool) {
 
 // beginMessage opens the message, or one enclosed in the part last opened.
 func (p *Parser) beginMessage() {
-	part := &Part{Header: p.off, Body: p.off, Decoded: -1, Type: "text", Subtype: "plain", Envelope: &Envelope{}}
+	part := &Part{Header: p.off, Body: p.off, Decoded: -1, Type: "text", Subtype: "plain"}
+	f := &frame{part: part, envelope: &Envelope{}, begun: true, lines: p.lines}
 	if len(p.open) > 0 {
 		outer := p.open[len(p.open)-1].part
-		outer.Message, outer.Envelope = part, part.Envelope
+		outer.Message, outer.Envelope = part, f.envelope
 	}
-	p.open = append(p.open, &frame{part: part, message: true, begun: true, lines: p.lines})
+	p.open = append(p.open, f)
 	p.parts++
 	p.state = inHeader
 	p.fields.reset(true)
@@ -71,6 +72,14 @@ func (p *Parser) endHeader() {
 	}
 }
 
+// cutHeader ends the header of a part that has no body.
+func (p *Parser) cutHeader(f *frame) {
+	p.describe(f)
+	if !f.part.is("multipart") {
+		p.leaf(f)
+	}
+}
+
 func (p *Parser) leaf(f *frame) {
 	f.leaf = true
 	f.sink = sink{coding: f.part.encoding()}
@@ -92,8 +101,8 @@ func (p *Parser) decoding() []byte {
 func (p *Parser) describe(f *frame) {
 	f.part.Body, f.lines = p.off, p.lines
 	p.fields.describe(f.part)
-	if f.message {
-		p.fields.envelope(f.part.Envelope)
+	if f.envelope != nil {
+		p.fields.envelope(f.envelope)
 		if len(p.open) == 1 {
 			p.references = p.fields.take(fieldReferences)
 		}
@@ -111,15 +120,21 @@ func (f *frame) end(end, lines int64) {
 		p.Decoded = p.Size()
 	}
 	if f.leaf && p.is("message") && p.enclosing() {
-		p.Envelope = &Envelope{}
-		p.Message = &Part{Type: "text", Subtype: "plain", Encoding: "7bit", Header: p.Body, Body: p.Body, End: p.Body}
+		p.Envelope, p.Message = &Envelope{}, plainPart(p.Body)
 	}
 	if p.is("multipart") && len(p.Parts) == 0 {
 		// Its text, if it has any, is all that there is to show.
-		p.Parts = []*Part{{
-			Type: "text", Subtype: "plain", Encoding: "7bit",
-			Header: p.Body, Body: p.Body, End: p.End, Lines: p.Lines, Decoded: p.Size(),
-		}}
+		text := plainPart(p.Body)
+		text.End, text.Lines, text.Decoded = p.End, p.Lines, p.Size()
+		p.Parts = []*Part{text}
+	}
+}
+
+// plainPart is an empty part without a header (RFC 2045 §5.2).
+func plainPart(at int64) *Part {
+	return &Part{
+		Type: "text", Subtype: "plain", Params: []Param{{"charset", "us-ascii"}}, Encoding: "7bit",
+		Header: at, Body: at, End: at,
 	}
 }
 

@@ -93,7 +93,7 @@ func (m *Message) Section(s Section) (*Extract, error) {
 			return nil, err
 		}
 		x.spans = f.spans
-		if !f.ended {
+		if !f.ended && !f.not {
 			x.tail = "\r\n"
 		}
 	}
