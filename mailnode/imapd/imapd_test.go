@@ -124,7 +124,9 @@ func certificate(t testing.TB) *tls.Config {
 
 // TestConformance runs the scripts, one for each capability, each with a user of its own.
 func TestConformance(t *testing.T) {
-	n := start(t, nil)
+	n := start(t, func(c *config) {
+		c.store.Quota = func(string) store.Quota { return store.Quota{Bytes: 1 << 20, Messages: 10} }
+	})
 	for i, s := range scripts(t) {
 		t.Run(s.name, func(t *testing.T) {
 			if reason, not := s.notOn["mailfleet"]; not {

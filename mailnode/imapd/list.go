@@ -28,7 +28,8 @@ type entry struct {
 	rights     rights
 	children   bool
 	subscribed bool
-	below      bool // something below it is subscribed, and matches it not
+	below      bool // something below it is subscribed
+	above      bool // no mailbox, but the way to some
 }
 
 // list is RFC 9051 §6.3.9.
@@ -214,7 +215,7 @@ func (l *listing) selects(e *entry) bool {
 	if l.SelectSubscribed || l.SelectSpecialUse {
 		return e.below || l.wanted(e)
 	}
-	return e.mailbox != nil
+	return e.mailbox != nil || e.above
 }
 
 // wanted is selects without regard to what is below.
@@ -269,7 +270,7 @@ func (s *session) entries(l *listing) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, shared...)
+	all = append(append(all, parentsOf(shared)...), shared...)
 	if l.SelectSubscribed || l.ReturnSubscribed {
 		if all, err = s.markSubscribed(all); err != nil {
 			return nil, err
@@ -315,6 +316,24 @@ func (s *session) sharedEntries() ([]entry, error) {
 	}
 	slices.SortFunc(all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return all, nil
+}
+
+// parentsOf are the names above the mailboxes of others that are no mailboxes the user
+// may know of: without them nobody would come down to these level by level.
+func parentsOf(shared []entry) (parents []entry) {
+	known := map[string]bool{}
+	for _, e := range shared {
+		known[e.name] = true
+	}
+	for _, e := range shared {
+		for i := range len(e.name) {
+			if e.name[i] == delimiter && !known[e.name[:i]] {
+				known[e.name[:i]] = true
+				parents = append(parents, entry{name: e.name[:i], above: true})
+			}
+		}
+	}
+	return parents
 }
 
 func (s *session) markSubscribed(all []entry) ([]entry, error) {
@@ -363,7 +382,7 @@ func (s *session) tellEntry(l *listing, e *entry) {
 	}
 	s.w.Raw("* ").Raw(word).Space().List(l.attributes(e)).Raw(` "/" `).Mailbox(e.name)
 	if l.SelectRecursiveMatch && e.below && !l.lsub {
-		s.w.Raw(` (CHILDINFO ("SUBSCRIBED"))`)
+		s.w.Raw(` ("CHILDINFO" ("SUBSCRIBED"))`)
 	}
 	s.w.CRLF()
 	if e.mailbox == nil || e.mailbox.NoSelect {
@@ -386,10 +405,10 @@ func (l *listing) attributes(e *entry) (attrs []string) {
 		return attrs
 	}
 	switch {
+	case e.above, e.mailbox != nil && e.mailbox.NoSelect:
+		add(imap.MailboxAttrNoSelect)
 	case e.mailbox == nil:
 		add(imap.MailboxAttrNonExistent)
-	case e.mailbox.NoSelect:
-		add(imap.MailboxAttrNoSelect)
 	}
 	if e.children {
 		add(imap.MailboxAttrHasChildren)

@@ -90,6 +90,9 @@ func (s *session) saveResult(r *wire.Return, found []hit) {
 // in an order of their own, RFC 9394 for parts of them).
 func (s *session) tellESearch(c *call, q *wire.Search, found []hit) {
 	r := &q.Return
+	if r.Save && !r.Min && !r.Max && !r.All && !r.Count && r.Partial == nil {
+		return // RFC 9051 §6.4.4.1: nothing is to be told
+	}
 	s.w.Raw("* ESEARCH (TAG ").String(c.tag).Byte(')')
 	if c.uid {
 		s.w.Raw(" UID")
