@@ -181,10 +181,10 @@ func (r *bodyReader) load() error {
 
 // unseal checks a stored chunk of a known length and takes its checksum off.
 func unseal(v []byte, size int) ([]byte, error) {
-	switch len(v) {
-	case size:
+	switch {
+	case len(v) == size:
 		return v, nil
-	case size + sealSize:
+	case size >= 0 && len(v) == size+sealSize:
 		if binary.BigEndian.Uint32(v[size:]) != crc32.Checksum(v[:size], castagnoli) {
 			return nil, ErrDamaged
 		}
