@@ -30,6 +30,10 @@ type Account struct {
 	Server   ID           `json:"server"` // home server
 	State    AccountState `json:"state"`
 	Password string       `json:"-"` // argon2id hash
+
+	SCRAM        string           `json:"-"` // keys of the same password (credential.SCRAM); empty: from before there were any
+	AppPasswords []AppPassword    `json:"app_passwords,omitempty"`
+	AppSecrets   map[ID]AppSecret `json:"-"` // by the id of the application password
 }
 
 // ParseAddress checks a mailbox address and returns it in lower case with its domain.

@@ -59,7 +59,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, dir: dir, client: api.Dial(filepath.Join(dir, "data", api.SocketName))}
 	f.config = api.Config{
 		Index: 1, Server: "s1", Hostname: "mx.example.test",
-		Listeners: []api.Listener{{Protocol: api.SMTP, Address: "127.0.0.1:0"}, {Protocol: api.POP3, Address: "127.0.0.1:0"}},
+		Listeners: []api.Listener{{Protocol: api.SMTP, Address: "127.0.0.1:0"}, {Protocol: api.POP3, Address: "127.0.0.1:0", Local: true}},
 		Domains:   []api.Domain{{Name: "example.test"}},
 		Accounts: []api.Account{
 			{ID: "0198c0de-0000-7000-8000-000000000001", Address: "user1@example.test", PasswordHash: hash},

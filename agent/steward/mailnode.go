@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,6 +109,9 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 	if secured {
 		c.TLS = mailnodeapi.TLS{Cert: m.certificate(), Key: m.certificate()}
 	}
+	// A loopback address is reached by this machine only: passwords may go there in the clear.
+	address, err := netip.ParseAddr(d.Server.Address)
+	local := err == nil && address.IsLoopback()
 	for _, l := range []struct {
 		protocol mailnodeapi.Protocol
 		port     int
@@ -118,7 +122,7 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 	} {
 		if l.port != 0 && (secured || !l.secure) {
 			c.Listeners = append(c.Listeners, mailnodeapi.Listener{
-				Protocol: l.protocol, Address: net.JoinHostPort(d.Server.Address, strconv.Itoa(l.port)),
+				Protocol: l.protocol, Address: net.JoinHostPort(d.Server.Address, strconv.Itoa(l.port)), Local: local,
 			})
 		}
 	}
@@ -129,9 +133,22 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 	for _, a := range d.Mail.Accounts {
 		c.Accounts = append(c.Accounts, mailnodeapi.Account{
 			ID: string(a.ID), Address: a.Address, PasswordHash: a.Password, Suspended: a.Suspended,
+			SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
 		})
 	}
 	return c
+}
+
+// appPasswords says an account's application passwords in the mailnode's words.
+func appPasswords(a api.DesiredAccount) (list []mailnodeapi.AppPassword) {
+	for _, p := range a.AppPasswords {
+		app := mailnodeapi.AppPassword{ID: string(p.ID), Name: p.Name, Hash: p.Hash, SCRAM: p.SCRAM, Expires: p.Expires}
+		for _, name := range p.Protocols {
+			app.Protocols = append(app.Protocols, mailnodeapi.Protocol(name))
+		}
+		list = append(list, app)
+	}
+	return list
 }
 
 // postmaster is the account on this server that answers for one of its domains,

@@ -99,6 +99,15 @@ type DesiredAccount struct {
 	Address   string       `json:"address"`
 	Password  string       `json:"password"` // argon2id hash
 	Suspended bool         `json:"suspended,omitempty"`
+
+	SCRAM        string               `json:"scram,omitempty"` // SCRAM-SHA-256 keys of the password
+	AppPasswords []DesiredAppPassword `json:"app_passwords,omitempty"`
+}
+
+// DesiredAppPassword is an application password of a mailbox.
+type DesiredAppPassword struct {
+	inventory.AppPassword
+	inventory.AppSecret
 }
 
 // Order is one step of an operation for this server. The agent writes its ID

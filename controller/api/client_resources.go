@@ -248,6 +248,16 @@ func (c *Client) DeleteAccount(ctx context.Context, ref string, version uint64) 
 	return c.remove(ctx, version, "accounts", ref)
 }
 
+// CreateAppPassword makes an application password of an account.
+func (c *Client) CreateAppPassword(ctx context.Context, ref string, in NewAppPassword) (IssuedAppPassword, error) {
+	return send[IssuedAppPassword](ctx, c, http.MethodPost, path("accounts", ref, "app-passwords"), in)
+}
+
+// DeleteAppPassword revokes an application password of an account.
+func (c *Client) DeleteAppPassword(ctx context.Context, ref string, id inventory.ID) error {
+	return c.remove(ctx, 0, "accounts", ref, "app-passwords", string(id))
+}
+
 // CreateToken makes an API token.
 func (c *Client) CreateToken(ctx context.Context, in NewToken) (IssuedToken, error) {
 	return send[IssuedToken](ctx, c, http.MethodPost, path("tokens"), in)

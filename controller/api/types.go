@@ -120,6 +120,19 @@ type AccountChange struct {
 	State    *inventory.AccountState `json:"state,omitempty" enum:"active,suspended"`
 }
 
+// NewAppPassword asks for an application password of an account.
+type NewAppPassword struct {
+	Name      string    `json:"name" minLength:"1" maxLength:"100" example:"phone"`
+	Protocols []string  `json:"protocols,omitempty" maxItems:"10" enum:"smtp,pop3,imap" doc:"What it is good for; absent: everything"`
+	Expires   time.Time `json:"expires,omitzero" doc:"Absent: never"`
+}
+
+// IssuedAppPassword is an application password with its secret, which is shown once.
+type IssuedAppPassword struct {
+	inventory.AppPassword
+	Secret string `json:"secret" doc:"The password to enter in the application"`
+}
+
 // SignIn asks for a console session.
 type SignIn struct {
 	User     string `json:"user" maxLength:"100"`

@@ -321,6 +321,7 @@ func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool) error {
 			b.homes[a.ID] = home
 			accounts = append(accounts, api.DesiredAccount{
 				ID: a.ID, Address: a.Address, Password: a.Password, Suspended: a.State == inventory.AccountSuspended,
+				SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
 			})
 		}
 		doc.desired.Mail.Accounts = accounts

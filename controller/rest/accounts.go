@@ -46,6 +46,10 @@ func (s *Server) createAccount(ctx context.Context, in *createAccountInput) (*cr
 	if err != nil {
 		return nil, err
 	}
+	keys, err := s.mailKeys(ctx, "", in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
 	return s.accounts().create(ctx, func(tx inventory.Tx) (*inventory.Account, error) {
 		if err := exists(tx.Domains().Find("name", domain)); err != nil {
 			return nil, named(err, "address", "the fleet does not serve the domain %s: create it first", domain)
@@ -55,7 +59,7 @@ func (s *Server) createAccount(ctx context.Context, in *createAccountInput) (*cr
 			return nil, err
 		}
 		return &inventory.Account{
-			Address: address, Domain: domain, Name: in.Body.Name, Server: home, State: inventory.AccountActive, Password: hash,
+			Address: address, Domain: domain, Name: in.Body.Name, Server: home, State: inventory.AccountActive, Password: hash, SCRAM: keys.text,
 		}, nil
 	})
 }
@@ -102,9 +106,13 @@ type changeAccountInput struct {
 
 func (s *Server) changeAccount(ctx context.Context, in *changeAccountInput) (*one[*inventory.Account], error) {
 	hash, action := "", "change"
+	var keys mailKeys
 	if in.Body.Password != nil {
 		var err error
 		if hash, err = s.Auth.Hash(ctx, *in.Body.Password); err != nil {
+			return nil, err
+		}
+		if keys, err = s.mailKeys(ctx, in.ID, *in.Body.Password); err != nil {
 			return nil, err
 		}
 		action = "password" // the audit log shows no passwords, but that one was set
@@ -117,7 +125,10 @@ func (s *Server) changeAccount(ctx context.Context, in *changeAccountInput) (*on
 			a.State = *in.Body.State
 		}
 		if hash != "" {
-			a.Password = hash
+			if !keys.fit(a) {
+				return errSalted
+			}
+			a.Password, a.SCRAM = hash, keys.text
 		}
 		return nil
 	})

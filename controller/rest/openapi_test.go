@@ -76,6 +76,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 		"GET /sms": "sms:read", "POST /sms": "sms:write", "GET /sms/{id}": "sms:read",
 		"GET /domains": "domains:read", "POST /domains": "domains:write", "GET /domains/{id}": "domains:read", "PUT /domains/{id}": "domains:write", "DELETE /domains/{id}": "domains:write",
 		"GET /accounts": "accounts:read", "POST /accounts": "accounts:write", "GET /accounts/{id}": "accounts:read", "PATCH /accounts/{id}": "accounts:write", "DELETE /accounts/{id}": "accounts:write",
+		"POST /accounts/{id}/app-passwords": "accounts:write", "DELETE /accounts/{id}/app-passwords/{password}": "accounts:write",
 		"GET /people": "people:read", "GET /people/{id}": "people:read",
 		"GET /tokens": "tokens:read", "POST /tokens": "tokens:write", "GET /tokens/{id}": "tokens:read", "DELETE /tokens/{id}": "tokens:write",
 		"GET /audit": "audit:read", "GET /audit/verify": "audit:read", "GET /events": "events:read",
@@ -125,7 +126,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 // caller was refused for who it is; empty when it was let in.
 func (f *fixture) refusalOf(method, path, token string) string {
 	f.t.Helper()
-	path = strings.NewReplacer("{id}", string(inventory.NewID()), "{name}", "nothing").Replace(path)
+	path = strings.NewReplacer("{id}", string(inventory.NewID()), "{name}", "nothing", "{password}", "nothing").Replace(path)
 	req, err := http.NewRequestWithContext(f.t.Context(), method, f.web.URL+path, nil)
 	f.ok(err)
 	if token != "" {

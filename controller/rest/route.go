@@ -41,7 +41,7 @@ func (s *Server) route() {
 	s.api = humagin.New(s.engine, s.config())
 	for _, register := range []func(){
 		s.sessionRoutes, s.statusRoutes, s.serverRoutes, s.serviceRoutes, s.sampleRoutes, s.operationRoutes, s.ruleRoutes,
-		s.contactRoutes, s.alertRoutes, s.smsRoutes, s.domainRoutes, s.accountRoutes, s.peopleRoutes, s.tokenRoutes,
+		s.contactRoutes, s.alertRoutes, s.smsRoutes, s.domainRoutes, s.accountRoutes, s.appPasswordRoutes, s.peopleRoutes, s.tokenRoutes,
 		s.auditRoutes, s.eventRoutes,
 	} {
 		register()

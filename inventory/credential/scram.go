@@ -136,3 +136,10 @@ func ParseSCRAM(text string) (SCRAM, error) {
 	}
 	return s, nil
 }
+
+// SameSalt reports whether two stored forms have one salt and cost.
+func SameSalt(a, b string) bool {
+	first, _, ok := strings.Cut(strings.TrimPrefix(a, scheme), "$")
+	second, _, ok2 := strings.Cut(strings.TrimPrefix(b, scheme), "$")
+	return ok && ok2 && first == second
+}

@@ -8,12 +8,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
-	id1  = "0198c0de-0000-7000-8000-000000000001"
-	id2  = "0198c0de-0000-7000-8000-000000000002"
-	hash = "$argon2id$v=19$m=65536,t=1,p=2$c2FsdHNhbHRzYWx0c2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObG6gO6jkyCe5I"
+	id1   = "0198c0de-0000-7000-8000-000000000001"
+	id2   = "0198c0de-0000-7000-8000-000000000002"
+	hash  = "$argon2id$v=19$m=65536,t=1,p=2$c2FsdHNhbHRzYWx0c2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObG6gO6jkyCe5I"
+	scram = "SCRAM-SHA-256$4096:c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	fast  = "$sha256$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
 
 func good() Config {
@@ -23,7 +26,9 @@ func good() Config {
 		Domains:    []Domain{{"example.test"}},
 		Postmaster: "User1@Example.Test",
 		Accounts: []Account{
-			{ID: id1, Address: "user1@example.test", PasswordHash: hash},
+			{ID: id1, Address: "user1@example.test", PasswordHash: hash, SCRAM: scram, AppPasswords: []AppPassword{
+				{ID: id2, Name: "phone", Hash: fast, SCRAM: scram, Protocols: []Protocol{POP3}, Expires: time.Unix(2e9, 0).UTC()},
+			}},
 			{ID: id2, Address: "User.Two@Example.test"},
 		},
 	}
@@ -91,7 +96,7 @@ func TestUnusableCertificateIsNamedWithItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = LoadConfig(path)
-	if bad, ok := errors.AsType[*ConfigError](err); !ok || bad.Line != 16 || !strings.Contains(bad.Problem, "no.crt: no such file") {
+	if bad, ok := errors.AsType[*ConfigError](err); !ok || bad.Line != 17 || !strings.Contains(bad.Problem, "no.crt: no such file") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -114,7 +119,9 @@ func TestBadFileIsNamedWithLineAndColumn(t *testing.T) {
 		"two documents":       {"{}\n{}", "f:2:1: there is something after the end of the configuration"},
 		"bad value": {"{\"server\": \"s\", \"hostname\": \"h\", \"listeners\": [\n {\"protocol\": \"smtp\", \"address\": \"127.0.0.1:25\"},\n {\"protocol\": \"pop3\",\n  \"address\": \"127.0.0.1:70000\"}]}",
 			`f:4:14: listeners[1].address: "70000" is not a port: it must be a number from 0 to 65535`},
-		"missing value": {"\n{\"hostname\": \"h\"}", "f:2:1: server: the server needs a name"},
+		"no time":           {`{"accounts": [{"app_passwords": [{"expires": "tomorrow"}]}]}`, "f:1:46: accounts[0].app_passwords[0].expires must be a time such as"},
+		"number for a time": {`{"accounts": [{"app_passwords": [{"expires": 1}]}]}`, "f:1:46: accounts[0].app_passwords[0].expires must be a string"},
+		"missing value":     {"\n{\"hostname\": \"h\"}", "f:2:1: server: the server needs a name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseConfig("f", []byte(test.file))
@@ -151,7 +158,16 @@ func TestValidateNamesTheField(t *testing.T) {
 		`accounts[0].password_hash: it is not an argon2id`:     func(c *Config) { c.Accounts[0].PasswordHash = "secret" },
 		`accounts[0].password_hash: the argon2id parameters a`: func(c *Config) { c.Accounts[0].PasswordHash = strings.Replace(hash, "65536", "99999999", 1) },
 		`accounts[0].password_hash: the argon2id salt`:         func(c *Config) { c.Accounts[0].PasswordHash = hash + "=" },
-		`postmaster: nobody@example.test is not the address`:   func(c *Config) { c.Postmaster = "nobody@example.test" },
+		`accounts[0].scram: it is not of the form`:             func(c *Config) { c.Accounts[0].SCRAM = "secret" },
+		`accounts[0].scram: the SCRAM iterations are outside`:  func(c *Config) { c.Accounts[0].SCRAM = strings.Replace(scram, "4096", "1", 1) },
+		`accounts[0].scram: the SCRAM salt must be`:            func(c *Config) { c.Accounts[0].SCRAM = strings.Replace(scram, "$AAAA", "$AAA", 1) },
+		`accounts[0].app_passwords[0].id: "1" is not a UUID`:   func(c *Config) { c.Accounts[0].AppPasswords = []AppPassword{{ID: "1"}} },
+		`accounts[0].app_passwords[0].hash: it is not $sha`:    func(c *Config) { c.Accounts[0].AppPasswords = []AppPassword{{ID: id2, Hash: "x"}} },
+		`accounts[0].app_passwords[0].scram: it is not of`:     func(c *Config) { c.Accounts[0].AppPasswords = []AppPassword{{ID: id2, Hash: fast, SCRAM: "x"}} },
+		`accounts[0].app_passwords[1].id: the application`: func(c *Config) {
+			c.Accounts[0].AppPasswords = []AppPassword{{ID: id2, Hash: fast}, {ID: id2, Hash: fast}}
+		},
+		`postmaster: nobody@example.test is not the address`: func(c *Config) { c.Postmaster = "nobody@example.test" },
 	} {
 		c := good()
 		spoil(&c)

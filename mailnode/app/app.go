@@ -37,6 +37,7 @@ type App struct {
 
 	directory *directory.Directory
 	store     *store.Store
+	auth      *auth.Auth
 	smtpd     *smtpd.Server
 	pop3d     *pop3d.Server
 	stops     stops
@@ -100,8 +101,13 @@ func (a *App) open() error {
 	a.smtpd = smtpd.New(smtpd.Options{
 		Recipients: a.directory, Mailboxes: a.store, SpoolDir: spool, Logger: a.log, Settings: set.smtp,
 	})
+	key, err := secretKey(filepath.Join(a.opts.Dir, "auth.key"))
+	if err != nil {
+		return err
+	}
+	a.auth = auth.New(auth.Options{Accounts: a.directory, Key: key, Logger: a.log})
 	a.pop3d = pop3d.New(pop3d.Options{
-		Verifier: auth.New(a.directory), Mailboxes: a.store, Logger: a.log, Settings: set.pop3,
+		Auth: a.auth, Mailboxes: a.store, Logger: a.log, Settings: set.pop3,
 	})
 	a.stops.push("faces", func(ctx context.Context) error {
 		a.mu.Lock()

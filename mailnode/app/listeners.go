@@ -83,6 +83,7 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 		case api.POP3S:
 			b.open, b.serve = a.pop3d.Gate.Listen(l), a.pop3d.ServeTLS
 		}
+		b.open.Local = w.Local
 		open = append(open, b)
 	}
 	return open, nil

@@ -32,7 +32,7 @@ func settingsOf(c *api.Config) (settings, error) {
 			Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes,
 			Recipients: c.Limits.Recipients, Limits: limits,
 		},
-		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, PlainAuth: c.PlainAuth, Limits: limits},
+		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, Limits: limits},
 	}, nil
 }
 

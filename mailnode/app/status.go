@@ -12,7 +12,8 @@ func (a *App) Status() api.Status {
 	defer a.mu.Unlock()
 	listeners := make([]api.Listener, 0, len(a.listeners.list))
 	for _, l := range a.listeners.list {
-		listeners = append(listeners, api.Listener{Protocol: l.config.Protocol, Address: l.open.Addr().String()})
+		l.config.Address = l.open.Addr().String()
+		listeners = append(listeners, l.config)
 	}
 	return api.Status{
 		PID:         os.Getpid(),
@@ -29,14 +30,15 @@ func (a *App) Status() api.Status {
 // Counters implements control.Node.
 func (a *App) Counters() api.Counters {
 	in, out := &a.smtpd.Counters, &a.pop3d.Counters
+	pop3 := a.auth.Counts(api.POP3)
 	return api.Counters{
 		api.SMTPAccepted:      float64(in.Accepted.Load()),
 		api.SMTPRejected:      float64(in.Rejected.Load()),
 		api.SMTPRefused:       float64(a.smtpd.Gate.Refused()),
 		api.MessagesDelivered: float64(in.Delivered.Load()),
 		api.BytesDelivered:    float64(in.Bytes.Load()),
-		api.POP3Logins:        float64(out.Logins.Load()),
-		api.POP3LoginFailures: float64(out.LoginFailures.Load()),
+		api.POP3Logins:        float64(pop3.OK),
+		api.POP3LoginFailures: float64(pop3.Failed),
 		api.POP3Retrieved:     float64(out.Retrieved.Load()),
 		api.POP3Deleted:       float64(out.Deleted.Load()),
 		api.POP3Refused:       float64(a.pop3d.Gate.Refused()),

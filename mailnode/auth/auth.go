@@ -19,6 +19,7 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -97,6 +98,7 @@ type Auth struct {
 	slots    *semaphore.Weighted // password hashings at once
 	lanes    *lanes
 	verified *verified
+	nonce    func() string // SCRAM's; a test has its own
 
 	mu     sync.Mutex
 	counts map[api.Protocol]Counts
@@ -125,6 +127,7 @@ func New(o Options) *Auth {
 		slots:    semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		lanes:    newLanes(),
 		verified: newVerified(),
+		nonce:    rand.Text,
 		counts:   map[api.Protocol]Counts{},
 	}
 }

@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/tls"
@@ -54,7 +53,7 @@ func (s *scram) first(response []byte) ([]byte, step, error) {
 	salt, iterations := s.choose(t, name)
 	s.attempt = t
 	s.header = message[:len(message)-len(bare)]
-	s.nonce = nonce + rand.Text()
+	s.nonce = nonce + s.auth.nonce()
 	challenge := fmt.Sprintf("r=%s,s=%s,i=%d", s.nonce, base64.StdEncoding.EncodeToString(salt), iterations)
 	s.opening = bare + "," + challenge + ","
 	return []byte(challenge), s.final, nil

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// parseCommand takes a line without its end apart: a keyword of three or four
-// letters, and after one space its argument (RFC 1939 §3, RFC 2449 §4). A password may
+// parseCommand takes a line without its end apart: a keyword of three or four characters,
+// and after one space its argument (RFC 1939 §3, RFC 2449 §4). A password may
 // contain spaces and bytes beyond ASCII.
 func parseCommand(line []byte) (verb, arg string, ok bool) {
 	if bytes.ContainsAny(line, "\x00\r\n") {
@@ -15,7 +15,7 @@ func parseCommand(line []byte) (verb, arg string, ok bool) {
 	}
 	verb, arg, _ = strings.Cut(string(line), " ")
 	verb = strings.ToUpper(verb)
-	if len(verb) < 3 || len(verb) > 4 || strings.Trim(verb, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if len(verb) < 3 || len(verb) > 4 || strings.Trim(verb, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
 		return "", "", false
 	}
 	return verb, arg, true

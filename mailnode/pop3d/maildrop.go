@@ -2,6 +2,7 @@ package pop3d
 
 import (
 	"context"
+	"strconv"
 
 	"mailfleet/mailnode/store"
 )
@@ -9,7 +10,8 @@ import (
 // maildrop is a mailbox as it was at sign-in, and what the session has marked as
 // deleted in it (RFC 1939 §5). Messages are numbered from 1.
 type maildrop struct {
-	account  string
+	place    store.Place
+	validity uint32 // UIDVALIDITY
 	messages []store.Message
 	deleted  map[int]bool // by index in messages
 	count    int          // messages that are not deleted
@@ -17,11 +19,12 @@ type maildrop struct {
 }
 
 func openMaildrop(ctx context.Context, m Mailboxes, account string) (*maildrop, error) {
-	_, messages, err := m.Snapshot(ctx, store.Place{Account: account, Mailbox: store.Inbox})
+	place := store.Place{Account: account, Mailbox: store.Inbox}
+	box, messages, err := m.Snapshot(ctx, place)
 	if err != nil {
 		return nil, err
 	}
-	d := &maildrop{account: account, messages: messages}
+	d := &maildrop{place: place, validity: box.UIDValidity, messages: messages}
 	d.reset()
 	return d, nil
 }
@@ -30,18 +33,23 @@ func openMaildrop(ctx context.Context, m Mailboxes, account string) (*maildrop, 
 func (d *maildrop) reset() {
 	d.deleted = map[int]bool{}
 	d.count, d.octets = len(d.messages), 0
-	for _, m := range d.messages {
-		d.octets += m.Size
+	for i := range d.messages {
+		d.octets += d.messages[i].Size
 	}
 }
 
-// get returns the message with a number, if it is there and not deleted.
-func (d *maildrop) get(number string) (index int, m store.Message, ok bool) {
+// find returns the index of the message with a number, if it is there and not deleted.
+func (d *maildrop) find(number string) (index int, ok bool) {
 	n, ok := parseNumber(number)
 	if !ok || n < 1 || n > len(d.messages) || d.deleted[n-1] {
-		return 0, store.Message{}, false
+		return 0, false
 	}
-	return n - 1, d.messages[n-1], true
+	return n - 1, true
+}
+
+// uidl names a message for ever (RFC 1939 §7): 3 to 21 characters.
+func (d *maildrop) uidl(index int) string {
+	return strconv.FormatUint(uint64(d.validity), 10) + "." + strconv.FormatUint(uint64(d.messages[index].UID), 10)
 }
 
 func (d *maildrop) delete(index int) {
@@ -50,10 +58,11 @@ func (d *maildrop) delete(index int) {
 	d.octets -= d.messages[index].Size
 }
 
-// expunge removes what is marked, all of it in one change.
-func (d *maildrop) expunge(ctx context.Context, m Mailboxes) error {
+// expunge removes what is marked, all of it in one change. It returns how many were
+// still there.
+func (d *maildrop) expunge(ctx context.Context, m Mailboxes) (int, error) {
 	if len(d.deleted) == 0 {
-		return nil
+		return 0, nil
 	}
 	uids := make([]uint32, 0, len(d.deleted))
 	for i := range d.messages {
@@ -61,6 +70,6 @@ func (d *maildrop) expunge(ctx context.Context, m Mailboxes) error {
 			uids = append(uids, d.messages[i].UID)
 		}
 	}
-	_, err := m.Expunge(ctx, store.Place{Account: d.account, Mailbox: store.Inbox}, uids)
-	return err
+	gone, err := m.Expunge(ctx, d.place, uids)
+	return len(gone.UIDs), err
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	inventorycredential "mailfleet/inventory/credential"
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/gate"
@@ -30,13 +31,28 @@ func settings() Settings {
 	return Settings{Hostname: "mx.example.test", Limits: gate.Limits{Connections: 100, PerAddress: 100}}
 }
 
-// verifier takes "secret pass" for user1 and the suspended user2.
-func verifier() *auth.Verifier {
+// accounts are user1, whose password is "secret pass", and the suspended user2.
+func accounts() *auth.Auth {
 	const hash = "$argon2id$v=19$m=64,t=1,p=1$adV0wtKA1qnLotXX0aLn9g$dxWxDlJVUvRVONUYYmRkLaKJpPlVUZJk4hBwwAo+cEY"
-	return auth.New(directory.New(directory.NewTable([]string{"example.test"}, []directory.Account{
-		{ID: user1, Address: "user1@example.test", PasswordHash: hash},
+	salted := inventorycredential.SCRAM{Iterations: 4096, Salt: []byte("salt and pepper")}
+	keys, err := salted.Derive("secret pass")
+	if err != nil {
+		panic(err)
+	}
+	return auth.New(auth.Options{Key: make([]byte, 32), Tokens: tokens{}, Accounts: directory.New(directory.NewTable([]string{"example.test"}, []directory.Account{
+		{ID: user1, Address: "user1@example.test", PasswordHash: hash, SCRAM: keys.String()},
 		{ID: "2", Address: "user2@example.test", PasswordHash: hash, Suspended: true},
-	}, "")))
+	}, ""))})
+}
+
+// tokens takes one bearer token.
+type tokens struct{}
+
+func (tokens) Verify(_ context.Context, token string) (string, error) {
+	if token == "good" {
+		return "user1@example.test", nil
+	}
+	return "", auth.ErrRefused
 }
 
 // node is a server with a store behind it.
@@ -57,7 +73,7 @@ func startTLS(t testing.TB, change func(*Options), serve func(*Server, *gate.Lis
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Verifier: verifier(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()}
+	o := Options{Auth: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()}
 	if change != nil {
 		change(&o)
 	}
@@ -68,6 +84,7 @@ func startTLS(t testing.TB, change func(*Options), serve func(*Server, *gate.Lis
 	}
 	n.addr = l.Addr().String()
 	guarded := n.Gate.Listen(l)
+	guarded.Local = true
 	served := make(chan struct{})
 	go func() { serve(n.Server, guarded); close(served) }()
 	t.Cleanup(func() {

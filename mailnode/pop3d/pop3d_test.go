@@ -3,10 +3,10 @@ package pop3d
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -73,7 +73,7 @@ func TestSession(t *testing.T) {
 	}
 	p.do("QUIT", "+OK")
 	p.wantClosed()
-	if l, r := n.Counters.Logins.Load(), n.Counters.Retrieved.Load(); l != 1 || r != 2 {
+	if l, r := n.auth.Counts(protocol).OK, n.Counters.Retrieved.Load(); l != 1 || r != 2 {
 		t.Errorf("counted %d sign-ins, %d retrieved", l, r)
 	}
 }
@@ -156,54 +156,136 @@ func TestSignInIsRefused(t *testing.T) {
 	p.do("PASS secret pass", "-ERR [AUTH] the account is suspended")
 	p.do("PASS secret pass", "-ERR USER comes first")
 	p.signIn()
-	if n.Counters.LoginFailures.Load() != 1 {
-		t.Errorf("counted %d failures", n.Counters.LoginFailures.Load())
+	if c := n.auth.Counts(protocol); c.Failed != 1 || c.OK != 1 {
+		t.Errorf("counted %+v", c)
 	}
 }
 
-// remote is a connection that does not come from this machine.
-type remote struct{ net.Conn }
-
-func (remote) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
-
-// serveRemote makes all connections of a server come from elsewhere.
-func serveRemote(s *Server, l *gate.Listener) {
-	l.Listener = remoteListener{l.Listener}
+// serveFar is a listener that is not marked local.
+func serveFar(s *Server, l *gate.Listener) {
+	l.Local = false
 	s.Serve(l)
 }
 
-type remoteListener struct{ net.Listener }
-
-func (l remoteListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return remote{c}, nil
+// secure begins TLS on a connection, as its client.
+func (p *peer) secure() *peer {
+	return newPeer(p.t, tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true}))
 }
 
-func TestPasswordsFromElsewhereNeedTLS(t *testing.T) {
-	n := startTLS(t, func(o *Options) { o.Settings.TLS = certificate(t) }, serveRemote)
+func TestNobodySignsInInTheClear(t *testing.T) {
+	n := startTLS(t, func(o *Options) { o.Settings.TLS = certificate(t) }, serveFar)
 	p := n.dial(t)
-	if got := p.lines("CAPA"); slices.Contains(got, "USER") || !slices.Contains(got, "STLS") {
+	if got := p.lines("CAPA"); slices.Contains(got, "USER") || strings.Contains(fmt.Sprint(got), "SASL") || !slices.Contains(got, "STLS") {
 		t.Errorf("CAPA: %q", got)
 	}
-	p.do("USER user1@example.test", "-ERR passwords are taken only after STLS")
-	p.do("PASS secret pass", "-ERR passwords are taken only after STLS")
+	for _, command := range []string{"USER user1@example.test", "PASS secret pass", "AUTH", "AUTH PLAIN", "AUTH PLAIN " + plain, "AUTH SCRAM-SHA-256"} {
+		p.do(command, "-ERR nobody signs in here before TLS: use STLS")
+	}
 	p.do("STLS now", "-ERR")
+	p.do("LANG zh", "+OK zh")
 	p.do("STLS", "+OK")
-	p = newPeer(t, tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true}))
-	if got := p.lines("CAPA"); !slices.Contains(got, "USER") || slices.Contains(got, "STLS") {
+	p = p.secure()
+	if got := p.lines("CAPA"); !slices.Contains(got, "USER") || slices.Contains(got, "STLS") ||
+		!slices.Contains(got, "SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 OAUTHBEARER PLAIN LOGIN") {
 		t.Errorf("CAPA in TLS: %q", got)
 	}
-	p.do("STLS", "-ERR")
+	p.do("STLS", "-ERR TLS is on already") // in English again: what was said before TLS does not count
 	p.signIn()
 	p.do("STLS", "-ERR")
+	if s := n.Gate.Sessions(user1); len(s) != 1 || s[0].TLS != "TLS 1.3" || s[0].User != "user1@example.test" {
+		t.Errorf("the gate knows %+v", s)
+	}
 
-	n = startTLS(t, func(o *Options) { o.Settings.PlainAuth = true }, serveRemote)
-	p = n.dial(t)
+	p = startTLS(t, nil, serveFar).dial(t)
 	p.do("STLS", "-ERR there is no TLS here")
+}
+
+func TestAUTH(t *testing.T) {
+	n := start(t, nil)
+	n.deliver(t, first)
+	p := n.dial(t)
+	if got := p.lines("AUTH"); !slices.Equal(got, []string{"SCRAM-SHA-256", "OAUTHBEARER", "PLAIN", "LOGIN"}) {
+		t.Errorf("AUTH: %q", got)
+	}
+	p.do("AUTH EXTERNAL", "-ERR there is no such mechanism here")
+	p.do("AUTH PLAIN *", "-ERR this is not base64")
+	p.do("AUTH PLAIN =", "-ERR the response is not one of the mechanism")
+	p.do("AUTH PLAIN", "+ ")
+	p.do("*", "-ERR the exchange is cancelled")
+	p.do("AUTH PLAIN", "+ ")
+	p.do("!", "-ERR this is not base64")
+	p.do("auth plain "+plain, "+OK 1 messages")
+	p.do("AUTH PLAIN "+plain, "-ERR there is no such command here")
+	p.do("QUIT", "+OK")
+
+	p = n.dial(t)
+	p.do("AUTH PLAIN", "+ ")
+	p.do(plain, "+OK 1 messages")
+	p.do("QUIT", "+OK")
+
+	p = n.dial(t)
+	p.do("AUTH LOGIN", "+ VXNlcm5hbWU6")
+	p.do(encode("user1@example.test"), "+ UGFzc3dvcmQ6")
+	p.do(encode("secret pass"), "+OK 1 messages")
+	p.do("QUIT", "+OK")
+
+	p = n.dial(t)
+	p.do("AUTH OAUTHBEARER "+encode("n,,\x01auth=Bearer "+strings.Repeat("bad", 3000)+"\x01\x01"), "+ "+encode(`{"status":"invalid_token"`)[:20])
+	p.do("AQ==", "-ERR [AUTH] wrong address or password")
+	p.do("AUTH OAUTHBEARER "+encode("n,,\x01auth=Bearer good\x01\x01"), "+OK 1 messages")
+	p.do("QUIT", "+OK")
+
+	p = n.dial(t)
+	p.send("AUTH PLAIN " + strings.Repeat("A", maxSASLLine) + "\r\n")
+	p.want("-ERR the line is longer than 16384 bytes")
+}
+
+func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+var plain = encode("\x00user1@example.test\x00secret pass")
+
+func TestLanguages(t *testing.T) {
+	p := start(t, nil).dial(t)
+	if got := p.lines("LANG"); !slices.Equal(got, []string{"en English", "zh 中文"}) {
+		t.Errorf("LANG: %q", got)
+	}
+	p.do("LANG xx", "-ERR this language is not spoken here")
+	p.do("LANG zh-CN", "+OK zh 中文")
+	p.do("PASS x", "-ERR 请先使用 USER 命令")
+	p.do("USER user2@example.test", "+OK 请输入密码")
+	p.do("PASS secret pass", "-ERR [AUTH] 账户已停用")
+	p.do("LANG xx", "-ERR 不支持这种语言")
 	p.signIn()
+	p.do("RETR 1", "-ERR 没有这封邮件")
+	p.do("LANG *", "+OK en English")
+	p.do("QUIT", "+OK 0 messages left")
+	for _, x := range []text{
+		greeting, capabilities, mechanismsFollow, languagesFollow, utf8Done, nowPassword, beginTLS, maildropHas, octetsFollow, topFollows,
+		deletedAtQuit, done, goodBye, messagesLeft, noCommand, noArgument, noMessage, topNeeds, noLanguage, lineTooLong, nothingHeard,
+		userNeedsAddress, userFirst, clear, noTLS, tlsAlready, nothingMayFollow, noMechanism, notBase64, cancelled, malformed, wrong,
+		suspended, tooManyFailures, inUse, trouble, stopping, ended, notDeleted,
+	} {
+		if x.zh == "" || strings.Count(x.en, "%") != strings.Count(x.zh, "%") {
+			t.Errorf("%q is not %q", x.en, x.zh)
+		}
+	}
+}
+
+// Headers of UTF-8 come as they are, said UTF8 or not, and so do names and passwords.
+func TestUTF8(t *testing.T) {
+	n := start(t, nil)
+	const text = "Subject: 你好\r\n\r\n世界\r\n"
+	n.deliver(t, text)
+	p := n.dial(t)
+	p.do("USER 用户@example.test", "+OK")
+	p.do("PASS 密码", "-ERR [AUTH]")
+	p.signIn()
+	for range 2 {
+		if got := strings.Join(p.lines("RETR 1"), "\r\n") + "\r\n"; got != text {
+			t.Errorf("got %q", got)
+		}
+		p.do("UTF8", "+OK")
+	}
 }
 
 func TestTLSFromTheFirstByte(t *testing.T) {
@@ -231,7 +313,8 @@ func TestCommandsBehindSTLSAreNotRun(t *testing.T) {
 
 func TestCapabilities(t *testing.T) {
 	p := start(t, nil).dial(t)
-	want := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION Mailfleet", "USER"}
+	want := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG", "IMPLEMENTATION Mailfleet",
+		"USER", "SASL SCRAM-SHA-256 OAUTHBEARER PLAIN LOGIN"}
 	if got := p.lines("CAPA"); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}

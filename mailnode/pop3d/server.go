@@ -1,8 +1,25 @@
-// Package pop3d lets users fetch their mail by POP3 (RFC 1939), with CAPA (RFC 2449),
-// STLS (RFC 2595) and response codes (RFC 2449, RFC 3206). Only app imports it.
+// Package pop3d lets users fetch their mail by POP3. Only app imports it.
 //
-// A session holds its maildrop alone: a second one is told [IN-USE]. It sees the
-// maildrop as it was at sign-in, and what it deletes goes in one change at QUIT.
+// A session holds its maildrop, the account's inbox, alone: a second one is told
+// [IN-USE]. It sees the maildrop as it was at sign-in, and what it deletes goes in one
+// durable change at QUIT.
+//
+//	RFC   what                                     state        test
+//	1939  POP3, with TOP and UIDL; not APOP¹       complete     TestSession, TestMaildropIsASnapshot
+//	2449  CAPA, RESP-CODES, PIPELINING, EXPIRE     complete     TestCapabilities, TestPipelining
+//	2595  STLS                                     complete     TestNobodySignsInInTheClear
+//	3206  SYS/TEMP, SYS/PERM, AUTH                 complete     TestSignInIsRefused
+//	5034  AUTH: the mechanisms of package auth     complete     TestAUTH
+//	6856  UTF8 with USER, LANG (en, zh)            complete²    TestLanguages, TestUTF8
+//	8314  TLS from the first byte (pop3s)          complete     TestTLSFromTheFirstByte
+//
+// ¹ APOP needs the password itself on the server, and MD5.
+// ² A message with 8-bit header fields is served as it is to a client that has not said
+// UTF8: what is downgraded (RFC 6857) cannot be verified or replied to, and clients
+// have always coped with raw bytes.
+//
+// A message's UIDL is made of the inbox's UIDVALIDITY and its UID, which no other
+// message ever has, and which survive a move of the account and a failover.
 package pop3d
 
 import (
@@ -15,15 +32,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/store"
 )
-
-// Verifier proves who signs in. Its errors are those of auth.Verifier.
-type Verifier interface {
-	Verify(ctx context.Context, address, password string) (directory.Account, error)
-}
 
 // Mailboxes holds the mail. Its errors are those of store.Store.
 type Mailboxes interface {
@@ -35,23 +47,20 @@ type Mailboxes interface {
 // Settings can be changed while the server runs; a connection has those that were
 // in force when it began.
 type Settings struct {
-	Hostname  string      // this server's name
-	TLS       *tls.Config // nil: STLS is not offered
-	PlainAuth bool        // passwords without TLS from anywhere, not from loopback only
-	Limits    gate.Limits
+	Hostname string      // this server's name
+	TLS      *tls.Config // nil: STLS is not offered
+	Limits   gate.Limits
 }
 
-// Counters grow from the server's start.
+// Counters grow from the server's start. Sign-ins are counted by auth.Auth.
 type Counters struct {
-	Logins        atomic.Int64
-	LoginFailures atomic.Int64
-	Retrieved     atomic.Int64 // messages sent whole
-	Deleted       atomic.Int64 // messages removed at QUIT
+	Retrieved atomic.Int64 // messages sent whole
+	Deleted   atomic.Int64 // messages removed at QUIT
 }
 
 // Options are what a server is made of.
 type Options struct {
-	Verifier  Verifier
+	Auth      *auth.Auth
 	Mailboxes Mailboxes
 	Logger    *slog.Logger
 	Settings  Settings
@@ -62,11 +71,10 @@ type Server struct {
 	Counters Counters
 	Gate     *gate.Gate
 
-	verifier  Verifier
+	auth      *auth.Auth
 	mailboxes Mailboxes
 	log       *slog.Logger
 	settings  atomic.Pointer[Settings]
-	conns     atomic.Uint64 // numbers connections for the log
 	sessions  sync.WaitGroup
 	ctx       context.Context // ends when sessions must
 	cancel    context.CancelFunc
@@ -78,7 +86,7 @@ type Server struct {
 // New returns a server that does not listen yet.
 func New(o Options) *Server {
 	s := &Server{
-		verifier:  o.Verifier,
+		auth:      o.Auth,
 		mailboxes: o.Mailboxes,
 		log:       o.Logger.With("component", "pop3d"),
 		inUse:     map[string]bool{},
@@ -109,8 +117,8 @@ func (s *Server) serve(l *gate.Listener, secure bool) {
 			}
 			return
 		}
-		session := newSession(s, c.(*gate.Conn), secure) // Accept's promise
-		s.sessions.Go(session.run)
+		session := newSession(s, c.(*gate.Conn)) // Accept's promise
+		s.sessions.Go(func() { session.run(secure) })
 	}
 }
 

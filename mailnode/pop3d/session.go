@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"mailfleet/mailnode/auth"
@@ -16,24 +17,26 @@ import (
 )
 
 const (
-	idleTimeout  = 10 * time.Minute // RFC 1939 §3 asks for ten minutes at least
-	writeTimeout = 5 * time.Minute  // for each part of an answer
-	maxLine      = 512              // bytes of a command line; RFC 2449 §4 asks for 255
-	maxFailures  = 3                // sign-ins that may fail before the connection ends
-	maxFaults    = 20               // commands that may make no sense before it ends
+	idleTimeout      = 10 * time.Minute // RFC 1939 §3 asks for ten minutes at least
+	handshakeTimeout = 30 * time.Second
+	readBuffer       = 512
+	maxLine          = 512       // bytes of a command line; RFC 2449 §4 asks for 255
+	maxSASLLine      = 16 * 1024 // bytes of AUTH and of its responses (RFC 5034 §4)
+	maxFailures      = 3         // sign-ins that may fail before the connection ends
+	maxFaults        = 20        // commands that may make no sense before it ends
 )
 
 // session is one connection. Only its own goroutine uses it.
 type session struct {
-	srv    *Server
-	base   *gate.Conn
-	conn   net.Conn // base, or TLS over it
-	set    *Settings
-	log    *slog.Logger
-	secure bool
-	r      *bufio.Reader
-	w      *bufio.Writer
+	srv  *Server
+	base *gate.Conn
+	conn net.Conn // base, or TLS over it
+	set  *Settings
+	peer auth.Peer
+	r    *bufio.Reader
+	w    output
 
+	lang     language
 	user     string // named by USER
 	failures int    // sign-ins that failed
 	faults   int    // commands that made no sense
@@ -41,45 +44,52 @@ type session struct {
 	over     bool
 }
 
-func newSession(srv *Server, c *gate.Conn, secure bool) *session {
+func newSession(srv *Server, c *gate.Conn) *session {
 	s := &session{
-		srv: srv, base: c, set: srv.settings.Load(), r: bufio.NewReaderSize(nil, maxLine), w: bufio.NewWriter(nil),
-		log: srv.log.With("cid", srv.conns.Add(1), "peer", c.RemoteAddr().String()),
+		srv: srv, base: c, set: srv.settings.Load(), r: bufio.NewReaderSize(nil, readBuffer),
+		peer: auth.Peer{Protocol: protocol, Address: auth.Address(c.RemoteAddr()), Local: c.Local()},
 	}
 	s.use(c)
-	if secure {
-		s.startTLS()
-	}
 	return s
+}
+
+// log is the session's log. It is made when it is needed: most connections are idle.
+func (s *session) log() *slog.Logger {
+	return s.srv.log.With("cid", s.base.ID(), "peer", s.base.RemoteAddr().String())
 }
 
 // use makes c what is read and written.
 func (s *session) use(c net.Conn) {
 	s.conn = c
 	s.r.Reset(c)
-	s.w.Reset(patient{c})
+	s.w = output{conn: c}
 }
 
-func (s *session) startTLS() {
-	s.use(tls.Server(s.base, s.set.TLS))
-	s.secure = true
-}
-
-// patient is a connection each write to which may take its time, and no more.
-type patient struct{ net.Conn }
-
-func (c patient) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
+// startTLS puts TLS on the connection, as its server.
+func (s *session) startTLS() bool {
+	if s.base.Engage(handshakeTimeout) != nil || s.base.SetWriteDeadline(time.Now().Add(handshakeTimeout)) != nil {
+		return false
 	}
-	return c.Conn.Write(p)
+	c := tls.Server(s.base, s.set.TLS)
+	if err := c.HandshakeContext(s.srv.ctx); err != nil {
+		s.log().Debug("TLS did not begin", "error", err)
+		return false
+	}
+	state := c.ConnectionState()
+	s.peer.TLS, s.peer.Certificates = &state, s.set.TLS.Certificates
+	s.base.Secured(state.Version)
+	s.use(c)
+	return true
 }
 
-func (s *session) run() {
+func (s *session) run(secure bool) {
 	defer s.close()
-	s.ok("%s POP3 Mailfleet", s.set.Hostname)
+	if secure && !s.startTLS() {
+		return
+	}
+	s.say(greeting, s.set.Hostname)
 	for !s.over {
-		line, err := s.readLine()
+		line, err := s.readLine(maxLine)
 		if err != nil {
 			return
 		}
@@ -92,41 +102,62 @@ func (s *session) run() {
 
 func (s *session) close() {
 	if s.drop != nil { // before the last answer, after which the peer may come again
-		s.srv.release(s.drop.account)
+		s.srv.release(s.drop.place.Account)
 	}
-	_ = s.w.Flush() // an error means that nobody listens
+	_ = s.w.flush() // an error means that nobody listens
 	_ = s.conn.Close()
 }
 
-// readLine reads a command line without its end. It has told the peer why when it
-// fails, as far as that makes sense.
-func (s *session) readLine() ([]byte, error) {
+// readLine reads a line without its end. It has told the peer why when it fails, as
+// far as that makes sense. A line that begins like AUTH may be as long as its responses.
+func (s *session) readLine(limit int) ([]byte, error) {
 	if err := s.base.Await(idleTimeout); err != nil {
 		s.leave()
 		return nil, err
 	}
 	buffered, _ := s.r.Peek(s.r.Buffered())
 	if bytes.IndexByte(buffered, '\n') < 0 { // the peer may wait for our answers (RFC 2449 §6.6)
-		if err := s.w.Flush(); err != nil {
+		if err := s.w.flush(); err != nil {
 			return nil, err
 		}
 	}
 	line, err := s.r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		if len(line) >= 5 && strings.EqualFold(string(line[:5]), "AUTH ") {
+			limit = maxSASLLine
+		}
+		line, err = s.readLong(bytes.Clone(line), limit)
+	}
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		s.fail("the line is longer than %d bytes", maxLine)
+		s.refuse(lineTooLong, limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.leave()
 	}
 	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), err
 }
 
+// readLong goes on with a line that is longer than the buffer.
+func (s *session) readLong(line []byte, limit int) ([]byte, error) {
+	for len(line) < limit {
+		part, err := s.r.ReadSlice('\n')
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+	return nil, bufio.ErrBufferFull
+}
+
 // leave takes leave of a peer that was waited for in vain. Nothing is deleted (RFC 1939 §3).
 func (s *session) leave() {
-	if s.base.Interrupted() {
-		s.fail("[SYS/TEMP] the server is stopping, try again later")
-	} else {
-		s.fail("nothing heard for %v", idleTimeout)
+	switch cause := s.base.Cause(); {
+	case errors.Is(cause, gate.ErrStopping):
+		s.refuse(stopping)
+	case cause != nil:
+		s.refuse(ended)
+	default:
+		s.refuse(nothingHeard, idleTimeout)
 	}
 }
 
@@ -135,15 +166,19 @@ func (s *session) do(verb, arg string) bool {
 	switch verb {
 	case "CAPA":
 		s.capa()
-		return true
+	case "LANG":
+		s.chooseLanguage(arg)
+	case "UTF8": // changes nothing: bytes are sent as they came
+		s.say(utf8Done)
 	case "QUIT":
 		s.quit()
-		return true
+	default:
+		if s.drop == nil {
+			return s.authorize(verb, arg)
+		}
+		return s.transact(verb, arg)
 	}
-	if s.drop == nil {
-		return s.authorize(verb, arg)
-	}
-	return s.transact(verb, arg)
+	return true
 }
 
 // fault answers a command that makes no sense.
@@ -151,129 +186,38 @@ func (s *session) fault() {
 	if s.faults++; s.faults >= maxFaults {
 		s.over = true
 	}
-	s.fail("there is no such command here")
+	s.refuse(noCommand)
 }
 
 // capa is RFC 2449 §5.
 func (s *session) capa() {
-	s.ok("what this server can do")
-	for _, line := range []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION Mailfleet"} {
-		s.line("%s", line)
+	s.say(capabilities)
+	for _, line := range []string{
+		"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG", "IMPLEMENTATION Mailfleet",
+	} {
+		s.line(line)
 	}
-	if s.mayAuthorize() {
+	if mechanisms := s.srv.auth.Mechanisms(&s.peer); len(mechanisms) > 0 {
 		s.line("USER")
+		s.line("SASL " + strings.Join(mechanisms, " "))
 	}
-	if s.set.TLS != nil && !s.secure {
+	if s.set.TLS != nil && s.peer.TLS == nil {
 		s.line("STLS")
 	}
 	s.line(".")
 }
 
-// authorize is the AUTHORIZATION state (RFC 1939 §4, §7).
-func (s *session) authorize(verb, arg string) bool {
-	switch verb {
-	case "STLS":
-		s.stls(arg)
-	case "USER", "PASS":
-		switch {
-		case !s.mayAuthorize():
-			s.fail("passwords are taken only after STLS")
-		case verb == "USER" && arg == "":
-			s.fail("USER needs an address")
-		case verb == "USER":
-			s.user = arg
-			s.ok("now the password")
-		case s.user == "":
-			s.fail("USER comes first")
-		default:
-			s.signIn(s.user, arg)
-			s.user = ""
-		}
-	default:
-		return false
-	}
-	return true
-}
+// say answers a command that succeeded.
+func (s *session) say(t text, args ...any) { s.line("+OK " + t.in(s.lang, args)) }
 
-// mayAuthorize reports whether a password may travel here.
-func (s *session) mayAuthorize() bool {
-	if s.secure || s.set.PlainAuth {
-		return true
-	}
-	peer, ok := s.base.RemoteAddr().(*net.TCPAddr)
-	return ok && peer.IP.IsLoopback()
-}
-
-// stls is RFC 2595 §4.
-func (s *session) stls(arg string) {
-	switch {
-	case arg != "":
-		s.fail("STLS takes no argument")
-	case s.secure:
-		s.fail("TLS is on already")
-	case s.set.TLS == nil:
-		s.fail("there is no TLS here")
-	case s.r.Buffered() > 0: // sent in the clear, to be taken for part of the TLS session
-		s.over = true
-		s.fail("nothing may follow STLS before TLS begins")
-	default:
-		s.ok("begin TLS")
-		if s.w.Flush() != nil {
-			s.over = true
-			return
-		}
-		s.user = ""
-		s.startTLS()
-	}
-}
-
-func (s *session) signIn(user, password string) {
-	a, err := s.srv.verifier.Verify(s.srv.ctx, user, password)
-	switch {
-	case errors.Is(err, auth.ErrRefused), errors.Is(err, auth.ErrSuspended):
-		s.refuse(user, err)
-		return
-	case err != nil:
-		s.fail("[SYS/TEMP] the server has a problem, try again later")
-		return
-	case !s.srv.hold(a.ID):
-		s.fail("[IN-USE] another session has the maildrop")
-		return
-	}
-	drop, err := openMaildrop(s.srv.ctx, s.srv.mailboxes, a.ID)
-	if err != nil {
-		s.srv.release(a.ID)
-		s.log.Error("the maildrop cannot be opened", "account", a.ID, "error", err)
-		s.fail("[SYS/TEMP] the server has a problem, try again later")
-		return
-	}
-	s.drop = drop
-	s.srv.Counters.Logins.Add(1)
-	s.log.Info("signed in", "account", a.ID, "messages", len(drop.messages))
-	s.ok("%d messages (%d octets)", drop.count, drop.octets)
-}
-
-// refuse answers a failed sign-in, later each time.
-func (s *session) refuse(user string, cause error) {
-	s.failures++
-	s.srv.Counters.LoginFailures.Add(1)
-	s.log.Warn("sign-in refused", "user", user, "reason", cause)
-	select {
-	case <-time.After(time.Second << (s.failures - 1)):
-	case <-s.srv.ctx.Done():
-	}
-	s.over = s.failures >= maxFailures
-	if errors.Is(cause, auth.ErrSuspended) {
-		s.fail("[AUTH] the account is suspended")
-		return
-	}
-	s.fail("[AUTH] wrong address or password")
-}
-
-func (s *session) ok(format string, args ...any)   { s.line("+OK "+format, args...) }
-func (s *session) fail(format string, args ...any) { s.line("-ERR "+format, args...) }
+// refuse answers a command that failed.
+func (s *session) refuse(t text, args ...any) { s.line("-ERR " + t.code + t.in(s.lang, args)) }
 
 // line writes a line. An error comes back at the next flush.
-func (s *session) line(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.w, format+"\r\n", args...)
+func (s *session) line(text string) {
+	s.w.string(text)
+	s.w.string("\r\n")
 }
+
+// linef is line with a format.
+func (s *session) linef(format string, args ...any) { s.line(fmt.Sprintf(format, args...)) }

@@ -1,7 +1,6 @@
 package pop3d
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -11,7 +10,7 @@ import (
 // gets a second one (RFC 1939 §3). With top set it stops a number of lines
 // after the header.
 type stuffer struct {
-	w         *bufio.Writer
+	w         io.Writer
 	lineStart bool
 	top       bool
 	lines     int  // of the body, still to send
@@ -19,8 +18,13 @@ type stuffer struct {
 	inBody    bool // the header has ended
 }
 
-// errTop ends the copying of a message of which enough was sent.
-var errTop = errors.New("pop3d: enough lines")
+var (
+	// errTop ends the copying of a message of which enough was sent.
+	errTop     = errors.New("pop3d: enough lines")
+	dot        = []byte(".")
+	newLineDot = []byte("\n.")
+	crlf       = []byte("\r\n")
+)
 
 // copy sends the message; an incomplete last line is completed.
 func (s *stuffer) copy(body io.Reader) error {
@@ -28,7 +32,7 @@ func (s *stuffer) copy(body io.Reader) error {
 		return err
 	}
 	if !s.lineStart {
-		_, err := s.w.WriteString("\r\n")
+		_, err := s.w.Write(crlf)
 		return err
 	}
 	return nil
@@ -36,26 +40,47 @@ func (s *stuffer) copy(body io.Reader) error {
 
 // Write implements io.Writer.
 func (s *stuffer) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !s.top {
+		return len(p), s.stuff(p)
+	}
 	for rest := p; len(rest) > 0; {
 		line := rest
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
 			line = rest[:i+1]
 		}
-		if s.lineStart && line[0] == '.' {
-			if err := s.w.WriteByte('.'); err != nil {
-				return 0, err
-			}
-		}
-		if _, err := s.w.Write(line); err != nil {
+		if err := s.stuff(line); err != nil {
 			return 0, err
 		}
-		s.lineStart = line[len(line)-1] == '\n'
 		rest = rest[len(line):]
-		if s.top && s.enough(line) {
+		if s.enough(line) {
 			return len(p) - len(rest), errTop
 		}
 	}
 	return len(p), nil
+}
+
+// stuff sends a part of the message: what lies between two dots to double goes in one piece.
+func (s *stuffer) stuff(p []byte) error {
+	if s.lineStart && p[0] == '.' {
+		if _, err := s.w.Write(dot); err != nil {
+			return err
+		}
+	}
+	s.lineStart = p[len(p)-1] == '\n'
+	for {
+		i := bytes.Index(p, newLineDot)
+		if i < 0 {
+			_, err := s.w.Write(p)
+			return err
+		}
+		if _, err := s.w.Write(p[:i+2]); err != nil {
+			return err
+		}
+		p = p[i+1:] // the dot once more
+	}
 }
 
 // enough looks at a part of a line that was sent and reports whether it was the

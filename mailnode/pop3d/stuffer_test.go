@@ -1,7 +1,6 @@
 package pop3d
 
 import (
-	"bufio"
 	"io"
 	"strings"
 	"testing"
@@ -25,14 +24,11 @@ func (p *parts) Read(b []byte) (int, error) {
 func stuffed(t *testing.T, text string, part uint8, lines *int) string {
 	t.Helper()
 	var b strings.Builder
-	s := &stuffer{w: bufio.NewWriter(&b), lineStart: true}
+	s := &stuffer{w: &b, lineStart: true}
 	if lines != nil {
 		s.top, s.lines = true, *lines
 	}
 	if err := s.copy(&parts{text, int(part) + 1}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.w.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

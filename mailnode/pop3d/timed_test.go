@@ -2,6 +2,7 @@ package pop3d
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -11,22 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mailfleet/mailnode/auth"
-	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/store"
 )
 
-// shelf is a mailbox of one message in memory, with a password.
+// shelf is a mailbox of one message in memory.
 type shelf struct {
 	mu       sync.Mutex
 	expunged int
-}
-
-func (s *shelf) Verify(_ context.Context, _, password string) (directory.Account, error) {
-	if password != "secret pass" {
-		return directory.Account{}, auth.ErrRefused
-	}
-	return directory.Account{ID: user1}, nil
 }
 
 func (s *shelf) Snapshot(context.Context, store.Place) (store.Mailbox, []store.Message, error) {
@@ -63,11 +55,10 @@ func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // serve runs a server over a pipe and returns the peer's end and what ends it.
 func (s *shelf) serve(ctx context.Context) (*Server, net.Conn, func()) {
-	set := settings()
-	set.PlainAuth = true
-	n := New(Options{Verifier: s, Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: set})
+	n := New(Options{Auth: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
 	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	guarded := n.Gate.Listen(l)
+	guarded.Local = true
 	served := make(chan struct{})
 	go func() { n.Serve(guarded); close(served) }()
 	client, server := net.Pipe()
@@ -113,7 +104,7 @@ func TestFailuresAreDelayedAndLimited(t *testing.T) {
 		for _, delay := range []time.Duration{1, 2, 4} {
 			start := time.Now()
 			p.do("USER user1@example.test", "+OK")
-			p.do("PASS wrong", "-ERR [AUTH] wrong address or password")
+			p.do(fmt.Sprintf("PASS wrong %d", delay), "-ERR [AUTH] wrong address or password")
 			if d := time.Since(start); d != delay*time.Second {
 				t.Errorf("answered after %v, want %d s", d, delay)
 			}
@@ -152,7 +143,7 @@ func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 }
 
 func FuzzParseCommand(f *testing.F) {
-	for _, line := range []string{"USER a", "PASS  two  spaces ", "TOP 1 2", "uidl", "", " ", "QUIT\x00", "CAPA\t", "PASS \xff"} {
+	for _, line := range []string{"USER a", "PASS  two  spaces ", "TOP 1 2", "uidl", "", " ", "QUIT\x00", "CAPA\t", "PASS \xff", "UTF8"} {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {

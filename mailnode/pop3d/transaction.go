@@ -1,117 +1,116 @@
 package pop3d
 
 import (
+	"context"
+	"strconv"
 	"strings"
-
-	"mailfleet/mailnode/store"
 )
 
 // transact is the TRANSACTION state (RFC 1939 §5, §7).
 func (s *session) transact(verb, arg string) bool {
 	switch verb {
 	case "STAT":
-		s.ok("%d %d", s.drop.count, s.drop.octets)
+		s.linef("+OK %d %d", s.drop.count, s.drop.octets)
 	case "LIST":
-		s.list(arg, func(number int, m store.Message) { s.line("%d %d", number, m.Size) })
+		s.list(arg, func(i int) string { return strconv.FormatInt(s.drop.messages[i].Size, 10) })
 	case "UIDL":
-		s.list(arg, func(number int, m store.Message) { s.line("%d %s", number, m.ID) })
+		s.list(arg, s.drop.uidl)
 	case "RETR":
 		s.retrieve(arg)
 	case "TOP":
 		s.top(arg)
 	case "DELE":
-		if index, _, ok := s.drop.get(arg); ok {
-			s.drop.delete(index)
-			s.ok("message %d is deleted at QUIT", index+1)
+		if i, ok := s.drop.find(arg); ok {
+			s.drop.delete(i)
+			s.say(deletedAtQuit, i+1)
 		} else {
-			s.noMessage()
+			s.refuse(noMessage)
 		}
 	case "RSET":
 		s.drop.reset()
-		s.ok("%d messages (%d octets)", s.drop.count, s.drop.octets)
+		s.say(maildropHas, s.drop.count, s.drop.octets)
 	case "NOOP":
-		s.ok("done")
+		s.say(done)
 	default:
 		return false
 	}
 	return true
 }
 
-func (s *session) noMessage() { s.fail("there is no such message") }
-
 // list answers LIST and UIDL: a line for one message, or for all.
-func (s *session) list(arg string, line func(number int, m store.Message)) {
+func (s *session) list(arg string, of func(index int) string) {
 	if arg != "" {
-		index, m, ok := s.drop.get(arg)
-		if !ok {
-			s.noMessage()
-			return
+		if i, ok := s.drop.find(arg); ok {
+			s.line("+OK " + strconv.Itoa(i+1) + " " + of(i))
+		} else {
+			s.refuse(noMessage)
 		}
-		_, _ = s.w.WriteString("+OK ") // an error comes back at the next flush
-		line(index+1, m)
 		return
 	}
-	s.ok("%d messages (%d octets)", s.drop.count, s.drop.octets)
-	for i, m := range s.drop.messages {
+	s.say(maildropHas, s.drop.count, s.drop.octets)
+	for i := range s.drop.messages {
 		if !s.drop.deleted[i] {
-			line(i+1, m)
+			s.line(strconv.Itoa(i+1) + " " + of(i))
 		}
 	}
 	s.line(".")
 }
 
 func (s *session) retrieve(arg string) {
-	_, m, ok := s.drop.get(arg)
+	i, ok := s.drop.find(arg)
 	if !ok {
-		s.noMessage()
+		s.refuse(noMessage)
 		return
 	}
-	s.ok("%d octets", m.Size)
-	if s.send(m, &stuffer{w: s.w, lineStart: true}) {
+	s.say(octetsFollow, s.drop.messages[i].Size)
+	if s.send(i, &stuffer{w: &s.w, lineStart: true}) {
 		s.srv.Counters.Retrieved.Add(1)
 	}
 }
 
 func (s *session) top(arg string) {
 	number, lines, _ := strings.Cut(arg, " ")
-	_, m, ok := s.drop.get(number)
+	i, ok := s.drop.find(number)
 	n, isNumber := parseNumber(lines)
 	switch {
 	case !isNumber:
-		s.fail("TOP needs a message and a number of lines")
+		s.refuse(topNeeds)
 	case !ok:
-		s.noMessage()
+		s.refuse(noMessage)
 	default:
-		s.ok("the top of the message")
-		s.send(m, &stuffer{w: s.w, lineStart: true, top: true, lines: n})
+		s.say(topFollows)
+		s.send(i, &stuffer{w: &s.w, lineStart: true, top: true, lines: n})
 	}
 }
 
 // send sends a message. When it cannot be sent to its end, the connection ends
 // without the line that says so, lest the peer take it for whole.
-func (s *session) send(m store.Message, to *stuffer) bool {
+func (s *session) send(index int, to *stuffer) bool {
+	m := s.drop.messages[index]
 	err := to.copy(s.srv.mailboxes.Body(m))
 	if err == nil {
 		s.line(".")
 		return true
 	}
 	s.over = true
-	s.log.Warn("a message was not sent to its end", "account", s.drop.account, "uid", m.UID, "error", err)
+	s.log().Warn("a message was not sent to its end", "account", s.drop.place.Account, "uid", m.UID, "error", err)
 	return false
 }
 
-// quit ends the session; from the TRANSACTION state through UPDATE (RFC 1939 §6).
+// quit ends the session; from the TRANSACTION state through UPDATE (RFC 1939 §6). What is
+// deleted then is deleted although the server stops.
 func (s *session) quit() {
 	s.over = true
 	if s.drop == nil {
-		s.ok("good-bye")
+		s.say(goodBye)
 		return
 	}
-	if err := s.drop.expunge(s.srv.ctx, s.srv.mailboxes); err != nil {
-		s.log.Error("messages were not deleted", "account", s.drop.account, "error", err)
-		s.fail("[SYS/TEMP] some deleted messages are not removed")
+	gone, err := s.drop.expunge(context.WithoutCancel(s.srv.ctx), s.srv.mailboxes)
+	s.srv.Counters.Deleted.Add(int64(gone))
+	if err != nil {
+		s.log().Error("messages were not deleted", "account", s.drop.place.Account, "error", err)
+		s.refuse(notDeleted)
 		return
 	}
-	s.srv.Counters.Deleted.Add(int64(len(s.drop.deleted)))
-	s.ok("%d messages left", s.drop.count)
+	s.say(messagesLeft, s.drop.count)
 }

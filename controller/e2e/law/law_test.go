@@ -132,6 +132,8 @@ var homes = map[string][]string{
 	"github.com/danielgtaylor/huma":            {"mailfleet/controller/rest"},
 	"github.com/emersion/go-smtp":              {"mailfleet/mailnode/smtpd"},
 	"github.com/emersion/go-imap":              {"mailfleet/mailnode/imapd"},
+	"github.com/emersion/go-sasl":              {"mailfleet/mailnode/auth"},
+	"github.com/xdg-go/stringprep":             {"mailfleet/inventory/credential"},
 	"github.com/cockroachdb/pebble":            {"mailfleet/mailnode/store"},
 	"github.com/influxdata/influxdb-client-go": {"mailfleet/agent/push"},
 	"github.com/prometheus/prometheus":         {"mailfleet/controller/metrics"},

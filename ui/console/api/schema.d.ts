@@ -44,6 +44,43 @@ export interface paths {
         patch: operations["change-account"];
         trace?: never;
     };
+    "/api/v1/accounts/{id}/app-passwords": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an application password
+         * @description For one application or device of the account's user. The password is in this answer only.
+         */
+        post: operations["create-app-password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}/app-passwords/{password}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke an application password */
+        delete: operations["delete-app-password"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -703,6 +740,7 @@ export interface components {
     schemas: {
         Account: {
             address: string;
+            app_passwords?: components["schemas"]["AppPassword"][];
             /** Format: date-time */
             created: string;
             domain: string;
@@ -757,6 +795,15 @@ export interface components {
             value: number;
             /** Format: int64 */
             version: number;
+        };
+        AppPassword: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires?: string;
+            id: string;
+            name: string;
+            protocols?: string[];
         };
         AuditCheck: {
             /** Format: int64 */
@@ -838,6 +885,17 @@ export interface components {
             /** Format: int64 */
             port: number;
         };
+        IssuedAppPassword: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires?: string;
+            id: string;
+            name: string;
+            protocols?: string[];
+            /** @description The password to enter in the application */
+            secret: string;
+        };
         IssuedToken: {
             actor: string;
             /** Format: date-time */
@@ -880,6 +938,17 @@ export interface components {
             password: string;
             /** @description Home server, id or name; absent: the one with the fewest accounts */
             server?: string;
+        };
+        NewAppPassword: {
+            /**
+             * Format: date-time
+             * @description Absent: never
+             */
+            expires?: string;
+            /** @example phone */
+            name: string;
+            /** @description What it is good for; absent: everything */
+            protocols?: ("smtp" | "pop3" | "imap")[];
         };
         NewContact: {
             /**
@@ -1499,6 +1568,75 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Account"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-app-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAppPassword"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedAppPassword"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-app-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+                /** @description Id of the application password */
+                password: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

@@ -1,0 +1,183 @@
+package pop3d
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"mailfleet/inventory"
+	"mailfleet/inventory/throttle"
+	"mailfleet/mailnode/api"
+	"mailfleet/mailnode/auth"
+)
+
+const protocol = api.POP3
+
+// authorize is the AUTHORIZATION state (RFC 1939 §4, §7; RFC 5034).
+func (s *session) authorize(verb, arg string) bool {
+	switch verb {
+	case "STLS":
+		s.stls(arg)
+	case "AUTH":
+		s.authenticate(arg)
+	case "USER":
+		switch {
+		case !s.peer.MayAuthenticate():
+			s.refuse(clear)
+		case arg == "":
+			s.refuse(userNeedsAddress)
+		default:
+			s.user = arg
+			s.say(nowPassword)
+		}
+	case "PASS":
+		switch user := s.user; {
+		case !s.peer.MayAuthenticate():
+			s.refuse(clear)
+		case user == "":
+			s.refuse(userFirst)
+		default:
+			s.user = ""
+			id, err := s.srv.auth.Password(s.srv.ctx, s.who(), "USER", user, arg)
+			s.signIn(id, err)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// who is the peer for one attempt.
+func (s *session) who() *auth.Peer {
+	peer := s.peer
+	peer.Log = s.log()
+	return &peer
+}
+
+// stls is RFC 2595 §4.
+func (s *session) stls(arg string) {
+	switch {
+	case arg != "":
+		s.refuse(noArgument)
+	case s.peer.TLS != nil:
+		s.refuse(tlsAlready)
+	case s.set.TLS == nil:
+		s.refuse(noTLS)
+	case s.r.Buffered() > 0: // sent in the clear, to be taken for part of the TLS session
+		s.over = true
+		s.refuse(nothingMayFollow)
+	default:
+		s.say(beginTLS)
+		if s.w.flush() != nil || !s.startTLS() {
+			s.over = true
+			return
+		}
+		s.user, s.lang = "", english // what was said in the clear does not count
+	}
+}
+
+// authenticate is RFC 5034 §4. Without an argument it lists the mechanisms, as servers did
+// before CAPA.
+func (s *session) authenticate(arg string) {
+	mechanism, initial, given := strings.Cut(arg, " ")
+	if mechanism == "" && s.peer.MayAuthenticate() {
+		s.say(mechanismsFollow)
+		for _, m := range s.srv.auth.Mechanisms(&s.peer) {
+			s.line(m)
+		}
+		s.line(".")
+		return
+	}
+	x, err := s.srv.auth.Start(s.srv.ctx, s.who(), mechanism)
+	if err != nil {
+		s.signIn(auth.Identity{}, err)
+		return
+	}
+	var response []byte
+	if given {
+		if response, err = decode(initial); err != nil {
+			s.refuse(notBase64)
+			return
+		}
+	}
+	for {
+		challenge, done, err := x.Next(response)
+		if err != nil || done {
+			s.signIn(x.Identity(), err)
+			return
+		}
+		s.line("+ " + base64.StdEncoding.EncodeToString(challenge))
+		line, err := s.readLine(maxSASLLine)
+		if err != nil {
+			s.over = true
+			return
+		}
+		if string(line) == "*" {
+			s.refuse(cancelled)
+			return
+		}
+		if response, err = base64.StdEncoding.DecodeString(string(line)); err != nil {
+			s.refuse(notBase64)
+			return
+		}
+	}
+}
+
+// decode reads an initial response: "=" is the empty one.
+func decode(initial string) ([]byte, error) {
+	if initial == "=" {
+		return []byte{}, nil
+	}
+	return base64.StdEncoding.DecodeString(initial)
+}
+
+// signIn answers an attempt to sign in, and opens the maildrop of who succeeded.
+func (s *session) signIn(id auth.Identity, err error) {
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	account := id.Account.ID
+	if !s.srv.hold(account) {
+		s.refuse(inUse)
+		return
+	}
+	drop, err := openMaildrop(s.srv.ctx, s.srv.mailboxes, account)
+	if err != nil {
+		s.srv.release(account)
+		s.log().Error("the maildrop cannot be opened", "account", account, "error", err)
+		s.refuse(trouble)
+		return
+	}
+	s.drop = drop
+	s.base.SignedIn(inventory.ID(account), id.Account.Address)
+	s.say(maildropHas, drop.count, drop.octets)
+}
+
+// fail answers a sign-in that failed, and ends the connection after a few.
+func (s *session) fail(err error) {
+	throttled, ok := errors.AsType[*auth.ThrottledError](err)
+	switch {
+	case errors.Is(err, auth.ErrClear):
+		s.refuse(clear)
+		return
+	case errors.Is(err, auth.ErrMechanism):
+		s.refuse(noMechanism)
+		return
+	case ok:
+		s.refuse(tooManyFailures, throttle.RoundUp(throttled.Wait))
+	case errors.Is(err, auth.ErrMalformed):
+		s.refuse(malformed)
+	case errors.Is(err, auth.ErrSuspended):
+		s.refuse(suspended)
+	case errors.Is(err, auth.ErrRefused):
+		s.refuse(wrong)
+	default:
+		if s.srv.ctx.Err() == nil {
+			s.log().Error("a sign-in could not be checked", "error", err)
+		}
+		s.refuse(trouble)
+	}
+	s.failures++
+	s.over = s.failures >= maxFailures
+}
