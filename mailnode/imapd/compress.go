@@ -33,12 +33,11 @@ func (s *session) compress(c *call) error {
 	s.compressed = true
 	s.w.Reset(&deflater{dst: &s.link})
 	rest := s.r.Buffered()
-	s.r.Reset(flate.NewReader(&prefixed{head: append([]byte(nil), rest...), rest: &s.link}))
+	s.r.Reset(&inflater{src: &prefixed{head: append([]byte(nil), rest...), rest: &s.link}})
 	return errAnswered
 }
 
-// prefixed reads what was read ahead, then the rest. It is an io.ByteReader, so
-// that the decompressor takes no more than it needs and keeps no buffer of its own.
+// prefixed reads what was read ahead, then the rest.
 type prefixed struct {
 	head []byte
 	rest io.Reader
@@ -55,15 +54,6 @@ func (p *prefixed) fill() (err error) {
 		return nil
 	}
 	return err
-}
-
-func (p *prefixed) Read(b []byte) (int, error) {
-	if err := p.fill(); err != nil {
-		return 0, err
-	}
-	n := copy(b, p.head)
-	p.head = p.head[n:]
-	return n, nil
 }
 
 func (p *prefixed) ReadByte() (byte, error) {

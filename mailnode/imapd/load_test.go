@@ -1,7 +1,9 @@
 package imapd
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -128,7 +130,7 @@ func await(t testing.TB, c net.Conn, buf []byte, text string) {
 }
 
 func TestALargeMailbox(t *testing.T) {
-	count := 20_000
+	count := 2000
 	if s := os.Getenv("IMAPD_LARGE"); s != "" {
 		count, _ = strconv.Atoi(s)
 	}
@@ -141,7 +143,7 @@ func TestALargeMailbox(t *testing.T) {
 		read := int64(0)
 		for {
 			line, err := p.r.ReadSlice('\n')
-			if err != nil {
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 				t.Fatal(err)
 			}
 			read += int64(len(line))

@@ -86,7 +86,7 @@ func (s *session) find(ctx context.Context, name string) (target, error) {
 	if !ok {
 		return target{}, store.ErrNoMailbox
 	}
-	box, err := s.srv.store.Find(ctx, account, own)
+	box, err := s.lookUp(ctx, account, own)
 	if err != nil {
 		if account == s.user.ID && name == inbox && errors.Is(err, store.ErrNoMailbox) {
 			return s.firstInbox(ctx)
@@ -104,6 +104,15 @@ func (s *session) find(ctx context.Context, name string) (target, error) {
 		return target{}, store.ErrNoMailbox
 	}
 	return t, nil
+}
+
+// lookUp finds a mailbox by its owner's name for it. The inbox, where most messages
+// go, is found without looking at names.
+func (s *session) lookUp(ctx context.Context, account, own string) (store.Mailbox, error) {
+	if own == inbox {
+		return s.srv.store.Status(ctx, store.Place{Account: account, Mailbox: store.Inbox})
+	}
+	return s.srv.store.Find(ctx, account, own)
 }
 
 // firstInbox makes the account of a user who never got a message.
