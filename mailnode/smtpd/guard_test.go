@@ -141,11 +141,13 @@ type shelf struct {
 	mail []string
 }
 
+func (s *shelf) CanTake(string, int64, int64) error { return nil }
+
 func (s *shelf) Deliver(_ context.Context, d store.Delivery) ([]store.Receipt, error) {
 	b, err := io.ReadAll(d.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mail = append(s.mail, string(b))
+	s.mail = append(s.mail, string(d.Prefix)+string(b))
 	return make([]store.Receipt, len(d.Accounts)), err
 }
 

@@ -39,6 +39,7 @@ var (
 	tooLarge       = reply{552, "5.3.4", "The message is larger than this server takes"}
 	tooMany        = reply{452, "4.5.3", "Too many recipients"}
 	noSpace        = reply{452, "4.3.1", "There is not enough disk space, try again later"}
+	mailboxFull    = reply{452, "4.2.2", "The mailbox is full, try again later"}
 	localTrouble   = reply{451, "4.3.0", "The server has a problem, try again later"}
 	connectionLost = reply{421, "4.4.2", "The connection was lost"}
 )
@@ -60,8 +61,11 @@ func recipientReply(err error) reply {
 
 // storeReply is the answer when the store refuses.
 func storeReply(err error) reply {
-	if errors.Is(err, store.ErrFull) {
+	switch {
+	case errors.Is(err, store.ErrFull):
 		return noSpace
+	case errors.Is(err, store.ErrQuota):
+		return mailboxFull
 	}
 	return localTrouble
 }

@@ -49,6 +49,7 @@ type Recipients interface {
 type Mailboxes interface {
 	Deliver(ctx context.Context, d store.Delivery) ([]store.Receipt, error)
 	Room(size int64) error
+	CanTake(account string, messages, bytes int64) error
 }
 
 // Settings can be changed while the server runs; a connection has those that were

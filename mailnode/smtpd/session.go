@@ -24,6 +24,7 @@ type session struct {
 
 	begun    bool     // MAIL was accepted
 	from     string   // reverse-path, "" for <>
+	size     int64    // of the message as the peer announced it, 0 when it did not
 	accounts []string // ids, one for each recipient
 	to       string   // the first recipient
 }
@@ -52,7 +53,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	if err := s.srv.mailboxes.Room(opts.Size); err != nil {
 		return s.refused(storeReply(err), err)
 	}
-	s.begun, s.from = true, from
+	s.begun, s.from, s.size = true, from, opts.Size
 	return nil
 }
 
@@ -67,6 +68,11 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	a, err := s.recipient(to)
 	if err != nil {
 		return s.refused(recipientReply(err), nil)
+	}
+	if err := s.srv.mailboxes.CanTake(a.ID, 1, s.size); errors.Is(err, store.ErrQuota) {
+		return s.refused(mailboxFull, nil)
+	} else if err != nil {
+		return s.refused(localTrouble, err)
 	}
 	if len(s.accounts) == 0 {
 		s.to = to
@@ -105,8 +111,9 @@ func (s *session) Data(r io.Reader) error {
 	size := int64(len(trace)) + sp.size
 	receipts, err := s.srv.mailboxes.Deliver(s.srv.ctx, store.Delivery{
 		Accounts: s.accounts,
-		Body:     io.MultiReader(strings.NewReader(trace), sp.reader()),
-		Size:     size,
+		Prefix:   []byte(trace), // apart, so that equal messages are kept once
+		Body:     sp.reader(),
+		Size:     sp.size,
 	})
 	if err != nil {
 		return s.refused(storeReply(err), err)
@@ -131,7 +138,7 @@ func (s *session) refused(r reply, cause error) error {
 
 // Reset implements smtp.Session.
 func (s *session) Reset() {
-	s.begun, s.from, s.accounts, s.to = false, "", nil, ""
+	s.begun, s.from, s.size, s.accounts, s.to = false, "", 0, nil, ""
 }
 
 // Logout implements smtp.Session.

@@ -275,6 +275,27 @@ func TestFullDiskDefersAndRecovers(t *testing.T) {
 	}
 }
 
+// A mailbox at its quota is refused before the message is sent.
+func TestFullMailboxIsRefusedAtRCPT(t *testing.T) {
+	n := start(t, func(o *Options) { o.Mailboxes = smallBox{o.Mailboxes} })
+	p := n.greeted(t)
+	p.do("MAIL FROM:<a@b.test> SIZE=101", "250")
+	p.do("RCPT TO:<user1@example.test>", "452 4.2.2")
+	p.do("RSET", "250")
+	p.do("MAIL FROM:<a@b.test> SIZE=100", "250")
+	p.do("RCPT TO:<user1@example.test>", "250")
+}
+
+// smallBox is a store that takes 100 bytes.
+type smallBox struct{ Mailboxes }
+
+func (smallBox) CanTake(_ string, _, bytes int64) error {
+	if bytes > 100 {
+		return store.ErrQuota
+	}
+	return nil
+}
+
 // fullDisk is a store whose disk fills. It is used by one session at a time.
 type fullDisk struct {
 	Mailboxes

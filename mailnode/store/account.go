@@ -101,17 +101,8 @@ func (s *Store) Account(ctx context.Context, account string) (a Account, err err
 		return Account{}, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
-	a.ID = account
-	v, closer, err := snap.Get(tableKey(account, 'a'))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return a, nil
-	}
-	if err != nil {
-		return Account{}, err
-	}
-	h, err := decodeHolder(v)
-	a.Usage, a.State = h.usage(), h.state
-	return a, errors.Join(err, closer.Close())
+	h, _, err := readHolder(snap, account)
+	return Account{ID: account, Usage: h.usage(), State: h.state}, err
 }
 
 // CanTake fails with ErrQuota when messages of together bytes would exceed the account's

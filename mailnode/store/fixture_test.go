@@ -15,7 +15,7 @@ import (
 // sound fails the test when verify finds anything.
 func sound(t testing.TB, s *Store) {
 	t.Helper()
-	err := s.Verify(t.Context(), Check{Problem: func(p Problem) { t.Errorf("verify: %s", p) }})
+	_, err := s.Verify(t.Context(), Check{Problem: func(p Problem) { t.Errorf("verify: %s", p) }})
 	if err != nil {
 		t.Errorf("verify: %v", err)
 	}
@@ -25,7 +25,7 @@ func sound(t testing.TB, s *Store) {
 // give what the store has.
 func sameReplayed(t testing.TB, s *Store) {
 	t.Helper()
-	copied, err := pebble.Open("/copy", &pebble.Options{FS: vfs.NewMem(), FormatMajorVersion: pebble.FormatValueSeparation})
+	copied, err := pebble.Open("/copy", &pebble.Options{FS: vfs.NewMem(), Logger: (*pebbleLogger)(s), FormatMajorVersion: pebble.FormatValueSeparation})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (tx *Tx) flags(m *boxTx, system Flags, keywords []string) (Flags, error) {
 		bit := KeywordFlag(m.Keywords, word)
 		if bit == 0 {
 			var err error
-			if bit, err = tx.addKeyword(m, word); err != nil {
+			if bit, err = tx.addKeyword(m, word, set); err != nil {
 				return 0, err
 			}
 		}
@@ -92,10 +92,12 @@ func (tx *Tx) flags(m *boxTx, system Flags, keywords []string) (Flags, error) {
 	return set, nil
 }
 
-func (tx *Tx) addKeyword(m *boxTx, word string) (Flags, error) {
+// addKeyword gives a mailbox a keyword, in the place of one no message has if it must.
+// taken are those about to be used.
+func (tx *Tx) addKeyword(m *boxTx, word string, taken Flags) (Flags, error) {
 	slot := slices.Index(m.Keywords, "")
 	if slot < 0 && len(m.Keywords) == MaxKeywords {
-		if err := tx.freeKeywords(m); err != nil {
+		if err := tx.freeKeywords(m, taken); err != nil {
 			return 0, err
 		}
 		if slot = slices.Index(m.Keywords, ""); slot < 0 {
@@ -112,9 +114,8 @@ func (tx *Tx) addKeyword(m *boxTx, word string) (Flags, error) {
 	return keywordBit(slot), nil
 }
 
-// freeKeywords empties the places of keywords that no message has.
-func (tx *Tx) freeKeywords(m *boxTx) error {
-	var used Flags
+// freeKeywords empties the places of keywords that are not used and no message has.
+func (tx *Tx) freeKeywords(m *boxTx, used Flags) error {
 	for _, list := range [][]Item{m.added, m.changed} {
 		for i := range list {
 			used |= list[i].Flags

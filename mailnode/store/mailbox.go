@@ -302,27 +302,30 @@ func (tx *Tx) rename(t tree, m *boxTx, to string) error {
 		box.dirty, box.State = true, box.account.next()
 		tx.tell(box.account.id, Event{Kind: MailboxRenamed, Mailbox: box.ID, Name: box.Name, OldName: old, ModSeq: box.State})
 	}
-	tx.prune(t, from)
-	return nil
+	return tx.prune(t, from)
 }
 
 // prune removes the mailboxes above a name that are only names and have none below them
 // any more.
-func (tx *Tx) prune(t tree, name string) {
+func (tx *Tx) prune(t tree, name string) error {
 	for _, n := range slices.Backward(parents(name)) {
 		m := t[n]
 		if m == nil || !m.NoSelect || len(t.below(n)) > 0 {
-			return
+			return nil
 		}
-		tx.dropName(t, m)
+		if err := tx.dropName(t, m); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // dropName removes a mailbox from its account's names.
-func (tx *Tx) dropName(t tree, m *boxTx) {
+func (tx *Tx) dropName(t tree, m *boxTx) error {
 	m.removed = true
 	delete(t, m.Name)
 	tx.tell(m.account.id, Event{Kind: MailboxDeleted, Mailbox: m.ID, Name: m.Name, ModSeq: m.account.next()})
+	return tx.b.Delete(mailboxKey(m.place.Account, m.ID), nil)
 }
 
 func (s *Store) emptyInbox(ctx context.Context, account, to string) error {

@@ -2,7 +2,9 @@ package store
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -14,6 +16,10 @@ const (
 	memTableSize = 32 << 20
 	// cacheSize is how much of its tables Pebble keeps in memory.
 	cacheSize = 64 << 20
+	// apart is the size from which values (chunks of bodies, large log entries) are
+	// kept beside the tables: they are not sorted again, and small rows stay close
+	// together.
+	apart = 4 << 10
 )
 
 func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
@@ -31,6 +37,13 @@ func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: apart, MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge: 5 * time.Minute, TargetGarbageRatio: 0.25,
+		}
 	}
 	return o
 }
@@ -62,3 +75,6 @@ func (s *Store) events() *pebble.EventListener {
 		WriteStallEnd:   func() { s.log.Info("writes go on") },
 	}
 }
+
+// discard is the log of a store that has none.
+var discard = slog.New(slog.DiscardHandler)

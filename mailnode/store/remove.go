@@ -38,9 +38,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, account, name string) error {
 		if len(t.below(name)) > 0 {
 			return tx.hollow(t, m)
 		}
-		tx.dropName(t, m)
-		tx.prune(t, name)
-		return tx.doom(m)
+		return errors.Join(tx.dropName(t, m), tx.doom(m), tx.prune(t, name))
 	})
 	if err != nil {
 		return err
@@ -50,8 +48,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, account, name string) error {
 
 // hollow leaves of a mailbox only its name, under a new id.
 func (tx *Tx) hollow(t tree, m *boxTx) error {
-	tx.dropName(t, m)
-	if err := tx.doom(m); err != nil {
+	if err := errors.Join(tx.dropName(t, m), tx.doom(m)); err != nil {
 		return err
 	}
 	name, err := tx.makeBox(m.account, m.Name, "")
@@ -64,18 +61,14 @@ func (tx *Tx) hollow(t tree, m *boxTx) error {
 	return nil
 }
 
-// doom takes a mailbox out of its account and marks its messages to be removed.
+// doom takes a dropped mailbox out of its account's usage and marks its messages to be removed.
 func (tx *Tx) doom(m *boxTx) error {
-	m.removed = true
 	m.account.rec.bytes -= m.Bytes
 	m.account.rec.messages -= m.Messages
 	if err := tx.dropGrants(m.place); err != nil {
 		return err
 	}
-	return errors.Join(
-		tx.b.Delete(mailboxKey(m.place.Account, m.ID), nil),
-		tx.b.Set(doomedKey(m.place), nil, nil),
-	)
+	return tx.b.Set(doomedKey(m.place), nil, nil)
 }
 
 // dropGrants removes the rights given in a mailbox.
@@ -156,7 +149,7 @@ func (s *Store) DeleteAccount(ctx context.Context, account string) error {
 			return err
 		}
 		for _, m := range t.sorted() {
-			if err := tx.doom(m); err != nil {
+			if err := errors.Join(tx.dropName(t, m), tx.doom(m)); err != nil {
 				return err
 			}
 		}

@@ -97,7 +97,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		opts.memTable = memTableSize
 	}
 	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
+		opts.Logger = discard
 	}
 	if err := errors.Join(opts.FS.MkdirAll(dir, 0o700), syncDir(opts.FS, opts.FS.PathDir(dir))); err != nil {
 		return nil, fmt.Errorf("store %s: %w", dir, err)

@@ -379,9 +379,9 @@ func TestFlippedBitIsNoticed(t *testing.T) {
 	}
 	shut(t, s)
 
-	names, err := filepath.Glob(filepath.Join(dir, "db", "*.sst"))
+	names, err := filepath.Glob(filepath.Join(dir, "db", "*.blob"))
 	if err != nil || len(names) == 0 {
-		t.Fatal("no table was written", err)
+		t.Fatal("no blob file was written", err)
 	}
 	for _, name := range names {
 		data, err := os.ReadFile(name)

@@ -3,7 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
-	"slices"
+	"math/big"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -56,42 +56,43 @@ func (t *tolerant) each(ctx context.Context, f func(key, value []byte) error, lo
 	}
 }
 
-// skip finds, behind a key, the first that can be read again.
+// skip finds, behind a key, the first that can be read again: keys taken as numbers, it
+// doubles the distance until something can be read, and then halves what lies between.
 func (t *tolerant) skip(key []byte) bool {
-	bits := min(8*len(key), 63)
-	for n := range bits {
-		ok := t.it.SeekGE(plus(key, 1<<n))
-		if ok || t.it.Error() == nil {
-			return t.nearest(key, 1<<n/2, 1<<n)
+	last := new(big.Int).SetBytes(key)
+	var low, high *big.Int // distances: too near, far enough
+	for n := range uint(8 * len(key)) {
+		far := new(big.Int).Lsh(one, n)
+		if t.readable(last, far, len(key)) {
+			low, high = new(big.Int).Rsh(far, 1), far
+			break
 		}
 	}
-	return false
-}
-
-// nearest narrows down how far behind key it can be read again: more than low, at
-// most high.
-func (t *tolerant) nearest(key []byte, low, high uint64) bool {
-	for high-low > 1 {
-		mid := low + (high-low)/2
-		if t.it.SeekGE(plus(key, mid)) || t.it.Error() == nil {
+	if high == nil {
+		return false
+	}
+	for {
+		mid := new(big.Int).Add(low, high)
+		if mid.Rsh(mid, 1); mid.Cmp(low) == 0 {
+			break
+		}
+		if t.readable(last, mid, len(key)) {
 			high = mid
 		} else {
 			low = mid
 		}
 	}
-	return t.it.SeekGE(plus(key, high))
+	return t.readable(last, high, len(key)) && t.it.Valid()
 }
 
-// plus adds n to a key taken as a number.
-func plus(key []byte, n uint64) []byte {
-	sum := slices.Clone(key)
-	for i := len(sum) - 1; i >= 0 && n > 0; i-- {
-		n += uint64(sum[i])
-		sum[i] = byte(n)
-		n >>= 8
+var one = big.NewInt(1)
+
+// readable goes to the first key at a distance from last, a number of size bytes, or
+// behind it, and tells whether it could: also when there is none.
+func (t *tolerant) readable(last, distance *big.Int, size int) bool {
+	sum := new(big.Int).Add(last, distance)
+	if sum.BitLen() > 8*size {
+		return !t.it.SeekGE(bytes.Repeat([]byte{0xff}, size+1)) && t.it.Error() == nil
 	}
-	if n > 0 {
-		return bytes.Repeat([]byte{0xff}, len(key)+1)
-	}
-	return sum
+	return t.it.SeekGE(sum.FillBytes(make([]byte, size))) || t.it.Error() == nil
 }

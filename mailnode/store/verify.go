@@ -40,21 +40,30 @@ type Check struct {
 	Progress func(part string, done, of uint64) // of is 0 when it is not known
 }
 
+// Verdict sums a verification up.
+type Verdict struct {
+	Messages   uint64
+	Bodies     uint64
+	Problems   int
+	Unreadable int  // messages that cannot be served
+	Torn       bool // parts of the database's files cannot be read
+}
+
 // Verify reads everything and reports what is damaged or does not fit together. An
 // error means that it could not go on.
-func (s *Store) Verify(ctx context.Context, c Check) (err error) {
+func (s *Store) Verify(ctx context.Context, c Check) (verdict Verdict, err error) {
 	snap, err := s.view(ctx)
 	if err != nil {
-		return err
+		return Verdict{}, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	v := &verifier{ctx: ctx, snap: snap, check: c, names: map[Place]string{}}
 	for _, step := range []func() error{v.log, v.accounts, v.shares, v.bodies} {
 		if err := step(); err != nil {
-			return err
+			return v.verdict, err
 		}
 	}
-	return nil
+	return v.verdict, nil
 }
 
 type verifier struct {
@@ -62,11 +71,22 @@ type verifier struct {
 	snap  *pebble.Snapshot
 	check Check
 	names map[Place]string // of mailboxes with messages
-	count uint64           // messages
+
+	verdict Verdict
 }
 
 func (v *verifier) report(p Place, uid uint32, unreadable bool, format string, args ...any) {
+	v.verdict.Problems++
+	if unreadable {
+		v.verdict.Unreadable++
+	}
 	v.check.Problem(Problem{Place: p, Name: v.names[p], UID: uid, Unreadable: unreadable, What: fmt.Sprintf(format, args...)})
+}
+
+// torn is report for what Pebble cannot read.
+func (v *verifier) torn(what string, cause error) {
+	v.verdict.Torn = true
+	v.report(Place{}, 0, false, "%s cannot be read: %v", what, cause)
 }
 
 func (v *verifier) progress(part string, done, of uint64) {
@@ -84,7 +104,7 @@ func (v *verifier) each(prefix []byte, what string, f func(key, value []byte) er
 	}
 	t := tolerant{it: it}
 	err = t.each(v.ctx, func(key, value []byte) error { return f(key[len(prefix):], value) }, func(_, _ []byte, cause error) {
-		v.report(Place{}, 0, false, "%s cannot be read: %v", what, cause)
+		v.torn(what, cause)
 	})
 	if closed := it.Close(); closed != nil && !pebble.IsCorruptionError(closed) { // Pebble says damage again
 		err = errors.Join(err, closed)
@@ -111,25 +131,70 @@ func (v *verifier) log() error {
 }
 
 func (v *verifier) accounts() error {
-	var n uint64
-	var failed error
-	err := eachAccount(v.snap, "", func(id string, h holder) bool {
-		failed = v.account(id, h)
-		n++
-		v.progress("accounts", n, 0)
-		return failed == nil && v.ctx.Err() == nil
-	})
-	if pebble.IsCorruptionError(err) || errors.Is(err, errRecord) {
-		v.report(Place{}, 0, false, "the accounts after %d of them cannot be read: %v", n, err)
-		err = nil
+	ids, err := anyAccounts(v.snap)
+	if pebble.IsCorruptionError(err) {
+		v.torn(fmt.Sprintf("what follows account %d of them", len(ids)), err)
+	} else if err != nil {
+		return err
 	}
-	return errors.Join(err, failed, v.ctx.Err())
+	for n, id := range ids {
+		if err := v.ctx.Err(); err != nil {
+			return err
+		}
+		h, found, err := readHolder(v.snap, id)
+		switch {
+		case pebble.IsCorruptionError(err):
+			v.torn("the record of account "+id, err)
+		case err != nil || !found:
+			v.report(Place{Account: id}, 0, false, "its record is missing or damaged")
+		case h.doomed:
+			continue
+		}
+		if err := v.account(id, h); err != nil {
+			return err
+		}
+		v.progress("accounts", uint64(n+1), uint64(len(ids)))
+	}
+	return nil
+}
+
+// anyAccounts lists the accounts that have any keys. With an error, it lists those
+// before it.
+func anyAccounts(from iterable) (ids []string, err error) {
+	it, err := from.NewIter(&pebble.IterOptions{LowerBound: []byte{'a'}, UpperBound: []byte{'a' + 1}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; {
+		end := bytes.IndexByte(it.Key(), 0)
+		if end < 0 {
+			return ids, errRecord
+		}
+		id := string(it.Key()[1:end])
+		ids = append(ids, id)
+		ok = it.SeekGE(after(accountPrefix(id)))
+	}
+	return ids, it.Error()
+}
+
+// readHolder reads the record of an account.
+func readHolder(r reader, account string) (h holder, found bool, err error) {
+	v, closer, err := r.Get(tableKey(account, 'a'))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return holder{}, false, nil
+	}
+	if err != nil {
+		return holder{}, false, err
+	}
+	h, err = decodeHolder(v)
+	return h, true, errors.Join(err, closer.Close())
 }
 
 func (v *verifier) account(id string, h holder) error {
 	list, err := readMailboxes(v.snap, id)
 	if err != nil {
-		v.report(Place{Account: id}, 0, false, "its mailboxes cannot be read: %v", err)
+		v.torn("mailboxes of account "+id, err)
 		return nil
 	}
 	names := map[string]bool{}
@@ -205,7 +270,7 @@ func (v *verifier) mailbox(p Place, m Mailbox, emails map[ObjectID]int, threads 
 		case item.Size != i.size:
 			v.report(p, uid, true, "it has two sizes, %d and %d", item.Size, i.size)
 		}
-		v.count++
+		v.verdict.Messages++
 		emails[i.id]++
 		for _, hash := range i.threads {
 			threads[hash]++

@@ -39,7 +39,7 @@ func (v *verifier) bodies() error {
 		}
 		from = end
 	}
-	v.progress("bodies", v.count, v.count)
+	v.progress("bodies", v.verdict.Bodies, v.verdict.Bodies)
 	return nil
 }
 
@@ -77,7 +77,7 @@ func (r *bodyRun) read(from BodyID) (end BodyID, err error) {
 		r.take(key[n:], value)
 		return nil
 	}, func(_, _ []byte, cause error) {
-		r.v.report(Place{}, 0, false, "a part of the bodies cannot be read: %v", cause)
+		r.v.torn("a part of the bodies", cause)
 	})
 	if errors.Is(err, errPage) {
 		err = nil
@@ -92,9 +92,9 @@ func (r *bodyRun) begin(id BodyID) {
 	r.id, r.at = id, &checkedBody{damage: "the record of its body cannot be read"}
 	r.page[id] = r.at
 	r.sum, r.next, r.size = sha256.New(), 0, 0
-	r.v.count++
-	if r.v.count%256 == 0 {
-		r.v.progress("bodies", r.v.count, 0)
+	r.v.verdict.Bodies++
+	if r.v.verdict.Bodies%256 == 0 {
+		r.v.progress("bodies", r.v.verdict.Bodies, 0)
 	}
 }
 
