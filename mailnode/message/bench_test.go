@@ -35,12 +35,7 @@ Content-Type: text/html; charset=utf-8
 
 func BenchmarkParseSmall(b *testing.B) {
 	msg := letter(1)
-	b.SetBytes(int64(len(msg)))
-	b.ReportAllocs()
-	for b.Loop() {
-		parse(b, msg).Encode()
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	perCPU(b, len(msg), func() { parse(b, msg).Encode() })
 	b.ReportMetric(float64(len(parse(b, msg).Encode())), "digest-B")
 }
 
@@ -53,10 +48,7 @@ func BenchmarkParseAttachment(b *testing.B) {
 		b.Run(tc.name, func(b *testing.B) {
 			msg := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: " +
 				tc.encoding + "\r\n\r\n" + strings.Repeat(tc.line, 10<<20/len(tc.line)) + "\r\n--b--\r\n"
-			b.SetBytes(int64(len(msg)))
-			for b.Loop() {
-				parse(b, msg)
-			}
+			perCPU(b, len(msg), func() { parse(b, msg) })
 		})
 	}
 }
@@ -64,28 +56,25 @@ func BenchmarkParseAttachment(b *testing.B) {
 func BenchmarkDecode(b *testing.B) {
 	stored := parse(b, letter(1)).Encode()
 	b.Run("envelope", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		perCPU(b, 0, func() {
 			if _, err := stored.Envelope(); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 	b.Run("keys", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		perCPU(b, 0, func() {
 			if _, err := stored.Keys(); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 	b.Run("structure", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+		perCPU(b, 0, func() {
 			if _, err := stored.Structure(); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 }
 
@@ -107,12 +96,11 @@ func BenchmarkSearch(b *testing.B) {
 				msg = tc.header + "\r\n\r\n" + tc.body
 			}
 			d := parse(b, msg)
-			b.SetBytes(int64(len(msg)))
-			for b.Loop() {
+			perCPU(b, len(msg), func() {
 				if _, err := Open(strings.NewReader(msg), d.Structure).Contains(BodyScope, "不存在"); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }

@@ -48,7 +48,10 @@ func (d *dateParser) word(w string) {
 	case w == "":
 	case w[0] == '+' || w[0] == '-' && d.timed:
 		d.zone(w)
-	case strings.ContainsRune(w, ':') || d.timed == false && d.year >= 0 && strings.Count(w, ".") == 2:
+	case len(w) > 10 && w[4] == '-' && (w[10] == 'T' || w[10] == 't'): // ISO 8601
+		d.number(w[:10])
+		d.clock(w[11:])
+	case strings.ContainsRune(w, ':') || !d.timed && d.year >= 0 && strings.Count(w, ".") == 2:
 		d.clock(w)
 	case w[0] >= '0' && w[0] <= '9':
 		d.number(w)
@@ -61,16 +64,12 @@ func (d *dateParser) word(w string) {
 func (d *dateParser) number(w string) {
 	if a, b, ok := strings.Cut(w, "-"); ok {
 		b, c, _ := strings.Cut(b, "-")
-		c, clock, iso := strings.Cut(c, "T")
-		if len(a) == 4 { // 2006-01-02, with a time after T or not
+		if len(a) == 4 { // 2006-01-02
 			a, c = c, a
 		}
 		d.day, d.year = digits(a), fullYear(c)
 		if d.month = digits(b); d.month < 0 {
 			d.month = monthOf(b)
-		}
-		if iso {
-			d.clock(clock)
 		}
 		return
 	}

@@ -8,8 +8,8 @@ const (
 	MaxDepth = 100  // levels of multiparts and enclosed messages
 	MaxParts = 1000 // parts; the rest of each multipart is then one opaque part
 
-	maxField  = 64 << 10 // bytes of one header field that are looked at
-	maxHeader = 1 << 20  // bytes of header fields of all parts together
+	maxField  = 256 << 10 // bytes of one header field that are looked at
+	maxHeader = 1 << 20   // bytes of header fields of all parts together
 )
 
 // Digest is what is known of a message without its bytes.

@@ -112,7 +112,7 @@ func (h *fields) finish() {
 		h.value[h.last] = []byte{}
 	case old == nil:
 		h.value[h.last] = v[:len(v):len(v)]
-	case h.last == fieldTo || h.last == fieldCc || h.last == fieldBcc:
+	case (h.last == fieldTo || h.last == fieldCc || h.last == fieldBcc) && len(old)+len(v) < maxField:
 		h.value[h.last] = append(append(old, ", "...), v...)
 	}
 	h.last, h.from = noField, len(h.arena)

@@ -168,8 +168,8 @@ func decodeExtended(v string) string {
 	}
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
-		if text[i] == '%' && i+2 < len(text) && hex[text[i+1]] >= 0 && hex[text[i+2]] >= 0 {
-			out = append(out, byte(hex[text[i+1]])<<4|byte(hex[text[i+2]]))
+		if text[i] == '%' && i+2 < len(text) && hexValue[text[i+1]] >= 0 && hexValue[text[i+2]] >= 0 {
+			out = append(out, byte(hexValue[text[i+1]])<<4|byte(hexValue[text[i+2]]))
 			i += 2
 			continue
 		}

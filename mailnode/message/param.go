@@ -148,7 +148,7 @@ func join(params []Param) []Param {
 		base, star, ok := strings.Cut(q.Name, "*")
 		number, encoded := strings.CutSuffix(star, "*")
 		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 0 {
+		if !ok || err != nil || n < 0 || base == "" {
 			out = append(out, q)
 			continue
 		}

@@ -236,14 +236,17 @@ func (p *Parser) delimiter(line []byte) bool {
 	if level < 0 {
 		return false
 	}
-	p.close(level + 1)
 	f := p.open[level]
+	if f.opaque && !last {
+		return false // the rest of the multipart is one part
+	}
+	p.close(level + 1)
 	switch {
 	case last:
 		f.boundary = nil
 	case p.parts < MaxParts:
 		p.begin(f.digest)
-	case !f.opaque:
+	default:
 		f.opaque = true
 		p.beginOpaque()
 	}

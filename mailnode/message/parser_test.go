@@ -12,7 +12,7 @@ func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
 func parse(t testing.TB, msg string) *Digest {
 	t.Helper()
-	d, err := Parse(strings.NewReader(msg))
+	d, err := Parse(struct{ io.Reader }{strings.NewReader(msg)})
 	if err != nil {
 		t.Fatal(err)
 	}

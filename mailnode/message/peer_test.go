@@ -219,13 +219,6 @@ func nstring(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-func orNIL(s string) string {
-	if s == "" {
-		return "NIL"
-	}
-	return strconv.Quote(s)
-}
-
 func addressList(list []Address) string {
 	if len(list) == 0 {
 		return "NIL"
@@ -329,6 +322,9 @@ var explained = map[string]string{
 	"text that begins like a delimiter": "a delimiter is a line of its own: a boundary that only begins like another does not end it",
 	"bare line feeds":                   "Dovecot counts the line ends it serves, which are CRLF; here bytes are served as they are",
 	"attached message in base64":        "a part ends before its delimiter's line end",
+	"empty message":                     "HEADER.FIELDS ends with an empty line",
+	"empty part":                        "the empty line that ends a header belongs to it",
+	"part of header only":               "the line end before a delimiter ends the header's last line",
 }
 
 // TestDovecotSeesTheSame compares envelopes, structures and sections of the corpus
@@ -350,9 +346,7 @@ func TestDovecotSeesTheSame(t *testing.T) {
 			}
 			check("ENVELOPE", envelopeForm(&digest.Envelope), d.fetch(i+1, "ENVELOPE"))
 			check("BODYSTRUCTURE", structureForm(digest.Structure), d.fetch(i+1, "BODYSTRUCTURE"))
-			if explained[m.name] == "" {
-				sameSections(t, d, i+1, m.text, digest.Structure)
-			}
+			sections(t, d, i+1, m.text, digest.Structure, check)
 			if !differs && explained[m.name] != "" {
 				t.Errorf("there is no difference to explain: %s", explained[m.name])
 			}
@@ -360,23 +354,23 @@ func TestDovecotSeesTheSame(t *testing.T) {
 	}
 }
 
-// sameSections compares the bytes of the sections of message n.
-func sameSections(t *testing.T, d *dovecot, n int, text string, structure *Part) {
+// sections has the bytes of the sections of message n compared.
+func sections(t *testing.T, d *dovecot, n int, text string, structure *Part, same func(item, got, want string)) {
 	m := Open(strings.NewReader(text), structure)
 	check := func(item string, s Section) {
-		x, err := m.Section(s)
-		got := `""`
-		if err == nil {
-			b, err := io.ReadAll(x.Reader())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = strconv.Quote(string(b))
-		}
 		want := d.fetch(n, "BODY.PEEK["+item+"]")
-		if got != want && !(err != nil && want == "NIL") {
-			t.Errorf("BODY[%s] of %q\n ours    %s (%v)\n dovecot %s", item, text, got, err, want)
+		x, err := m.Section(s)
+		if err != nil {
+			if want != "NIL" {
+				same(item, err.Error(), want)
+			}
+			return
 		}
+		b, err := io.ReadAll(x.Reader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(item, strconv.Quote(string(b)), want)
 	}
 	fields := []string{"subject", "Content-Type", "x-none"}
 	check("", Section{})
@@ -393,8 +387,8 @@ func sameSections(t *testing.T, d *dovecot, n int, text string, structure *Part)
 			check(name+".MIME", Section{Path: path, Specifier: MIME})
 			q := structure.At(path)
 			if c := q.encoding(); c != unknownCoding && !q.Multipart() && q.Message == nil {
-				if got, want := fmt.Sprint(q.Decoded), d.fetch(n, "BINARY.SIZE["+name+"]"); got != want && want != "" {
-					t.Errorf("BINARY.SIZE[%s] of %q: %s, Dovecot says %s", name, text, got, want)
+				if want := d.fetch(n, "BINARY.SIZE["+name+"]"); want != "" { // it refuses malformed base64
+					same("BINARY.SIZE "+name, fmt.Sprint(q.Decoded), want)
 				}
 			}
 			if q.Message != nil {

@@ -45,19 +45,36 @@ func (p *Parser) makePreview() string {
 func (c *capture) preview() string {
 	p := newPipe(c.part.textStages()...)
 	text := string(p.decode(c.bytes)) + string(p.finish())
-	var own, all []string
-	for line := range strings.Lines(strings.ToValidUTF8(text, "")) {
-		words := strings.Fields(strings.Map(shown, line))
-		all = append(all, words...)
-		if len(words) > 0 && words[0][0] != '>' {
-			own = append(own, words...)
+	if s := firstLine(text, true); s != "" {
+		return s
+	}
+	return firstLine(text, false)
+}
+
+// firstLine joins the lines of a text to one of at most maxPreview characters; own
+// leaves out those that quote.
+func firstLine(text string, own bool) string {
+	var b strings.Builder
+	characters := 0
+	for line := range strings.Lines(text) {
+		if own && strings.HasPrefix(strings.TrimLeft(line, " \t"), ">") {
+			continue
+		}
+		for word := range strings.FieldsSeq(strings.Map(shown, line)) {
+			if characters > 0 && characters < maxPreview {
+				b.WriteByte(' ')
+				characters++
+			}
+			for _, r := range word {
+				if characters == maxPreview {
+					return strings.TrimRight(b.String(), " ")
+				}
+				b.WriteRune(r)
+				characters++
+			}
 		}
 	}
-	if len(own) == 0 {
-		own = all
-	}
-	line := []rune(strings.Join(own, " "))
-	return string(line[:min(maxPreview, len(line))])
+	return b.String()
 }
 
 // shown leaves out what is not seen.

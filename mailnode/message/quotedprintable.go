@@ -30,8 +30,8 @@ func (q *qpState) decode(dst, b []byte) []byte {
 		if b = b[n:]; len(b) == 0 {
 			break
 		}
-		if b[0] == '=' && len(b) > 2 && hex[b[1]] >= 0 && hex[b[2]] >= 0 {
-			dst = append(dst, byte(hex[b[1]]<<4|hex[b[2]]))
+		if b[0] == '=' && len(b) > 2 && hexValue[b[1]] >= 0 && hexValue[b[2]] >= 0 {
+			dst = append(dst, byte(hexValue[b[1]]<<4|hexValue[b[2]]))
 			b = b[3:]
 			continue
 		}
@@ -60,12 +60,12 @@ func (q *qpState) resolve(dst []byte, c byte) (out []byte, again bool) {
 			q.pend = q.pend[:0]
 			return dst, true
 		}
-	case len(q.pend) == 1 && hex[c] >= 0, len(q.pend) < maxPend && (blank || c == '\r') && !(len(q.pend) == 2 && hex[q.pend[1]] >= 0):
+	case len(q.pend) == 1 && hexValue[c] >= 0, len(q.pend) < maxPend && (blank || c == '\r') && !(len(q.pend) == 2 && hexValue[q.pend[1]] >= 0):
 		q.pend = append(q.pend, c)
 		return dst, false
-	case len(q.pend) == 2 && hex[q.pend[1]] >= 0:
-		if hex[c] >= 0 {
-			dst = append(dst, byte(hex[q.pend[1]]<<4|hex[c]))
+	case len(q.pend) == 2 && hexValue[q.pend[1]] >= 0:
+		if hexValue[c] >= 0 {
+			dst = append(dst, byte(hexValue[q.pend[1]]<<4|hexValue[c]))
 			q.pend = q.pend[:0]
 			return dst, false
 		}
@@ -80,15 +80,15 @@ func (q *qpState) resolve(dst []byte, c byte) (out []byte, again bool) {
 
 // finish appends what is left at the end of the part.
 func (q *qpState) finish(dst []byte) []byte {
-	if len(q.pend) == 2 && hex[q.pend[1]] >= 0 {
+	if len(q.pend) == 2 && hexValue[q.pend[1]] >= 0 {
 		dst = append(dst, q.pend...)
 	}
 	q.pend = q.pend[:0]
 	return dst
 }
 
-// hex has the value of each hexadecimal digit, -1 for other bytes.
-var hex = func() (t [256]int8) {
+// hexValue has the value of each hexadecimal digit, -1 for other bytes.
+var hexValue = func() (t [256]int8) {
 	for c := range t {
 		t[c] = -1
 	}

@@ -35,12 +35,12 @@ func (u *unshift) Reset() { u.out = false }
 func (u *unshift) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
 		c := src[nSrc]
-		switch {
-		case c == shiftOut:
+		switch c {
+		case shiftOut:
 			u.out = true
-		case c == shiftIn:
+		case shiftIn:
 			u.out = false
-		case c == escape:
+		case escape:
 			n := 4 // ESC $ ) A
 			if nSrc+1 < len(src) && src[nSrc+1] != '$' {
 				n = 2 // ESC N, of one character

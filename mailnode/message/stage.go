@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -95,7 +96,7 @@ func (p *pipe) copy(w io.Writer, r io.Reader) error {
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_, err := w.Write(p.finish())
 			return err
 		}
@@ -125,8 +126,8 @@ func (s *charsetStage) transform(dst, src []byte, end bool) []byte {
 		n, m, err := s.t.Transform(dst[len(dst):cap(dst)], src, end)
 		dst, src = dst[:len(dst)+n], src[m:]
 		switch {
-		case err == transform.ErrShortDst:
-		case err == nil, err == transform.ErrShortSrc && !end, len(src) == 0:
+		case errors.Is(err, transform.ErrShortDst):
+		case err == nil, errors.Is(err, transform.ErrShortSrc) && !end, len(src) == 0:
 			s.rest = append([]byte(nil), src...)
 			return dst
 		default: // a decoder that gives up: the byte is not text

@@ -17,6 +17,9 @@ const (
 	BodyScope Scope = iota
 	// TextScope is that and all headers, those of parts included: SEARCH TEXT.
 	TextScope
+	// HeaderScope is the headers alone, those of the message and of its parts: what
+	// TextScope has and BodyScope has not, and more.
+	HeaderScope
 )
 
 // Decode reads a part's body with its transfer encoding undone (RFC 3516). It fails
@@ -99,7 +102,7 @@ func (m *Message) Contains(scope Scope, needles ...string) ([]bool, error) {
 
 // walk writes the text of a part and those below it.
 func (m *Message) walk(w io.Writer, scope Scope, p *Part, top bool) error {
-	if scope == TextScope {
+	if scope != BodyScope {
 		if err := m.writeHeader(w, p); err != nil {
 			return err
 		}
@@ -118,6 +121,8 @@ func (m *Message) walk(w io.Writer, scope Scope, p *Part, top bool) error {
 				return err
 			}
 		}
+		return nil
+	case scope == HeaderScope:
 		return nil
 	case p.is("text"), p.is("message"):
 		stages := append(p.textStages(), &foldStage{})

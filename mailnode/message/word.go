@@ -118,8 +118,8 @@ func appendQ(dst, b []byte) []byte {
 		switch c := b[i]; {
 		case c == '_':
 			dst = append(dst, ' ')
-		case c == '=' && i+2 < len(b) && hex[b[i+1]] >= 0 && hex[b[i+2]] >= 0:
-			dst = append(dst, byte(hex[b[i+1]])<<4|byte(hex[b[i+2]]))
+		case c == '=' && i+2 < len(b) && hexValue[b[i+1]] >= 0 && hexValue[b[i+2]] >= 0:
+			dst = append(dst, byte(hexValue[b[i+1]])<<4|byte(hexValue[b[i+2]]))
 			i += 2
 		default:
 			dst = append(dst, c)
