@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X mailfleet/inventory.Version=$(VERSION)
 LINT    := .tools/golangci-lint
 LINT_VERSION := v2.15.0
 # Debian packages of the real peers that tests talk to.
-PEER_PACKAGES := chromium fonts-noto-cjk kannel kannel-extras swaks libnet-ssleay-perl curl python3 dovecot-imapd isync offlineimap3 mutt
+PEER_PACKAGES := chromium fonts-noto-cjk kannel kannel-extras swaks libnet-ssleay-perl curl python3 dovecot-imapd isync offlineimap3 mutt gsasl fetchmail mpop dovecot-pop3d
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help

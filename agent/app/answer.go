@@ -13,6 +13,10 @@ import (
 func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+api.LogPath, a.tail)
+	mail := handOn(func() string { return a.steward.MailSocket() }, a.log)
+	for _, pattern := range api.MailRoutes {
+		mux.Handle(pattern, mail)
+	}
 	return mux
 }
 

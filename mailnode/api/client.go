@@ -50,6 +50,10 @@ const (
 	IMAPRefused       = "imap_refused"        // connections over a limit
 )
 
+// ConnectionsSuffix, after a protocol, names the sample of its open connections
+// (Status.Connections), which goes with the counters.
+const ConnectionsSuffix = "_connections"
+
 // Reloaded answers a reload.
 type Reloaded struct {
 	Index uint64 `json:"index"` // index of the configuration now in force

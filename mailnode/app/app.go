@@ -16,6 +16,7 @@ import (
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/control"
 	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/history"
 	"mailfleet/mailnode/imapd"
 	"mailfleet/mailnode/pop3d"
 	"mailfleet/mailnode/smtpd"
@@ -38,6 +39,7 @@ type App struct {
 
 	directory *directory.Directory
 	store     *store.Store
+	history   *history.History
 	auth      *auth.Auth
 	smtpd     *smtpd.Server
 	pop3d     *pop3d.Server
@@ -109,9 +111,11 @@ func (a *App) open() error {
 	if err != nil {
 		return err
 	}
-	a.auth = auth.New(auth.Options{Accounts: a.directory, Key: key, Logger: a.log})
+	a.history = history.New(rows{a.store.Table("sign-ins"), a.store}, a.log)
+	a.run("history of sign-ins", a.history.Run)
+	a.auth = auth.New(auth.Options{Accounts: a.directory, History: a.history, Key: key, Logger: a.log})
 	a.pop3d = pop3d.New(pop3d.Options{
-		Auth: a.auth, Mailboxes: a.store, Logger: a.log, Settings: set.pop3,
+		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
 	})
 	a.imapd = imapd.New(imapd.Options{
 		Auth: a.auth, Accounts: a.directory, Store: a.store, SpoolDir: spool, Logger: a.log, Settings: set.imap,
@@ -129,6 +133,18 @@ func (a *App) open() error {
 		return nil
 	})
 	return nil
+}
+
+// run runs a part in the background until it is stopped.
+func (a *App) run(name string, part func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { part(ctx) })
+	a.stops.push(name, func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	})
 }
 
 // listen opens the listeners and, last of all, the control socket: when that

@@ -8,6 +8,10 @@ import (
 
 // Status implements control.Node.
 func (a *App) Status() api.Status {
+	connections := map[api.Protocol]int{}
+	for protocol, g := range a.gates() {
+		connections[protocol] = g.Open()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	listeners := make([]api.Listener, 0, len(a.listeners.list))
@@ -22,10 +26,8 @@ func (a *App) Status() api.Status {
 		ConfigIndex: a.config.Index,
 		Listeners:   listeners,
 		Accounts:    len(a.config.Accounts),
-		Connections: map[api.Protocol]int{
-			api.SMTP: a.smtpd.Gate.Open(), api.POP3: a.pop3d.Gate.Open(), api.IMAP: a.imapd.Gate.Open(),
-		},
-		Counters: a.Counters(),
+		Connections: connections,
+		Counters:    a.Counters(),
 	}
 }
 

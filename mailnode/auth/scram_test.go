@@ -225,19 +225,28 @@ func TestSCRAMIsThrottled(t *testing.T) {
 	})
 }
 
-// handshake returns both ends' states of a TLS connection.
-func handshake(t *testing.T, version uint16, algorithm x509.SignatureAlgorithm, curve elliptic.Curve) (client, server tls.ConnectionState, c tls.Certificate) {
+// certified makes a certificate for 127.0.0.1.
+func certified(t *testing.T, algorithm x509.SignatureAlgorithm, curve elliptic.Curve) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), SignatureAlgorithm: algorithm}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SignatureAlgorithm: algorithm, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// handshake returns both ends' states of a TLS connection.
+func handshake(t *testing.T, version uint16, algorithm x509.SignatureAlgorithm, curve elliptic.Curve) (client, server tls.ConnectionState, c tls.Certificate) {
+	t.Helper()
+	c = certified(t, algorithm, curve)
 	near, far := net.Pipe()
 	defer func() { _, _ = near.Close(), far.Close() }()
 	s := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{c}, MaxVersion: version})

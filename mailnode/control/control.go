@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 )
 
@@ -24,6 +25,15 @@ type Node interface {
 	// Reload returns the index of the configuration it put in force, or says in one
 	// sentence why it did not.
 	Reload(ctx context.Context) (uint64, error)
+
+	// Sessions returns a page of the open connections.
+	Sessions(q inventory.MailSessionQuery) inventory.MailSessionPage
+	// EndSession ends a connection; false when there is none of that id.
+	EndSession(id string) bool
+	// EndSessions ends all of an account and returns how many they were.
+	EndSessions(account inventory.ID) int
+	// SignIns returns the last sign-ins to an account, the latest first.
+	SignIns(account inventory.ID) []inventory.SignIn
 }
 
 // maxPath is the longest path of a Unix socket on Linux: 108 bytes with a final NUL (unix(7)).
@@ -64,6 +74,12 @@ func New(node Node, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, node.Status()) })
 	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, node.Counters()) })
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("GET /v1/sessions", s.sessions)
+	mux.HandleFunc("DELETE /v1/sessions", s.endSessions)
+	mux.HandleFunc("DELETE /v1/sessions/{id}", s.endSession)
+	mux.HandleFunc("GET /v1/accounts/{id}/sign-ins", func(w http.ResponseWriter, r *http.Request) {
+		s.answer(w, http.StatusOK, api.SignIns{SignIns: node.SignIns(inventory.ID(r.PathValue("id")))})
+	})
 	s.http = &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	return s
 }
@@ -81,13 +97,15 @@ func (s *Server) Close(ctx context.Context) error { return s.http.Shutdown(ctx) 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	index, err := s.node.Reload(r.Context())
 	if err != nil {
-		w.Header().Set("Content-Type", "application/problem+json")
-		s.answer(w, http.StatusUnprocessableEntity, api.Problem{
-			Title: "The configuration was not changed", Status: http.StatusUnprocessableEntity, Detail: err.Error(),
-		})
+		s.refuse(w, http.StatusUnprocessableEntity, "The configuration was not changed", err.Error())
 		return
 	}
 	s.answer(w, http.StatusOK, api.Reloaded{Index: index})
+}
+
+func (s *Server) refuse(w http.ResponseWriter, status int, title, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	s.answer(w, status, api.Problem{Title: title, Status: status, Detail: detail})
 }
 
 func (s *Server) answer(w http.ResponseWriter, status int, body any) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 )
 
@@ -21,6 +22,15 @@ func (n *node) Status() api.Status {
 }
 func (n *node) Counters() api.Counters                 { return api.Counters{api.SMTPAccepted: 5} }
 func (n *node) Reload(context.Context) (uint64, error) { return 4, n.err }
+
+func (n *node) Sessions(q inventory.MailSessionQuery) inventory.MailSessionPage {
+	return inventory.MailSessionPage{Sessions: []inventory.MailSession{{ID: "1", Account: q.Account, Protocol: q.Protocol}}, Next: q.After}
+}
+func (n *node) EndSession(id string) bool            { return id == "1" }
+func (n *node) EndSessions(account inventory.ID) int { return len(account) }
+func (n *node) SignIns(account inventory.ID) []inventory.SignIn {
+	return []inventory.SignIn{{Count: 3, Address: string(account)}}
+}
 
 func serve(t *testing.T, n *node) (path string) {
 	t.Helper()
@@ -91,6 +101,37 @@ func TestSocketLeftBehindIsReplaced(t *testing.T) {
 func TestLongPathIsRefusedInWords(t *testing.T) {
 	_, err := Listen(t.Context(), "/"+strings.Repeat("x", 107))
 	if err == nil || !strings.Contains(err.Error(), "has 108 bytes and may have 107: use a shorter --dir") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSessionsAndSignIns(t *testing.T) {
+	path := serve(t, &node{})
+	c := api.Dial(path)
+	page, err := c.Sessions(t.Context(), inventory.MailSessionQuery{Account: "a", Protocol: "pop3", After: "x", Limit: 5})
+	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].Account != "a" || page.Sessions[0].Protocol != "pop3" || page.Next != "x" {
+		t.Errorf("got %+v, %v", page, err)
+	}
+	if err := c.EndSession(t.Context(), "1"); err != nil {
+		t.Error(err)
+	}
+	if n, err := c.EndSessions(t.Context(), "abc"); n != 3 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+	list, err := c.SignIns(t.Context(), "a/b")
+	if err != nil || len(list) != 1 || list[0].Address != "a/b" {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	for want, ask := range map[int]func() error{
+		404: func() error { return c.EndSession(t.Context(), "2") },
+		422: func() error { _, err := c.EndSessions(t.Context(), ""); return err },
+	} {
+		if p, ok := errors.AsType[*api.Problem](ask()); !ok || p.Status != want {
+			t.Errorf("got %#v, want %d", p, want)
+		}
+	}
+	_, err = c.Sessions(t.Context(), inventory.MailSessionQuery{Limit: inventory.MaxMailSessions + 1})
+	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != 422 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -29,6 +29,7 @@ type Conn struct {
 	account     inventory.ID
 	user        string
 	tls         uint16 // version, 0 in the clear
+	cut         *time.Timer
 }
 
 // newID names a connection so that another one, even after a restart, is not taken for it.
@@ -104,7 +105,14 @@ func (c *Conn) interrupt(cause error) {
 // Close closes the connection and gives its place free.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(func() { c.gate.release(c) })
+	c.once.Do(func() {
+		c.gate.release(c)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.cut != nil {
+			c.cut.Stop()
+		}
+	})
 	return err
 }
 
@@ -114,7 +122,11 @@ const endGrace = 3 * time.Second
 // end interrupts the session, and cuts it off when that does not help.
 func (c *Conn) end() {
 	c.interrupt(ErrEnded)
-	time.AfterFunc(endGrace, func() { _ = c.Conn.Close() }) // the session notices and releases it
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut == nil {
+		c.cut = time.AfterFunc(endGrace, func() { _ = c.Conn.Close() }) // the session notices and releases it
+	}
 }
 
 // session describes the connection.

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -176,5 +177,70 @@ func TestStopClosesThoseWhoDoNotFinish(t *testing.T) {
 		if d := time.Since(start); d != 30*time.Second {
 			t.Errorf("stopped after %v", d)
 		}
+	})
+}
+
+func TestSessionsAreKnown(t *testing.T) {
+	g := New(small, answer)
+	l := listen(t, g)
+	l.Local = true
+	client, server, _ := dial(t, l, "127.0.0.1")
+	_, other, _ := dial(t, listen(t, g), "127.0.0.2")
+	server.SignedIn("a", "a@x.test")
+	server.Secured(tls.VersionTLS13)
+	list := g.Sessions("a")
+	if len(list) != 1 || len(g.Sessions("")) != 2 || len(g.Sessions("b")) != 0 {
+		t.Fatalf("of a: %+v, of all: %+v", list, g.Sessions(""))
+	}
+	s := list[0]
+	if s.ID != server.ID() || s.User != "a@x.test" || s.Address != "127.0.0.1" || s.Port != client.LocalAddr().(*net.TCPAddr).Port ||
+		s.Listener != l.Addr().String() || s.TLS != "TLS 1.3" || time.Since(s.Since) > time.Minute || s.Active.Before(s.Since) {
+		t.Errorf("got %+v", s)
+	}
+	if !server.Local() || other.Local() || server.ID() == other.ID() {
+		t.Error("the connections are not what they should be")
+	}
+	server.SignedIn("", "")
+	if len(g.Sessions("a")) != 0 {
+		t.Error("who has signed out is still there")
+	}
+}
+
+func TestOneSessionIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(func() Limits { return Limits{Connections: 9, PerAddress: 9} }, answer)
+		_, idle := pair(t, g)
+		_, stuck := pair(t, g)
+		_, other := pair(t, g)
+		idle.SignedIn("a", "")
+		stuck.SignedIn("a", "")
+		ended := make(chan error, 2)
+		go func() {
+			_ = idle.Await(time.Hour)
+			_, err := idle.Read(make([]byte, 1))
+			ended <- errors.Join(err, idle.Cause(), idle.Close())
+		}()
+		go func() {
+			_, err := stuck.Write(make([]byte, 1)) // nobody reads
+			ended <- errors.Join(err, stuck.Cause(), stuck.Close())
+		}()
+		synctest.Wait()
+		start := time.Now()
+		if g.End("nothing") || !g.End(idle.ID()) {
+			t.Error("the wrong session was found")
+		}
+		if err := <-ended; !errors.Is(err, ErrEnded) || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 0 {
+			t.Errorf("the idle one ended with %v", err)
+		}
+		if n := g.EndAccount("a"); n != 1 {
+			t.Errorf("%d ended", n)
+		}
+		if err := <-ended; !errors.Is(err, ErrEnded) || time.Since(start) != endGrace {
+			t.Errorf("the stuck one ended after %v with %v", time.Since(start), err)
+		}
+		if err := other.Await(time.Second); err != nil || g.Open() != 1 {
+			t.Errorf("another one was ended: %v", err)
+		}
+		_ = other.Close()
 	})
 }

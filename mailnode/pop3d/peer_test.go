@@ -73,7 +73,7 @@ func startTLS(t testing.TB, change func(*Options), serve func(*Server, *gate.Lis
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Auth: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()}
+	o := Options{Auth: accounts(), Mailboxes: Stored{s}, Logger: slog.New(slog.DiscardHandler), Settings: settings()}
 	if change != nil {
 		change(&o)
 	}

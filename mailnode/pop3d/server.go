@@ -26,7 +26,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -34,15 +33,7 @@ import (
 
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/gate"
-	"mailfleet/mailnode/store"
 )
-
-// Mailboxes holds the mail. Its errors are those of store.Store.
-type Mailboxes interface {
-	Snapshot(ctx context.Context, p store.Place) (store.Mailbox, []store.Message, error)
-	Body(m store.Message) io.Reader
-	Expunge(ctx context.Context, p store.Place, uids []uint32) (store.Expunged, error)
-}
 
 // Settings can be changed while the server runs; a connection has those that were
 // in force when it began.

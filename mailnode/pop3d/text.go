@@ -46,7 +46,7 @@ var (
 	beginTLS         = text{"", "begin TLS", "开始 TLS"}
 	maildropHas      = text{"", "%d messages (%d octets)", "%d 封邮件（%d 字节）"}
 	octetsFollow     = text{"", "%d octets", "%d 字节"}
-	topFollows       = text{"", "the top of the message", "邮件开头"}
+	topFollows       = text{"", "the top of %d octets", "%d 字节邮件的开头"}
 	deletedAtQuit    = text{"", "message %d is deleted at QUIT", "邮件 %d 将在 QUIT 时删除"}
 	done             = text{"", "done", "完成"}
 	goodBye          = text{"", "good-bye", "再见"}
@@ -55,6 +55,7 @@ var (
 	noCommand        = text{"", "there is no such command here", "此处没有这个命令"}
 	noArgument       = text{"", "this command takes no argument", "该命令不带参数"}
 	noMessage        = text{"", "there is no such message", "没有这封邮件"}
+	goneMeanwhile    = text{"", "the message has been removed meanwhile", "邮件已被移除"}
 	topNeeds         = text{"", "TOP needs a message and a number of lines", "TOP 需要邮件编号和行数"}
 	noLanguage       = text{"", "this language is not spoken here", "不支持这种语言"}
 	lineTooLong      = text{"", "the line is longer than %d bytes", "命令行超过 %d 字节"}

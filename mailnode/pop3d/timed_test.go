@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -21,8 +23,34 @@ type shelf struct {
 	expunged int
 }
 
-func (s *shelf) Snapshot(context.Context, store.Place) (store.Mailbox, []store.Message, error) {
-	return store.Mailbox{}, []store.Message{{UID: 1, Size: int64(len(first))}}, nil
+// oneMessage is the view of an inbox with a message, taken from a store.
+var oneMessage = sync.OnceValue(func() *store.View {
+	dir, err := os.MkdirTemp("", "pop3d-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = s.Close() }()
+	if _, err := s.Deliver(context.Background(), store.Delivery{Accounts: []string{user1}, Body: strings.NewReader(first), Size: int64(len(first))}); err != nil {
+		panic(err)
+	}
+	view, err := Stored{s}.View(context.Background(), store.Place{Account: user1, Mailbox: store.Inbox})
+	if err != nil {
+		panic(err)
+	}
+	return view
+})
+
+func (s *shelf) View(context.Context, store.Place) (*store.View, error) { return oneMessage(), nil }
+
+func (s *shelf) Messages(_ context.Context, _ store.Place, uids []uint32, _ bool) iter.Seq2[store.Message, error] {
+	return func(yield func(store.Message, error) bool) {
+		yield(store.Message{UID: uids[0], Size: int64(len(first))}, nil)
+	}
 }
 
 func (s *shelf) Body(store.Message) io.Reader { return strings.NewReader(first) }
@@ -71,6 +99,7 @@ func (s *shelf) serve(ctx context.Context) (*Server, net.Conn, func()) {
 }
 
 func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
+	oneMessage() // in real time
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
 		n, client, end := s.serve(t.Context())

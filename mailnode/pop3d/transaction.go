@@ -2,8 +2,11 @@ package pop3d
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
+
+	"mailfleet/mailnode/store"
 )
 
 // transact is the TRANSACTION state (RFC 1939 §5, §7).
@@ -12,7 +15,7 @@ func (s *session) transact(verb, arg string) bool {
 	case "STAT":
 		s.linef("+OK %d %d", s.drop.count, s.drop.octets)
 	case "LIST":
-		s.list(arg, func(i int) string { return strconv.FormatInt(s.drop.messages[i].Size, 10) })
+		s.list(arg, s.drop.size)
 	case "UIDL":
 		s.list(arg, s.drop.uidl)
 	case "RETR":
@@ -48,7 +51,7 @@ func (s *session) list(arg string, of func(index int) string) {
 		return
 	}
 	s.say(maildropHas, s.drop.count, s.drop.octets)
-	for i := range s.drop.messages {
+	for i := range s.drop.view.Len() {
 		if !s.drop.deleted[i] {
 			s.line(strconv.Itoa(i+1) + " " + of(i))
 		}
@@ -62,8 +65,7 @@ func (s *session) retrieve(arg string) {
 		s.refuse(noMessage)
 		return
 	}
-	s.say(octetsFollow, s.drop.messages[i].Size)
-	if s.send(i, &stuffer{w: &s.w, lineStart: true}) {
+	if s.send(i, octetsFollow, &stuffer{w: &s.w, lineStart: true}) {
 		s.srv.Counters.Retrieved.Add(1)
 	}
 }
@@ -78,17 +80,25 @@ func (s *session) top(arg string) {
 	case !ok:
 		s.refuse(noMessage)
 	default:
-		s.say(topFollows)
-		s.send(i, &stuffer{w: &s.w, lineStart: true, top: true, lines: n})
+		s.send(i, topFollows, &stuffer{w: &s.w, lineStart: true, top: true, lines: n})
 	}
 }
 
 // send sends a message. When it cannot be sent to its end, the connection ends
 // without the line that says so, lest the peer take it for whole.
-func (s *session) send(index int, to *stuffer) bool {
-	m := s.drop.messages[index]
-	err := to.copy(s.srv.mailboxes.Body(m))
-	if err == nil {
+func (s *session) send(index int, announced text, to *stuffer) bool {
+	m, err := s.drop.message(s.srv.ctx, index)
+	switch {
+	case errors.Is(err, store.ErrNoMessage), errors.Is(err, store.ErrNoMailbox):
+		s.refuse(goneMeanwhile)
+		return false
+	case err != nil:
+		s.log().Error("a message cannot be found", "account", s.drop.place.Account, "error", err)
+		s.refuse(trouble)
+		return false
+	}
+	s.say(announced, m.Size)
+	if err = to.copy(s.srv.mailboxes.Body(m)); err == nil {
 		s.line(".")
 		return true
 	}
@@ -105,7 +115,7 @@ func (s *session) quit() {
 		s.say(goodBye)
 		return
 	}
-	gone, err := s.drop.expunge(context.WithoutCancel(s.srv.ctx), s.srv.mailboxes)
+	gone, err := s.drop.expunge(context.WithoutCancel(s.srv.ctx))
 	s.srv.Counters.Deleted.Add(int64(gone))
 	if err != nil {
 		s.log().Error("messages were not deleted", "account", s.drop.place.Account, "error", err)

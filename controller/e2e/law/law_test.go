@@ -119,7 +119,7 @@ func contract(p string) bool {
 var layers = map[string][][]string{
 	"controller": {{""}, {"app", "dev", "cli"}, {"rest"}, {"fleet", "auth"}, {"ops", "metrics"}, {"api"}},
 	"agent":      {{""}, {"app"}, {"steward", "watch"}, {"supervise", "push", "uplink"}, {"state", "collect"}, {"durable"}, {"api"}},
-	"mailnode":   {{""}, {"app"}, {"smtpd", "pop3d", "imapd", "control"}, {"auth", "directory", "gate"}, {"store"}, {"message"}, {"api"}},
+	"mailnode":   {{""}, {"app"}, {"smtpd", "pop3d", "imapd", "control"}, {"auth", "directory", "gate", "history"}, {"search"}, {"store"}, {"message"}, {"api"}},
 }
 
 // homes names, for each library that has one, the rooms it may be imported in.

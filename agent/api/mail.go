@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"mailfleet/inventory"
+)
+
+// MailPath begins the paths that the agent hands on to the mailnode's control
+// socket, where they begin with /v1/.
+const MailPath = "/v1/mail/"
+
+// MailRoutes are what is handed on, and nothing else.
+var MailRoutes = []string{
+	"GET " + MailPath + "sessions",
+	"DELETE " + MailPath + "sessions",
+	"DELETE " + MailPath + "sessions/{id}",
+	"GET " + MailPath + "accounts/{id}/sign-ins",
+}
+
+// MailSessions lists the connections of the server's mailnode, a page at a time.
+// Unavailable: the mailnode is not running.
+func (c *Client) MailSessions(ctx context.Context, q inventory.MailSessionQuery) (page inventory.MailSessionPage, err error) {
+	return page, c.mail(ctx, http.MethodGet, "sessions?"+q.Values().Encode(), &page)
+}
+
+// EndMailSession ends a connection. NotFound: there is none of that id.
+func (c *Client) EndMailSession(ctx context.Context, id string) error {
+	var ended inventory.EndedMailSessions
+	return c.mail(ctx, http.MethodDelete, "sessions/"+url.PathEscape(id), &ended)
+}
+
+// EndMailSessions ends all connections of an account and returns how many they were.
+func (c *Client) EndMailSessions(ctx context.Context, account inventory.ID) (int, error) {
+	var ended inventory.EndedMailSessions
+	err := c.mail(ctx, http.MethodDelete, "sessions?"+url.Values{"account": {string(account)}}.Encode(), &ended)
+	return ended.Ended, err
+}
+
+// SignIns tells of the last sign-ins to an account at home on the server, the latest first.
+func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory.SignIn, error) {
+	var list struct {
+		SignIns []inventory.SignIn `json:"sign_ins"`
+	}
+	err := c.mail(ctx, http.MethodGet, "accounts/"+url.PathEscape(string(account))+"/sign-ins", &list)
+	return list.SignIns, err
+}
+
+// maxMailAnswer bounds what is read of an answer.
+const maxMailAnswer = 4 << 20
+
+// mail asks the mailnode. Its problems come as errors of inventory.
+func (c *Client) mail(ctx context.Context, method, path string, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+MailPath+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return inventory.Wrap(inventory.Unavailable, err, "the server's agent does not answer")
+	}
+	defer func() { _ = res.Body.Close() }()
+	body := json.NewDecoder(io.LimitReader(res.Body, maxMailAnswer))
+	if res.StatusCode == http.StatusOK {
+		if err := body.Decode(answer); err != nil {
+			return fmt.Errorf("read the mailnode's answer: %w", err)
+		}
+		return nil
+	}
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if err := body.Decode(&problem); err != nil || problem.Detail == "" {
+		problem.Detail = "the agent answered " + res.Status
+	}
+	code := inventory.Internal
+	switch res.StatusCode {
+	case http.StatusNotFound:
+		code = inventory.NotFound
+	case http.StatusUnprocessableEntity:
+		code = inventory.Invalid
+	case http.StatusServiceUnavailable:
+		code = inventory.Unavailable
+	}
+	return inventory.Errorf(code, "%s", problem.Detail)
+}

@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"mailfleet/inventory"
+)
+
+// SignIns are the last sign-ins to an account, the latest first.
+type SignIns struct {
+	SignIns []inventory.SignIn `json:"sign_ins"`
+}
+
+// Sessions lists open connections, a page at a time.
+func (c *Client) Sessions(ctx context.Context, q inventory.MailSessionQuery) (*inventory.MailSessionPage, error) {
+	return call[inventory.MailSessionPage](ctx, c, http.MethodGet, "/v1/sessions?"+q.Values().Encode())
+}
+
+// EndSession ends a connection. A *Problem of status 404: there is none of that id.
+func (c *Client) EndSession(ctx context.Context, id string) error {
+	_, err := call[inventory.EndedMailSessions](ctx, c, http.MethodDelete, "/v1/sessions/"+url.PathEscape(id))
+	return err
+}
+
+// EndSessions ends all connections of an account and returns how many they were.
+func (c *Client) EndSessions(ctx context.Context, account inventory.ID) (int, error) {
+	ended, err := call[inventory.EndedMailSessions](ctx, c, http.MethodDelete, "/v1/sessions?"+url.Values{"account": {string(account)}}.Encode())
+	if err != nil {
+		return 0, err
+	}
+	return ended.Ended, nil
+}
+
+// SignIns tells of the last sign-ins to an account.
+func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory.SignIn, error) {
+	list, err := call[SignIns](ctx, c, http.MethodGet, "/v1/accounts/"+url.PathEscape(string(account))+"/sign-ins")
+	if err != nil {
+		return nil, err
+	}
+	return list.SignIns, nil
+}
