@@ -19,6 +19,7 @@ import (
 	"mailfleet/mailnode/history"
 	"mailfleet/mailnode/imapd"
 	"mailfleet/mailnode/pop3d"
+	"mailfleet/mailnode/search"
 	"mailfleet/mailnode/smtpd"
 	"mailfleet/mailnode/store"
 )
@@ -117,8 +118,10 @@ func (a *App) open() error {
 	a.pop3d = pop3d.New(pop3d.Options{
 		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
 	})
+	index := search.New(indexRows{a.store.Table("texts"), a.store}, indexSource{a.store}, a.log)
+	a.run("full-text index", index.Run)
 	a.imapd = imapd.New(imapd.Options{
-		Auth: a.auth, Accounts: a.directory, Store: a.store, SpoolDir: spool, Logger: a.log, Settings: set.imap,
+		Auth: a.auth, Accounts: a.directory, Store: a.store, Texts: index, SpoolDir: spool, Logger: a.log, Settings: set.imap,
 	})
 	a.stops.push("faces", func(ctx context.Context) error {
 		a.mu.Lock()

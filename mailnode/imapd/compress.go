@@ -44,23 +44,13 @@ type prefixed struct {
 	buf  [512]byte
 }
 
-func (p *prefixed) fill() (err error) {
-	n := 0
-	if len(p.head) == 0 {
-		n, err = p.rest.Read(p.buf[:])
-		p.head = p.buf[:n]
-	}
-	if len(p.head) > 0 {
-		return nil
-	}
-	return err
-}
-
 func (p *prefixed) ReadByte() (byte, error) {
 	for len(p.head) == 0 {
-		if err := p.fill(); err != nil {
+		n, err := p.rest.Read(p.buf[:])
+		if n == 0 && err != nil {
 			return 0, err
 		}
+		p.head = p.buf[:n]
 	}
 	c := p.head[0]
 	p.head = p.head[1:]

@@ -191,7 +191,9 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 	if !d.record {
 		for _, seq := range seqs {
 			if m, ok := s.now(d.now, seq); ok {
-				d.send(seq, m, nil)
+				if err := d.send(seq, m, nil); err != nil {
+					return err
+				}
 			} else {
 				d.gone = true
 			}

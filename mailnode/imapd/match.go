@@ -98,7 +98,13 @@ func (p *compiler) combined(k *wire.Key) (matcher, error) {
 		for free < len(parts) && parts[free].cost == ofItem {
 			free++
 		}
-		whole.before = all(parts[:free])
+		cheap := slices.Clone(parts[:free])
+		for _, m := range parts[free:] { // what the index says costs nothing either
+			if m.before != nil {
+				cheap = append(cheap, matcher{match: m.before})
+			}
+		}
+		whole.before = all(cheap)
 	}
 	return whole, nil
 }

@@ -12,6 +12,7 @@ import (
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/search"
 	"mailfleet/mailnode/store"
 )
 
@@ -19,6 +20,13 @@ import (
 type Accounts interface {
 	Account(address string) (directory.Account, bool)
 	ByID(id string) (directory.Account, bool)
+}
+
+// Texts is an index of what messages say: a prefilter, see package search.
+type Texts interface {
+	Candidates(ctx context.Context, p search.Place, q search.Query) (search.Answer, error)
+	// Touch says that the mailbox is searched, and should be indexed.
+	Touch(p search.Place)
 }
 
 // Settings can be changed while the server runs; a connection has those that were
@@ -42,6 +50,7 @@ type Options struct {
 	Auth     *auth.Auth
 	Accounts Accounts
 	Store    *store.Store
+	Texts    Texts  // nil: every search looks at the messages themselves
 	SpoolDir string // where large messages are kept while they arrive
 	Logger   *slog.Logger
 	Settings Settings
@@ -55,6 +64,7 @@ type Server struct {
 	auth     *auth.Auth
 	accounts Accounts
 	store    *store.Store
+	texts    Texts
 	spoolDir string
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
@@ -69,6 +79,7 @@ func New(o Options) *Server {
 		auth:     o.Auth,
 		accounts: o.Accounts,
 		store:    o.Store,
+		texts:    o.Texts,
 		spoolDir: o.SpoolDir,
 		log:      o.Logger.With("component", "imapd"),
 	}

@@ -116,7 +116,7 @@ func sortText(c *candidate, name string) string {
 func compareBy(keys []wire.SortKey, a, b *sortable) int {
 	text := 0
 	for _, k := range keys {
-		order := 0
+		var order int
 		switch k.Name {
 		case "ARRIVAL":
 			order = cmp.Compare(a.arrival, b.arrival)

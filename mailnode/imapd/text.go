@@ -7,27 +7,56 @@ import (
 
 	"mailfleet/mailnode/imapd/wire"
 	"mailfleet/mailnode/message"
+	"mailfleet/mailnode/search"
 	"mailfleet/mailnode/store"
 )
 
 // text looks for a text in a message: decoded, and without regard to case
-// (RFC 9051 §6.4.4).
+// (RFC 9051 §6.4.4). The index, if there is one, says of most messages that they do not
+// have it, or that they do.
 func (p *compiler) text(k *wire.Key) (matcher, error) {
 	needle := message.Fold(k.Text)
-	switch k.Op {
-	case wire.OpBody:
-		return p.scope(message.BodyScope, needle), nil
-	case wire.OpText:
-		return p.scope(message.TextScope, needle), nil
-	}
-	name := k.Name
-	if strings.EqualFold(name, "Subject") {
+	var m matcher
+	scope, sure := message.HeaderScope, false // that a header has it does not say which field
+	switch {
+	case k.Op == wire.OpBody:
+		m, scope, sure = p.scope(message.BodyScope, needle), message.BodyScope, true
+	case k.Op == wire.OpText:
+		m, scope, sure = p.scope(message.TextScope, needle), message.TextScope, true
+	case strings.EqualFold(k.Name, "Subject") && needle != "":
 		return matcher{cost: ofDigest, match: func(c *candidate) bool {
-			subject := c.keys().Subject
-			return strings.Contains(message.Fold(subject), needle) && (needle != "" || c.contains(name, ""))
+			return strings.Contains(message.Fold(c.keys().Subject), needle)
 		}}, nil
+	default:
+		m = matcher{cost: ofText, match: func(c *candidate) bool { return c.contains(k.Name, needle) }}
 	}
-	return matcher{cost: ofText, match: func(c *candidate) bool { return c.contains(name, needle) }}, nil
+	if needle == "" || p.s.srv.texts == nil {
+		return m, nil
+	}
+	return p.prefiltered(m, search.Query{Scope: scope, Needle: needle}, sure)
+}
+
+// prefiltered asks the index before it looks at messages.
+func (p *compiler) prefiltered(m matcher, q search.Query, sure bool) (matcher, error) {
+	place := search.Place{Account: p.s.box.place.Account, Mailbox: uint32(p.s.box.place.Mailbox)}
+	p.s.srv.texts.Touch(place)
+	a, err := p.s.srv.texts.Candidates(p.s.srv.ctx, place, q)
+	if err != nil {
+		return matcher{}, err
+	}
+	has, may := rangesOf(a.Sure), rangesOf(a.Maybe)
+	look := m.match
+	m.before = func(c *candidate) bool { return c.UID > a.Through || may.Contains(c.UID) || has.Contains(c.UID) }
+	m.match = func(c *candidate) bool {
+		switch {
+		case c.UID > a.Through, may.Contains(c.UID):
+			return look(c)
+		case has.Contains(c.UID):
+			return sure || look(c)
+		}
+		return false
+	}
+	return m, nil
 }
 
 func (p *compiler) scope(scope message.Scope, needle string) matcher {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"mailfleet/mailnode/imapd/wire"
 	"mailfleet/mailnode/store"
 )
 
@@ -70,5 +69,5 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 func copyUID(t store.Transfer) string {
 	b := append([]byte("COPYUID "), number(uint64(t.UIDValidity))...)
 	b = rangesOf(t.From).Append(append(b, ' '))
-	return string(wire.Ranges(rangesOf(t.To)).Append(append(b, ' ')))
+	return string(rangesOf(t.To).Append(append(b, ' ')))
 }
