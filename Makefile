@@ -10,9 +10,9 @@ LDFLAGS := -s -w -X mailfleet/inventory.Version=$(VERSION)
 LINT    := .tools/golangci-lint
 LINT_VERSION := v2.15.0
 # Debian packages of the real peers that tests talk to.
-PEER_PACKAGES := chromium curl dovecot-imapd dovecot-pop3d etherwake fetchmail fonts-noto-cjk \
-	gsasl ipmitool iproute2 kannel kannel-extras libnet-ssleay-perl mpop python3 swaks
-	kannel-extras libnet-ssleay-perl openipmi python3 python3-sushy redfishtool swaks tcpdump
+PEER_PACKAGES := chromium curl dbus-daemon dovecot-imapd dovecot-pop3d etherwake fetchmail fonts-noto-cjk \
+	gsasl ipmitool iproute2 isync kannel kannel-extras libnet-ssleay-perl mpop mutt offlineimap3 \
+	openipmi python3 python3-sushy redfishtool swaks tcpdump
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help

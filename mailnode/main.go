@@ -1,6 +1,6 @@
 // Command mailfleet-mailnode is a mail server of the fleet: it receives mail by
-// SMTP for the accounts of its configuration, keeps it, and lets its users fetch it
-// by POP3. The agent runs it; nobody imports it.
+// SMTP for the accounts of its configuration, keeps it, and lets its users read it
+// by POP3 and IMAP. The agent runs it; nobody imports it.
 package main
 
 import (

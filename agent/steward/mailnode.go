@@ -132,6 +132,7 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 		secure   bool
 	}{
 		{mailnodeapi.SMTP, v.Ports["smtp"], false}, {mailnodeapi.POP3, v.Ports["pop3"], false}, {mailnodeapi.POP3S, v.Ports["pop3s"], true},
+		{mailnodeapi.IMAP, v.Ports["imap"], false}, {mailnodeapi.IMAPS, v.Ports["imaps"], true},
 	} {
 		if l.port != 0 && (secured || !l.secure) {
 			c.Listeners = append(c.Listeners, mailnodeapi.Listener{

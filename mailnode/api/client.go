@@ -23,7 +23,7 @@ type Status struct {
 	ConfigIndex uint64           `json:"config_index"`
 	Listeners   []Listener       `json:"listeners"` // with the ports really bound
 	Accounts    int              `json:"accounts"`
-	Connections map[Protocol]int `json:"connections"` // open now; pop3s counts as pop3
+	Connections map[Protocol]int `json:"connections"` // open now; pop3s counts as pop3, imaps as imap
 	Counters    Counters         `json:"counters"`
 }
 
@@ -42,6 +42,12 @@ const (
 	POP3Retrieved     = "pop3_retrieved"      // messages sent whole
 	POP3Deleted       = "pop3_deleted"        // messages removed at QUIT
 	POP3Refused       = "pop3_refused"        // connections over a limit
+	IMAPLogins        = "imap_logins"         // sign-ins that succeeded
+	IMAPLoginFailures = "imap_login_failures" // sign-ins that failed
+	IMAPFetched       = "imap_fetched"        // messages of which a part was sent
+	IMAPAppended      = "imap_appended"       // messages put into mailboxes by APPEND and REPLACE
+	IMAPExpunged      = "imap_expunged"       // messages removed, moved ones too
+	IMAPRefused       = "imap_refused"        // connections over a limit
 )
 
 // ConnectionsSuffix, after a protocol, names the sample of its open connections

@@ -11,7 +11,7 @@ type Config struct {
 	Server     string     `json:"server" doc:"Name of the server in the fleet." example:"cn-north-1"`
 	Hostname   string     `json:"hostname" doc:"Name this server gives itself in greetings and Received headers (RFC 5321 §4.1.1.1)." example:"mx1.example.test"`
 	Listeners  []Listener `json:"listeners" doc:"Addresses to listen on. At least one."`
-	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS and pop3s. Without it none of them is offered."`
+	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS, pop3s and imaps. Without it none of them is offered."`
 	Drained    bool       `json:"drained,omitempty" doc:"Turn new connections away (421, -ERR or BYE); those there are go on." example:"false"`
 	Limits     Limits     `json:"limits,omitzero" doc:"What the server takes before it refuses. Zero or absent means the default."`
 	Domains    []Domain   `json:"domains" doc:"Domains that are local. Mail for any other domain is refused (550 5.7.1)."`
@@ -27,11 +27,13 @@ const (
 	SMTP  Protocol = "smtp"  // RFC 5321, with STARTTLS when there is a certificate
 	POP3  Protocol = "pop3"  // RFC 1939, with STLS when there is a certificate
 	POP3S Protocol = "pop3s" // RFC 1939 over TLS from the first byte (RFC 8314 §3.3)
+	IMAP  Protocol = "imap"  // RFC 9051, with STARTTLS when there is a certificate
+	IMAPS Protocol = "imaps" // RFC 9051 over TLS from the first byte (RFC 8314 §3.2)
 )
 
 // Listener is one address the mailnode listens on.
 type Listener struct {
-	Protocol Protocol `json:"protocol" doc:"smtp, pop3 or pop3s (pop3s needs a certificate)." example:"smtp"`
+	Protocol Protocol `json:"protocol" doc:"smtp, pop3, pop3s, imap or imaps (pop3s and imaps need a certificate)." example:"smtp"`
 	Address  string   `json:"address" doc:"IP address and port. No IP address means all of them; port 0 means a free one, which status then names." example:"127.0.10.1:1025"`
 	Local    bool     `json:"local,omitempty" doc:"Take passwords without TLS here. For addresses that only this machine, or a network as safe, can reach." example:"false"`
 }

@@ -136,7 +136,7 @@ func TestValidateNamesTheField(t *testing.T) {
 	for want, spoil := range map[string]func(*Config){
 		`hostname: "a_b" is not a host name`:                   func(c *Config) { c.Hostname = "a_b" },
 		`listeners: at least one`:                              func(c *Config) { c.Listeners = nil },
-		`listeners[0].protocol: "imap" is not one of`:          func(c *Config) { c.Listeners[0].Protocol = "imap" },
+		`listeners[0].protocol: "nntp" is not one of`:          func(c *Config) { c.Listeners[0].Protocol = "nntp" },
 		`listeners[1].protocol: pop3s needs tls.cert`:          func(c *Config) { c.Listeners[1].Protocol = POP3S },
 		`listeners[0].address: "25" is not an address`:         func(c *Config) { c.Listeners[0].Address = "25" },
 		`listeners[0].address: "x" is not an IP address`:       func(c *Config) { c.Listeners[0].Address = "x:25" },

@@ -56,13 +56,13 @@ func (c *Config) checkListeners() error {
 	for i, l := range c.Listeners {
 		field := fmt.Sprintf("listeners[%d]", i)
 		switch l.Protocol {
-		case SMTP, POP3:
-		case POP3S:
+		case SMTP, POP3, IMAP:
+		case POP3S, IMAPS:
 			if c.TLS.Cert == "" {
-				return wrong(field+".protocol", "pop3s needs tls.cert and tls.key")
+				return wrong(field+".protocol", "%s needs tls.cert and tls.key", l.Protocol)
 			}
 		default:
-			return wrong(field+".protocol", "%q is not one of smtp, pop3, pop3s", l.Protocol)
+			return wrong(field+".protocol", "%q is not one of smtp, pop3, pop3s, imap, imaps", l.Protocol)
 		}
 		addr, err := parseListenAddress(l.Address)
 		if err != nil {

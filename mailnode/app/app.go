@@ -17,7 +17,9 @@ import (
 	"mailfleet/mailnode/control"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/history"
+	"mailfleet/mailnode/imapd"
 	"mailfleet/mailnode/pop3d"
+	"mailfleet/mailnode/search"
 	"mailfleet/mailnode/smtpd"
 	"mailfleet/mailnode/store"
 	"mailfleet/mailnode/storectl"
@@ -43,6 +45,7 @@ type App struct {
 	auth      *auth.Auth
 	smtpd     *smtpd.Server
 	pop3d     *pop3d.Server
+	imapd     *imapd.Server
 	stops     stops
 
 	mu        sync.Mutex // held by whoever changes the configuration
@@ -87,7 +90,9 @@ func (a *App) open() error {
 		return fmt.Errorf("the directory of the mailnode: %w", err)
 	}
 	var err error
-	a.store, err = store.Open(filepath.Join(a.opts.Dir, "store"), store.Options{Logger: a.log, FreeBytes: a.config.Limits.FreeBytes})
+	a.store, err = store.Open(filepath.Join(a.opts.Dir, "store"), store.Options{
+		Logger: a.log, FreeBytes: a.config.Limits.FreeBytes, Digest: digest, Mailboxes: mailboxes,
+	})
 	if err != nil {
 		return err
 	}
@@ -114,6 +119,11 @@ func (a *App) open() error {
 	a.pop3d = pop3d.New(pop3d.Options{
 		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
 	})
+	index := search.New(indexRows{a.store.Table("texts"), a.store}, indexSource{a.store}, a.log)
+	a.run("full-text index", index.Run)
+	a.imapd = imapd.New(imapd.Options{
+		Auth: a.auth, Accounts: a.directory, Store: a.store, Texts: index, SpoolDir: spool, Logger: a.log, Settings: set.imap,
+	})
 	a.stops.push("faces", func(ctx context.Context) error {
 		a.mu.Lock()
 		a.running = false
@@ -121,6 +131,7 @@ func (a *App) open() error {
 		var all sync.WaitGroup
 		all.Go(func() { a.smtpd.Stop(ctx) })
 		all.Go(func() { a.pop3d.Stop(ctx) })
+		all.Go(func() { a.imapd.Stop(ctx) })
 		all.Wait()
 		a.listeners.wait()
 		return nil
@@ -206,6 +217,7 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	a.store.Reserve(config.Limits.FreeBytes)
 	a.smtpd.Configure(set.smtp)
 	a.pop3d.Configure(set.pop3)
+	a.imapd.Configure(set.imap)
 	a.listeners.change(config.Listeners, added)
 	a.config = config
 	return config.Index, nil

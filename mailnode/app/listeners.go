@@ -82,6 +82,10 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 			b.open, b.serve = a.pop3d.Gate.Listen(l), a.pop3d.Serve
 		case api.POP3S:
 			b.open, b.serve = a.pop3d.Gate.Listen(l), a.pop3d.ServeTLS
+		case api.IMAP:
+			b.open, b.serve = a.imapd.Gate.Listen(l), a.imapd.Serve
+		case api.IMAPS:
+			b.open, b.serve = a.imapd.Gate.Listen(l), a.imapd.ServeTLS
 		}
 		b.open.Local = w.Local
 		open = append(open, b)

@@ -13,7 +13,7 @@ import (
 
 // gates are those of all faces, by the protocol that their connections count for.
 func (a *App) gates() map[api.Protocol]*gate.Gate {
-	return map[api.Protocol]*gate.Gate{api.SMTP: a.smtpd.Gate, api.POP3: a.pop3d.Gate}
+	return map[api.Protocol]*gate.Gate{api.SMTP: a.smtpd.Gate, api.POP3: a.pop3d.Gate, api.IMAP: a.imapd.Gate}
 }
 
 // Sessions implements control.Node.

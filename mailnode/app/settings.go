@@ -7,6 +7,7 @@ import (
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/imapd"
 	"mailfleet/mailnode/pop3d"
 	"mailfleet/mailnode/smtpd"
 )
@@ -15,6 +16,7 @@ import (
 type settings struct {
 	smtp smtpd.Settings
 	pop3 pop3d.Settings
+	imap imapd.Settings
 }
 
 func settingsOf(c *api.Config) (settings, error) {
@@ -33,6 +35,7 @@ func settingsOf(c *api.Config) (settings, error) {
 			Recipients: c.Limits.Recipients, Limits: limits,
 		},
 		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, Limits: limits},
+		imap: imapd.Settings{Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes, Limits: limits},
 	}, nil
 }
 

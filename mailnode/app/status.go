@@ -35,6 +35,7 @@ func (a *App) Status() api.Status {
 func (a *App) Counters() api.Counters {
 	in, out := &a.smtpd.Counters, &a.pop3d.Counters
 	pop3 := a.auth.Counts(api.POP3)
+	imap, imapSignIns := &a.imapd.Counters, a.auth.Counts(api.IMAP)
 	return api.Counters{
 		api.SMTPAccepted:      float64(in.Accepted.Load()),
 		api.SMTPRejected:      float64(in.Rejected.Load()),
@@ -46,5 +47,11 @@ func (a *App) Counters() api.Counters {
 		api.POP3Retrieved:     float64(out.Retrieved.Load()),
 		api.POP3Deleted:       float64(out.Deleted.Load()),
 		api.POP3Refused:       float64(a.pop3d.Gate.Refused()),
+		api.IMAPLogins:        float64(imapSignIns.OK),
+		api.IMAPLoginFailures: float64(imapSignIns.Failed),
+		api.IMAPFetched:       float64(imap.Fetched.Load()),
+		api.IMAPAppended:      float64(imap.Appended.Load()),
+		api.IMAPExpunged:      float64(imap.Expunged.Load()),
+		api.IMAPRefused:       float64(a.imapd.Gate.Refused()),
 	}
 }

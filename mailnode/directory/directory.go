@@ -38,6 +38,7 @@ type Table struct {
 	domains    map[string]bool
 	accounts   []Account
 	byAddress  map[string]int // index in accounts
+	byID       map[string]int
 	postmaster string
 }
 
@@ -49,6 +50,7 @@ func NewTable(domains []string, accounts []Account, postmaster string) *Table {
 		domains:    make(map[string]bool, len(domains)),
 		accounts:   make([]Account, len(accounts)),
 		byAddress:  make(map[string]int, len(accounts)),
+		byID:       make(map[string]int, len(accounts)),
 		postmaster: strings.ToLower(postmaster),
 	}
 	for _, d := range domains {
@@ -57,7 +59,7 @@ func NewTable(domains []string, accounts []Account, postmaster string) *Table {
 	for i, a := range accounts {
 		a.Address = strings.ToLower(a.Address)
 		t.accounts[i] = a
-		t.byAddress[a.Address] = i
+		t.byAddress[a.Address], t.byID[a.ID] = i, i
 	}
 	return t
 }
@@ -78,6 +80,16 @@ func (d *Directory) Accounts() []Account { return d.table.Load().accounts }
 // Account returns the account whose address this is, without regard to case.
 func (d *Directory) Account(address string) (Account, bool) {
 	return d.table.Load().account(strings.ToLower(address))
+}
+
+// ByID returns the account with an id.
+func (d *Directory) ByID(id string) (Account, bool) {
+	t := d.table.Load()
+	i, ok := t.byID[id]
+	if !ok {
+		return Account{}, false
+	}
+	return t.accounts[i], true
 }
 
 func (t *Table) account(address string) (Account, bool) {

@@ -36,6 +36,7 @@ type Watch struct {
 	outbox  *outbox
 	account string
 	ready   chan struct{}
+	call    func() // see WatchCall
 
 	mu     sync.Mutex
 	events []Event
@@ -46,7 +47,13 @@ type Watch struct {
 // this call has shown. It holds a bounded number; when they are not taken in time they
 // are dropped and Take says so. It must be closed.
 func (s *Store) Watch(account string) *Watch {
-	w := &Watch{outbox: &s.outbox, account: account, ready: make(chan struct{}, 1)}
+	return s.WatchCall(account, nil)
+}
+
+// WatchCall is Watch for somebody who has no goroutine that waits: ready is called when there are
+// events to take. It must be quick and call nothing of the store.
+func (s *Store) WatchCall(account string, ready func()) *Watch {
+	w := &Watch{outbox: &s.outbox, account: account, ready: make(chan struct{}, 1), call: ready}
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
 	if s.outbox.watches[account] == nil {
@@ -88,6 +95,9 @@ func (w *Watch) add(e Event) {
 		w.events = append(w.events, e)
 	}
 	w.mu.Unlock()
+	if w.call != nil {
+		w.call()
+	}
 	select {
 	case w.ready <- struct{}{}:
 	default:

@@ -1,0 +1,239 @@
+package imapd
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"mailfleet/mailnode/store"
+)
+
+// fill puts many messages into a mailbox, many at once.
+func (n *fixture) fill(t testing.TB, user, count int, body func(i int) string) {
+	t.Helper()
+	if err := n.store.CreateAccount(t.Context(), account(user)); err != nil {
+		t.Fatal(err)
+	}
+	box, err := n.store.Find(t.Context(), account(user), inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := store.Place{Account: account(user), Mailbox: box.ID}
+	for done := 0; done < count; {
+		var batch []store.Delivery
+		for size := 0; done < count && len(batch) < 1000 && size < 8<<20; done++ {
+			text := body(done)
+			size += len(text)
+			batch = append(batch, store.Delivery{Places: []store.Place{place}, Body: strings.NewReader(text), Size: int64(len(text))})
+		}
+		if _, err := n.store.Append(t.Context(), batch...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func small(i int) string { return fmt.Sprintf("Subject: %d\r\nMessage-ID: <%d@x>\r\n\r\nx\r\n", i, i) }
+
+// A peer that asks for much and reads nothing holds a buffer, not what it asked for.
+func TestAClientThatNeverReadsHoldsLittle(t *testing.T) {
+	n := start(t, nil)
+	n.fill(t, 1, 20, func(int) string { return "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 50_000) })
+	before := heap()
+	const peers = 30
+	for range peers {
+		p := n.signedIn(t, 1)
+		p.do("a SELECT INBOX", "a OK")
+		if err := p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			p.send("b FETCH 1:* BODY.PEEK[]\r\n")
+		}
+		if _, err := p.r.ReadString('\n'); err != nil { // it has begun to answer
+			t.Fatal(err)
+		}
+	}
+	if held := (heap() - before) / peers; held > 400<<10 {
+		t.Errorf("each holds %d KiB", held>>10)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
+
+// TestManyIdleConnections holds connections that idle, 10,000 when IMAPD_SOAK says so, and
+// tells all of them of one message.
+func TestManyIdleConnections(t *testing.T) {
+	count := 500
+	if s := os.Getenv("IMAPD_SOAK"); s != "" {
+		count, _ = strconv.Atoi(s)
+	}
+	n := start(t, nil)
+	n.fill(t, 1, 1000, small)
+	warm := n.signedIn(t, 1)
+	warm.do("a SELECT INBOX", "a OK")
+	before := heap()
+	peers := make([]net.Conn, count)
+	buf := make([]byte, 64<<10)
+	for i := range peers {
+		c, err := net.Dial("tcp", n.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		peers[i] = c
+		if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(c, "a LOGIN %s \"%s\"\r\nb SELECT INBOX\r\nc IDLE\r\n", address(1), secret); err != nil {
+			t.Fatal(err)
+		}
+		await(t, c, buf, "+ idling\r\n")
+	}
+	each := (heap() - before) / int64(count)
+	t.Logf("%d idle connections take %d bytes each, the client's side of them included", count, each)
+	if each > 19<<10 {
+		t.Errorf("an idle connection takes %d bytes", each)
+	}
+	begun := time.Now()
+	warm.append("INBOX", "Subject: news\r\n\r\n")
+	for _, c := range peers {
+		await(t, c, buf, "* 1001 EXISTS\r\n")
+	}
+	t.Logf("all were told after %v", time.Since(begun))
+}
+
+// await reads until what was read ends with text.
+func await(t testing.TB, c net.Conn, buf []byte, text string) {
+	t.Helper()
+	n := 0
+	for !bytes.HasSuffix(buf[:n], []byte(text)) {
+		got, err := c.Read(buf[n:])
+		if n += got; err != nil || n == len(buf) {
+			t.Fatalf("got %q, %v", buf[:n], err)
+		}
+	}
+}
+
+func TestALargeMailbox(t *testing.T) {
+	count := 2000
+	if s := os.Getenv("IMAPD_LARGE"); s != "" {
+		count, _ = strconv.Atoi(s)
+	}
+	n := start(t, nil)
+	n.fill(t, 1, count, small)
+	p := n.signedIn(t, 1)
+	timed := func(what, command string) {
+		begun := time.Now()
+		p.send("t " + command + "\r\n")
+		read := int64(0)
+		for {
+			line, err := p.r.ReadSlice('\n')
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+				t.Fatal(err)
+			}
+			read += int64(len(line))
+			if bytes.HasPrefix(line, []byte("t ")) {
+				if !bytes.HasPrefix(line, []byte("t OK")) {
+					t.Fatalf("%s: %s", command, line)
+				}
+				break
+			}
+		}
+		t.Logf("%-28s %8v %9d bytes", what, time.Since(begun).Round(time.Microsecond*100), read)
+	}
+	timed("SELECT, the first", "SELECT INBOX")
+	timed("SELECT again", "SELECT INBOX")
+	timed("FETCH flags", "FETCH 1:* (UID FLAGS)")
+	timed("FETCH envelope and flags", "FETCH 1:* (UID FLAGS ENVELOPE)")
+	timed("FETCH all that is kept", "FETCH 1:* (UID FLAGS ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE MODSEQ PREVIEW)")
+	timed("FETCH bodies", "FETCH 1:* BODY.PEEK[]")
+	timed("STORE of all", "STORE 1:* +FLAGS.SILENT \\Flagged")
+	timed("SEARCH flags", "SEARCH UNSEEN FLAGGED")
+	timed("SEARCH subject", "SEARCH SUBJECT 777")
+	timed("SEARCH body", "SEARCH BODY zzz")
+	timed("SORT by subject", "SORT (SUBJECT) UTF-8 ALL")
+	timed("THREAD", "THREAD REFERENCES UTF-8 ALL")
+	timed("COPY of all", "COPY 1:* INBOX")
+}
+
+// BenchmarkFetchBodies measures bodies of 10 KB, 1,000 of them.
+func BenchmarkFetchBodies(b *testing.B) {
+	n := start(b, nil)
+	n.fill(b, 1, 1000, func(i int) string {
+		return fmt.Sprintf("Subject: %d\r\n\r\n", i) + strings.Repeat("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc\r\n", 160)
+	})
+	p := n.signedIn(b, 1)
+	p.do("a SELECT INBOX", "a OK")
+	b.ResetTimer()
+	for b.Loop() {
+		if err := p.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			b.Fatal(err)
+		}
+		p.send("b UID FETCH 1:* BODY.PEEK[]\r\n")
+		read := 0
+		for {
+			line, err := p.r.ReadSlice('\n')
+			if err != nil {
+				b.Fatal(err)
+			}
+			read += len(line)
+			if bytes.HasPrefix(line, []byte("b OK")) {
+				break
+			}
+		}
+		b.SetBytes(int64(read))
+	}
+}
+
+// BenchmarkAppend measures durable APPENDs of 10 KB over 64 connections.
+func BenchmarkAppend(b *testing.B) {
+	n := start(b, nil)
+	const conns = 64
+	text := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc\r\n", 160)
+	command := fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s\r\n", len(text), text)
+	work := make(chan struct{}, conns)
+	done := make(chan error, conns)
+	for i := range conns {
+		p := n.signedIn(b, 1+i%50)
+		go func() {
+			var err error
+			for range work {
+				if err != nil {
+					continue
+				}
+				if _, err = io.WriteString(p, command); err == nil {
+					var line string
+					if line, err = p.r.ReadString('\n'); err == nil && !strings.HasPrefix(line, "a OK") {
+						err = fmt.Errorf("got %q", line)
+					}
+				}
+			}
+			done <- err
+		}()
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		work <- struct{}{}
+	}
+	close(work)
+	for range conns {
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+	}
+}

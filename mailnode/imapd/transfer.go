@@ -1,0 +1,73 @@
+package imapd
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+
+	"mailfleet/mailnode/store"
+)
+
+type transferFunc func(ctx context.Context, from store.Place, uids []uint32, to store.Place) (store.Transfer, error)
+
+// transfer is COPY and MOVE: all of the messages, or none.
+func (s *session) transfer(c *call, need rights, do transferFunc) error {
+	if err := s.r.Space(); err != nil {
+		return err
+	}
+	set, err := s.r.Set()
+	if err != nil {
+		return err
+	}
+	name, err := s.spaceName()
+	if err != nil {
+		return err
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	b := s.box
+	moving := c.name == "MOVE"
+	if moving && b.readOnly {
+		return refuse(imap.ResponseCodeNoPerm, "the mailbox is open for reading only")
+	}
+	if err := b.rights.need(need); err != nil {
+		return err
+	}
+	seqs, err := s.seqs(set, c.uid)
+	if err != nil {
+		return err
+	}
+	to, err := s.findTarget(s.srv.ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(seqs) == 0 {
+		return nil
+	}
+	went, err := do(s.srv.ctx, b.place, uidsOf(b.told, seqs), to.place)
+	if err != nil {
+		return err
+	}
+	if len(went.From) == 0 {
+		return refuse(imap.ResponseCodeNonExistent, "the messages are gone")
+	}
+	code := copyUID(went)
+	if moving { // before the messages are told to be gone (RFC 6851 §4.3)
+		s.untagged(code, "moved")
+		s.srv.Counters.Expunged.Add(int64(len(went.From)))
+		if s.qresync {
+			c.code = "HIGHESTMODSEQ " + number(b.open.View().Mailbox.HighestModSeq)
+		}
+		return nil
+	}
+	c.code = code
+	return nil
+}
+
+// copyUID is RFC 9051 §7.1's COPYUID. Both lists ascend, so they correspond as sets.
+func copyUID(t store.Transfer) string {
+	b := append([]byte("COPYUID "), number(uint64(t.UIDValidity))...)
+	b = rangesOf(t.From).Append(append(b, ' '))
+	return string(rangesOf(t.To).Append(append(b, ' ')))
+}
