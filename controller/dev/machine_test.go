@@ -68,7 +68,10 @@ func newBox(t *testing.T, script string) *box {
 	t.Cleanup(func() {
 		_ = b.cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-b.done:
+		case err := <-b.done:
+			if err != nil {
+				t.Errorf("the machine ended with %v", err)
+			}
 		case <-time.After(10 * time.Second):
 			_ = b.cmd.Process.Kill()
 			t.Error("the machine did not stop")

@@ -145,7 +145,7 @@ func (f *Fleet) TestPower(ctx context.Context, actor inventory.Actor, id invento
 		if err != nil {
 			return err
 		}
-		why := ""
+		var why string
 		if relay, why = ops.Relay(p, target, all, f.linked); relay == nil {
 			return inventory.Errorf(inventory.Unavailable, "%s", why)
 		}

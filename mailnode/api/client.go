@@ -50,7 +50,7 @@ const (
 	IMAPRefused       = "imap_refused"        // connections over a limit
 )
 
-// ConnectionsSuffix, after a protocol, names the sample of its open connections
+// ConnectionsSuffix after a protocol names the sample of its open connections
 // (Status.Connections), which goes with the counters.
 const ConnectionsSuffix = "_connections"
 

@@ -40,7 +40,7 @@ func (r storedRows) Scan(ctx context.Context, from, to []byte) iter.Seq2[Row, er
 func (r storedRows) Write(ctx context.Context, changes []Row) error {
 	return r.s.Update(ctx, nil, func(tx *store.Tx) error {
 		for _, c := range changes {
-			err := error(nil)
+			var err error
 			if c.Value == nil {
 				err = tx.Delete(r.t, c.Key)
 			} else {

@@ -190,9 +190,6 @@ type Count struct {
 	N   int64
 }
 
-// maxCounts bounds the counters remembered in memory.
-const maxCounts = 1 << 16
-
 // Count adds to counters. They never fall below 0 nor above what an int64 holds.
 func (tx *Tx) Count(counts ...Count) error {
 	for _, c := range counts {
@@ -251,7 +248,7 @@ func (s *Store) Counts(ctx context.Context, prefix string) iter.Seq2[Count, erro
 			return nil
 		})
 		closed := snap.Close()
-		if err == end {
+		if errors.Is(err, end) {
 			return
 		}
 		if err := errors.Join(err, closed); err != nil {

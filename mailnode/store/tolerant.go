@@ -50,8 +50,8 @@ func (t *tolerant) each(ctx context.Context, f func(key, value []byte) error, lo
 			to = bytes.Clone(t.it.Key())
 		}
 		lost(last, to, cause)
-		if !ok && t.it.Error() != nil {
-			return nil // damaged to its end
+		if damaged := !ok && t.it.Error() != nil; damaged { // to its end
+			return nil
 		}
 	}
 }

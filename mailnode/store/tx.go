@@ -55,7 +55,6 @@ type boxTx struct {
 
 type bodyTx struct {
 	holding
-	made bool
 }
 
 type threadTx struct {

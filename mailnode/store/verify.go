@@ -363,12 +363,10 @@ func (v *verifier) eachIdentity(f func(p Place, uid uint32, i identity)) error {
 		if n < 0 || len(key) != n+10 || key[n+1] != 'i' {
 			return nil
 		}
-		i, err := decodeIdentity(value)
-		if err != nil {
-			return nil // reported before
+		if i, err := decodeIdentity(value); err == nil { // bad ones were reported before
+			be := binary.BigEndian
+			f(Place{string(key[:n]), MailboxID(be.Uint32(key[n+2:]))}, be.Uint32(key[n+6:]), i)
 		}
-		be := binary.BigEndian
-		f(Place{string(key[:n]), MailboxID(be.Uint32(key[n+2:]))}, be.Uint32(key[n+6:]), i)
 		return nil
 	})
 }

@@ -231,7 +231,8 @@ func newMbox(path string, m store.Mailbox) (*mbox, error) {
 func (w *mbox) has(store.Message) bool { return w.done }
 
 func (w *mbox) write(m store.Message, r io.Reader) error {
-	fmt.Fprintf(w.out, "From MAILER-DAEMON %s\n", m.Internal.UTC().Format(time.ANSIC)) // errors come back at the flush
+	// Errors of the buffer stay in it and come back at the flush.
+	_, _ = fmt.Fprintf(w.out, "From MAILER-DAEMON %s\n", m.Internal.UTC().Format(time.ANSIC))
 	status, more := "O", ""
 	if m.Flags.Has(store.Seen) {
 		status = "RO"
@@ -244,12 +245,12 @@ func (w *mbox) write(m store.Message, r io.Reader) error {
 			more += f.letter
 		}
 	}
-	fmt.Fprintf(w.out, "Status: %s\n", status)
+	_, _ = fmt.Fprintf(w.out, "Status: %s\n", status)
 	if more != "" {
-		fmt.Fprintf(w.out, "X-Status: %s\n", more)
+		_, _ = fmt.Fprintf(w.out, "X-Status: %s\n", more)
 	}
 	if words := m.Flags.Keywords(w.box.Keywords); len(words) > 0 {
-		fmt.Fprintf(w.out, "X-Keywords: %s\n", strings.Join(words, " "))
+		_, _ = fmt.Fprintf(w.out, "X-Keywords: %s\n", strings.Join(words, " "))
 	}
 	text, err := io.ReadAll(r)
 	if err != nil {
