@@ -29,7 +29,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get an account, by id or address */
+        /**
+         * Get an account, by id or address
+         * @description With what it comes to under its plan, its domain and its tenant.
+         */
         get: operations["get-account"];
         put?: never;
         post?: never;
@@ -40,7 +43,10 @@ export interface paths {
         delete: operations["delete-account"];
         options?: never;
         head?: never;
-        /** Change an account */
+        /**
+         * Change an account
+         * @description The right to set passwords is enough for that; a state wants suspend, all else write.
+         */
         patch: operations["change-account"];
         trace?: never;
     };
@@ -152,6 +158,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Audit entries as CSV, oldest first
+         * @description All that match, with a header line (RFC 4180).
+         */
+        get: operations["export-audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/verify": {
         parameters: {
             query?: never;
@@ -222,7 +248,10 @@ export interface paths {
         /** List mail domains */
         get: operations["list-domains"];
         put?: never;
-        /** Serve a mail domain */
+        /**
+         * Serve a mail domain
+         * @description Made by a reseller it is of their tenant.
+         */
         post: operations["create-domain"];
         delete?: never;
         options?: never;
@@ -241,7 +270,7 @@ export interface paths {
         get: operations["get-domain"];
         /**
          * Replace a mail domain's settings
-         * @description The name stays.
+         * @description The name stays. Another tenant takes the domain over with all its accounts; that, plan and limits want the right to write.
          */
         put: operations["replace-domain"];
         post?: never;
@@ -295,6 +324,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who else vouches for people */
+        get: operations["get-providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the OpenID provider sends the browser back to
+         * @description Starts a session and sends the browser to the console.
+         */
+        get: operations["finish-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sign in through the OpenID provider
+         * @description Sends the browser there.
+         */
+        get: operations["start-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operations": {
         parameters: {
             query?: never;
@@ -307,9 +393,29 @@ export interface paths {
         put?: never;
         /**
          * Act on servers or services
-         * @description Written down when this answers; agents carry it out. The same Idempotency-Key with the same request gives the same operation.
+         * @description Written down when this answers; agents carry it out. The same Idempotency-Key with the same request gives the same operation. What the preview wants confirmed, and its refusals, must be sent along: 422 otherwise, and nothing happens.
          */
         post: operations["create-operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operations/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What an operation would do
+         * @description Nothing is done.
+         */
+        post: operations["preview-operation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -336,6 +442,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operations/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let an operation begin that waits for a second person
+         * @description Not by who asked for it.
+         */
+        post: operations["approve-operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operations/{id}/cancel": {
         parameters: {
             query?: never;
@@ -345,7 +471,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cancel what no agent has been handed yet */
+        /**
+         * Cancel what no agent has been handed yet
+         * @description A rolling operation undrains what it drained.
+         */
         post: operations["cancel-operation"];
         delete?: never;
         options?: never;
@@ -363,7 +492,11 @@ export interface paths {
         /** List who may sign in */
         get: operations["list-people"];
         put?: never;
-        post?: never;
+        /**
+         * Let somebody sign in
+         * @description The password, made or given, must be changed at the first sign-in. Nobody can give more than they have.
+         */
+        post: operations["create-person"];
         delete?: never;
         options?: never;
         head?: never;
@@ -379,6 +512,176 @@ export interface paths {
         };
         /** Get a person */
         get: operations["get-person"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a person
+         * @description Ends their sessions. The last operator stays.
+         */
+        delete: operations["delete-person"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a person
+         * @description A new role, scope or password, and disabling, end the person's sessions. The last operator stays.
+         */
+        patch: operations["change-person"];
+        trace?: never;
+    };
+    "/api/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List service plans
+         * @description One's own, and those one may use.
+         */
+        get: operations["list-plans"];
+        put?: never;
+        /**
+         * Make a service plan
+         * @description A reseller's goes no further than their own.
+         */
+        post: operations["create-plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a service plan, by id or name */
+        get: operations["get-plan"];
+        /**
+         * Replace a service plan
+         * @description All that are on it have the new limits at once.
+         */
+        put: operations["replace-plan"];
+        post?: never;
+        /**
+         * Delete a service plan
+         * @description Refused while anything is on it.
+         */
+        delete: operations["delete-plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the fleet asks of people */
+        get: operations["get-policy"];
+        /** Replace what the fleet asks of people */
+        put: operations["replace-policy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List pools */
+        get: operations["list-pools"];
+        put?: never;
+        /** Make a pool of servers that serve the same */
+        post: operations["create-pool"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a pool */
+        get: operations["get-pool"];
+        /** Replace a pool */
+        put: operations["replace-pool"];
+        post?: never;
+        /**
+         * Delete a pool
+         * @description Its members' services stay as they are.
+         */
+        delete: operations["delete-pool"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{id}/members/{server}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Put a server into a pool, or change its weight */
+        put: operations["set-pool-member"];
+        post?: never;
+        /** Take a server out of a pool */
+        delete: operations["remove-pool-member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/powers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List power drivers */
+        get: operations["list-powers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/preflights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How fit the servers are for their work
+         * @description As their agents found when they last looked: when they joined, once a day, and at each operation server.preflight.
+         */
+        get: operations["list-preflights"];
         put?: never;
         post?: never;
         delete?: never;
@@ -516,6 +819,71 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/servers/{id}/power": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how a server's power is switched
+         * @description The password is never shown.
+         */
+        get: operations["get-power"];
+        /**
+         * Set how a server's power is switched
+         * @description A password that is not given stays, as long as it would go to the same place.
+         */
+        put: operations["set-power"];
+        post?: never;
+        /** Forget how a server's power is switched */
+        delete: operations["remove-power"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/servers/{id}/power/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the power driver whether the server is on
+         * @description Another server's agent asks. What the driver found wrong is the message of the answer; 503 when that agent is away.
+         */
+        post: operations["test-power"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/servers/{id}/preflight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How fit a server is for its work
+         * @description 404 when its agent has not looked yet. The operation server.preflight has it look now, server.tune applies fixes.
+         */
+        get: operations["get-preflight"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/servers/{id}/samples": {
         parameters: {
             query?: never;
@@ -566,7 +934,7 @@ export interface paths {
         /** List services */
         get: operations["list-services"];
         put?: never;
-        /** Have a command supervised on a server */
+        /** Have a command or systemd unit supervised on a server */
         post: operations["add-service"];
         delete?: never;
         options?: never;
@@ -592,6 +960,50 @@ export interface paths {
         delete: operations["remove-service"];
         options?: never;
         head?: never;
+        /**
+         * Change a service's settings
+         * @description What its process is started from holds from its next start; until then the service is pending. Probes, signals, grace and start order hold at once.
+         */
+        patch: operations["change-service"];
+        trace?: never;
+    };
+    "/api/v1/services/{id}/crash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a service last ended without being asked to
+         * @description With the last 200 lines of its output. It stays readable when the service runs again; 404 when it has not crashed.
+         */
+        get: operations["get-service-crash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last lines a service wrote, and those it writes
+         * @description The server's agent is asked for them: 503 while it is away. With follow=true the answer is a stream of server-sent events (WHATWG HTML §9.2): line holds a LogLine, end says that there will be no more. The stream ends with the session or token that opened it.
+         */
+        get: operations["follow-service-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -607,7 +1019,7 @@ export interface paths {
         put?: never;
         /**
          * Sign in to the console
-         * @description Starts a session: the answer sets its cookie. Five wrong passwords in a row lock the name for a minute, further ones for up to 15.
+         * @description Starts a session: the answer sets its cookie. Where a second factor is asked for, send its code too: without it the 401's error is at body.code. Five wrong passwords in a row lock the name for a minute, further ones for up to 15.
          */
         post: operations["sign-in"];
         /** Sign out */
@@ -632,6 +1044,74 @@ export interface paths {
         put: operations["change-password"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Confirm my second factor with a code
+         * @description The recovery codes are shown this once.
+         */
+        put: operations["confirm-totp"];
+        /**
+         * Begin to use a second factor
+         * @description It is asked for once a code of it was sent to confirm it. The secret is shown this once.
+         */
+        post: operations["enrol-totp"];
+        /**
+         * Use no second factor any more
+         * @description Refused while the policy wants one.
+         */
+        delete: operations["remove-totp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is signed in where
+         * @description To the console and to the mail services of all servers, which are asked at once. Those that did not answer are in silent.
+         */
+        get: operations["list-sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End somebody's session
+         * @description Who is signed in can sign in again: disable a person or suspend an account first.
+         */
+        delete: operations["end-session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -692,6 +1172,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List who domains belong to */
+        get: operations["list-tenants"];
+        put?: never;
+        /**
+         * Add a tenant
+         * @description Made by a reseller it is below theirs.
+         */
+        post: operations["create-tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a tenant, by id or name */
+        get: operations["get-tenant"];
+        /**
+         * Replace a tenant
+         * @description Nobody changes the tenant they act for.
+         */
+        put: operations["replace-tenant"];
+        post?: never;
+        /**
+         * Delete a tenant
+         * @description Refused while anything is its own: domains, plans, tenants below, people, tokens.
+         */
+        delete: operations["delete-tenant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -704,7 +1230,7 @@ export interface paths {
         put?: never;
         /**
          * Make an API token
-         * @description The secret is shown this once. A token cannot make one that may do more than itself.
+         * @description The token is shown this once. Nobody can make one that may do more, or longer, than they.
          */
         post: operations["create-token"];
         delete?: never;
@@ -734,6 +1260,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/windows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List maintenance windows, newest first */
+        get: operations["list-windows"];
+        put?: never;
+        /**
+         * Have alerts of planned work tell nobody
+         * @description They are recorded. What still fires when the window ends is told then.
+         */
+        post: operations["create-window"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/windows/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a maintenance window */
+        get: operations["get-window"];
+        /** Replace a maintenance window */
+        put: operations["replace-window"];
+        post?: never;
+        /**
+         * Delete a maintenance window
+         * @description One that is open must be closed first.
+         */
+        delete: operations["delete-window"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/windows/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a maintenance window now */
+        post: operations["close-window"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -744,8 +1330,13 @@ export interface components {
             /** Format: date-time */
             created: string;
             domain: string;
+            features?: {
+                [key: string]: boolean;
+            };
             id: string;
+            limits?: components["schemas"]["Limits"];
             name: string;
+            plan?: string;
             server: string;
             /** @enum {string} */
             state: "active" | "suspended";
@@ -755,10 +1346,40 @@ export interface components {
             version: number;
         };
         AccountChange: {
+            /** @description Replaces all; absent: they stay */
+            features?: {
+                [key: string]: boolean;
+            };
+            /** @description Replaces all */
+            limits?: components["schemas"]["Limits"];
             name?: string;
             password?: string;
+            /** @description Id or name; empty: the domain's */
+            plan?: string;
             /** @enum {string} */
             state?: "active" | "suspended";
+        };
+        AccountTerms: {
+            address: string;
+            app_passwords?: components["schemas"]["AppPassword"][];
+            /** Format: date-time */
+            created: string;
+            domain: string;
+            effective: components["schemas"]["Terms"];
+            features?: {
+                [key: string]: boolean;
+            };
+            id: string;
+            limits?: components["schemas"]["Limits"];
+            name: string;
+            plan?: string;
+            server: string;
+            /** @enum {string} */
+            state: "active" | "suspended";
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
         };
         Alert: {
             /** Format: date-time */
@@ -795,6 +1416,7 @@ export interface components {
             value: number;
             /** Format: int64 */
             version: number;
+            window?: string;
         };
         AppPassword: {
             /** Format: date-time */
@@ -804,6 +1426,13 @@ export interface components {
             id: string;
             name: string;
             protocols?: string[];
+        };
+        Approval: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            /** Format: date-time */
+            expires: string;
         };
         AuditCheck: {
             /** Format: int64 */
@@ -825,6 +1454,7 @@ export interface components {
             reason?: string;
             request_id?: string;
             resource: string;
+            scope?: string[];
             /** Format: int64 */
             seq: number;
             target: string;
@@ -832,6 +1462,15 @@ export interface components {
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        Check: {
+            advice?: string;
+            fixable: boolean;
+            found: string;
+            name: string;
+            /** @enum {string} */
+            state: "ok" | "warning" | "failed" | "skipped";
+            wanted?: string;
         };
         Contact: {
             /** Format: date-time */
@@ -845,12 +1484,49 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        Cookie: {
+            Domain: string;
+            /** Format: date-time */
+            Expires: string;
+            HttpOnly: boolean;
+            /** Format: int64 */
+            MaxAge: number;
+            Name: string;
+            Partitioned: boolean;
+            Path: string;
+            Quoted: boolean;
+            Raw: string;
+            RawExpires: string;
+            /** Format: int64 */
+            SameSite: number;
+            Secure: boolean;
+            Unparsed: string[];
+            Value: string;
+        };
+        Crash: {
+            /** @example exit status 1 */
+            exit: string;
+            /** @description The last 200 of its output, oldest first */
+            lines: string[];
+            /**
+             * Format: int64
+             * @description By the supervisor, before it ended
+             */
+            restarts: number;
+            /** Format: date-time */
+            time: string;
+        };
         Domain: {
             /** Format: date-time */
             created: string;
             id: string;
+            limits?: components["schemas"]["Limits"];
+            /** Format: int64 */
+            max_accounts?: number;
             name: string;
+            plan?: string;
             postmaster: string;
+            tenant?: string;
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
@@ -885,6 +1561,39 @@ export interface components {
             /** Format: int64 */
             port: number;
         };
+        Impact: {
+            approval: boolean;
+            /** Format: int64 */
+            batches: number;
+            confirm: string;
+            /** Format: int64 */
+            queued: number;
+            refusals: components["schemas"]["Refusal"][];
+            /** Format: int64 */
+            sessions: number;
+            targets: components["schemas"]["ImpactTarget"][];
+            /** Format: int64 */
+            unavailable: number;
+            /** Format: int64 */
+            users: number;
+            versions: {
+                [key: string]: number;
+            };
+            warnings: string[];
+        };
+        ImpactTarget: {
+            server: string;
+            server_name: string;
+            service?: string;
+            /** @enum {string} */
+            service_state?: "unknown" | "starting" | "running" | "stopping" | "stopped" | "backoff" | "crashed";
+            /** Format: int64 */
+            sessions: number;
+            /** @enum {string} */
+            state: "joining" | "up" | "suspect" | "down" | "removed";
+            /** Format: int64 */
+            users: number;
+        };
         IssuedAppPassword: {
             /** Format: date-time */
             created: string;
@@ -905,9 +1614,10 @@ export interface components {
             id: string;
             name: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
             scopes: string[];
-            secret: string;
+            token: string;
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
@@ -928,14 +1638,70 @@ export interface components {
             id: string;
             name: string;
         };
+        Limits: {
+            /** Format: int64 */
+            attachment?: number;
+            /** Format: int64 */
+            message_size?: number;
+            /** Format: int64 */
+            messages?: number;
+            /** Format: int64 */
+            quota?: number;
+            /** Format: int64 */
+            recipients?: number;
+            /** Format: int64 */
+            sent_a_day?: number;
+            /** Format: int64 */
+            sms_a_month?: number;
+        };
+        LiveSession: {
+            /** Format: date-time */
+            active: string;
+            address: string;
+            client?: string;
+            current?: boolean;
+            id: string;
+            kind: string;
+            server?: string;
+            /** Format: date-time */
+            since: string;
+            tls: boolean;
+            who: string;
+        };
+        LiveSessions: {
+            items: components["schemas"]["LiveSession"][];
+            silent: string[];
+            /** Format: int64 */
+            total: number;
+        };
         Log: {
             lines: string[];
+        };
+        LogLine: {
+            line: string;
+            /**
+             * Format: int64
+             * @description Octets before it that are not shown: the reader was too slow, or they were lost
+             */
+            skipped?: number;
+        };
+        Member: {
+            server: string;
+            /** Format: int64 */
+            weight: number;
         };
         NewAccount: {
             /** @example user1@example.test */
             address: string;
+            /** @description Absent: as the plan has it */
+            features?: {
+                [key: string]: boolean;
+            };
+            limits?: components["schemas"]["Limits"];
             name?: string;
             password: string;
+            /** @description Id or name; absent: the domain's */
+            plan?: string;
             /** @description Home server, id or name; absent: the one with the fewest accounts */
             server?: string;
         };
@@ -961,18 +1727,170 @@ export interface components {
             phone: string;
         };
         NewDomain: {
+            /** @description Of its accounts */
+            limits?: components["schemas"]["Limits"];
+            /**
+             * Format: int64
+             * @description 0: no limit
+             */
+            max_accounts?: number;
             /** @example example.test */
             name: string;
+            /** @description Of its accounts that name none, id or name; empty: the tenant's */
+            plan?: string;
             /** @description Account that gets postmaster@ */
             postmaster?: string;
+            /** @description It belongs to, id or name; empty: the operator */
+            tenant?: string;
+        };
+        NewMember: {
+            /** @description Id or name */
+            server: string;
+            /**
+             * Format: int64
+             * @description Default 1
+             */
+            weight?: number;
         };
         NewOperation: {
-            /** @description Not delivered within this: expired. Default 5m */
+            /** @description Wait for the consent of a second person */
+            approval?: boolean;
+            /** @description What the preview asks to be typed: the server's name, or the number of targets when there are several */
+            confirm?: string;
+            /** @description Not delivered within this: expired. Default 5m, of a batch from when it is its turn */
             expires?: string | number;
             /** @enum {string} */
-            kind: "service.start" | "service.stop" | "service.restart";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            /**
+             * @description Names of the refusals of the preview to pass over
+             * @example [
+             *       "controller"
+             *     ]
+             */
+            override?: string[];
+            params?: components["schemas"]["NewParams"];
             reason?: string;
-            targets: components["schemas"]["NewTarget"][];
+            /** @description Absent: all targets at once */
+            rolling?: components["schemas"]["NewRolling"];
+            /**
+             * @description Terms that must all hold: region, state, server, service, pool, label.NAME; = or != and values parted by |
+             * @example region=hk,service=mailnode
+             */
+            selector?: string;
+            targets?: components["schemas"]["NewTarget"][];
+            /** @description Version seen of each target, by server id or server id/service; another one: 412 */
+            versions?: {
+                [key: string]: number;
+            };
+            /** @description Open a maintenance window for the time it takes. Default true for what interrupts a service */
+            window?: boolean;
+        };
+        NewParams: {
+            /** @description config.apply: what is set here replaces the service's */
+            config?: components["schemas"]["ServiceConfig"];
+            /** @description server.tune: names of checks */
+            fixes?: string[];
+            /** @description service.upgrade, agent.upgrade: id of the release */
+            release?: string;
+            /** @description server.add: the server to make; no targets then */
+            server?: components["schemas"]["NewServer"];
+        };
+        NewPerson: {
+            /** @description For sign-in through an OpenID provider */
+            email?: string;
+            name: string;
+            /** @description Absent: one is made and shown this once */
+            password?: string;
+            /** @enum {string} */
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            /** @description Where the role holds: fleet, tenant:NAME, domain:NAME, account:ADDRESS; absent: the fleet */
+            scope?: string[];
+        };
+        NewPersonMade: {
+            /** Format: date-time */
+            created: string;
+            disabled?: boolean;
+            email?: string;
+            external?: string;
+            /** Format: int64 */
+            failures: number;
+            id: string;
+            /** Format: date-time */
+            locked_till: string;
+            must_change?: boolean;
+            name: string;
+            password?: string;
+            /** Format: date-time */
+            password_changed: string;
+            /** @enum {string} */
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
+            totp: boolean;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        NewPlan: {
+            /** @description Absent: on */
+            features?: {
+                [key: string]: boolean;
+            };
+            limits?: components["schemas"]["Limits"];
+            name: string;
+            /** @description Whose it is, id or name; absent: the operator's */
+            tenant?: string;
+        };
+        NewPool: {
+            description?: string;
+            /**
+             * Format: int64
+             * @default 1
+             */
+            max_unavailable?: number;
+            members?: components["schemas"]["NewMember"][];
+            name: string;
+            /** Format: int64 */
+            per_region?: number;
+            service: string;
+        };
+        NewPower: {
+            /**
+             * @description Of the management controller; a URL for redfish; wol: broadcast address, default 255.255.255.255
+             * @example 192.0.2.9
+             */
+            address?: string;
+            command?: string[];
+            /** @enum {string} */
+            kind: "ipmi" | "redfish" | "wol" | "command" | "dev";
+            /** @example 52:54:00:12:34:56 */
+            mac?: string;
+            /** @description Write-only. Absent: the one kept stays */
+            password?: string;
+            /** @description redfish: SHA-256 of its certificate, hexadecimal */
+            tls_pin?: string;
+            user?: string;
+            /** @description Server whose agent acts, id or name; absent: any of the same region that is up, then any */
+            via?: string;
+        };
+        NewRolling: {
+            /**
+             * Format: int64
+             * @description Targets at once
+             * @default 1
+             */
+            batch?: number;
+            /** @description Undo on failure what was opened. Default true */
+            compensate?: boolean;
+            /** @description Drain each target first and undrain it after. Default true for what interrupts a service */
+            drain?: boolean;
+            /** @description How long a batch must be well before the next. Default 5s */
+            health?: string | number;
+            /**
+             * Format: int64
+             * @description Of all that the selector covers, down or in hand for whatever reason. Default: batch
+             */
+            max_unavailable?: number;
         };
         NewRule: {
             /**
@@ -1028,37 +1946,89 @@ export interface components {
             region?: string;
         };
         NewService: {
-            /** @description Program and arguments */
-            command: string[];
-            /** @description Working directory */
+            after?: string[];
+            command?: string[];
             dir?: string;
             env?: {
                 [key: string]: string;
             };
+            /**
+             * @description Default command
+             * @enum {string}
+             */
+            kind?: "command" | "unit";
+            limits?: components["schemas"]["ProcessLimits"];
             name: string;
+            ports?: {
+                [key: string]: number;
+            };
+            probe?: components["schemas"]["Probe"];
+            release?: string;
+            reload_signal?: string;
             /** @description Id or name */
             server: string;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            stop_grace?: string | number;
+            stop_signal?: string;
+            unit?: string;
+            user?: string;
             /** @enum {string} */
             want?: "running" | "stopped";
+        };
+        NewTOTP: {
+            secret: string;
+            url: string;
         };
         NewTarget: {
             server: string;
             service?: string;
         };
+        NewTenant: {
+            contact?: string;
+            /**
+             * @default enterprise
+             * @enum {string}
+             */
+            kind?: "enterprise" | "reseller";
+            /** Format: int64 */
+            max_accounts?: number;
+            /** Format: int64 */
+            max_domains?: number;
+            name: string;
+            /** @description Reseller it is below, id or name */
+            parent?: string;
+            /** @description Id or name */
+            plan?: string;
+        };
         NewToken: {
-            /** @description Lifetime; default 90 days */
+            /** @description Lifetime, or when it ends; default 90 days */
             expires?: string | number;
             name: string;
             /**
              * @default viewer
              * @enum {string}
              */
-            role?: "operator" | "viewer" | "auditor";
-            /** @description resource:read, resource:write, *:read or *; default * */
+            role?: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            /** @description Where the role holds: fleet (or *), tenant:NAME, domain:NAME, account:ADDRESS, or a list; default: the maker's own */
+            scope?: string | string[];
+            /** @description resource:read, resource:write, *:read or *, to narrow the role; default * */
             scopes?: string[];
+        };
+        NewWindow: {
+            /**
+             * Format: date-time
+             * @description Absent: now
+             */
+            from?: string;
+            reason: string;
+            /** @description Ids or names; absent: the whole fleet */
+            servers?: string[];
+            /** Format: date-time */
+            to: string;
         };
         Operation: {
             actor: string;
+            approval?: components["schemas"]["Approval"];
             /** Format: date-time */
             created: string;
             /** Format: date-time */
@@ -1067,16 +2037,22 @@ export interface components {
             expires: string;
             id: string;
             /** @enum {string} */
-            kind: "service.start" | "service.stop" | "service.restart";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            override?: string[];
+            params?: components["schemas"]["Params"];
             reason: string;
+            rolling?: components["schemas"]["Rolling"];
+            selector?: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
             steps: components["schemas"]["Step"][];
+            stopped?: string;
             targets: components["schemas"]["Target"][];
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
             version: number;
+            window?: string;
         };
         PageAccount: {
             items: components["schemas"]["Account"][];
@@ -1106,6 +2082,22 @@ export interface components {
             items: components["schemas"]["Person"][];
             next: string;
         };
+        PagePlan: {
+            items: components["schemas"]["Plan"][];
+            next: string;
+        };
+        PagePool: {
+            items: components["schemas"]["Pool"][];
+            next: string;
+        };
+        PagePower: {
+            items: components["schemas"]["Power"][];
+            next: string;
+        };
+        PagePreflight: {
+            items: components["schemas"]["Preflight"][];
+            next: string;
+        };
         PageReading: {
             items: components["schemas"]["Reading"][];
             next: string;
@@ -1126,9 +2118,22 @@ export interface components {
             items: components["schemas"]["Service"][];
             next: string;
         };
+        PageTenant: {
+            items: components["schemas"]["Tenant"][];
+            next: string;
+        };
         PageToken: {
             items: components["schemas"]["Token"][];
             next: string;
+        };
+        PageWindow: {
+            items: components["schemas"]["Window"][];
+            next: string;
+        };
+        Params: {
+            config?: components["schemas"]["ServiceConfig"];
+            fixes?: string[];
+            release?: string;
         };
         PasswordChange: {
             current: string;
@@ -1137,18 +2142,152 @@ export interface components {
         Person: {
             /** Format: date-time */
             created: string;
+            disabled?: boolean;
+            email?: string;
+            external?: string;
             /** Format: int64 */
             failures: number;
             id: string;
             /** Format: date-time */
             locked_till: string;
+            must_change?: boolean;
             name: string;
+            /** Format: date-time */
+            password_changed: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
+            totp: boolean;
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        PersonChange: {
+            disabled?: boolean;
+            email?: string;
+            /** @description Ends all their sessions; to be changed at the next sign-in */
+            password?: string;
+            /** @enum {string} */
+            role?: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
+            /**
+             * @description false takes the second factor away, for somebody who lost it
+             * @enum {boolean}
+             */
+            totp?: false;
+            /** @description Forget failed sign-ins */
+            unlock?: boolean;
+        };
+        Plan: {
+            /** Format: date-time */
+            created: string;
+            features: {
+                [key: string]: boolean;
+            };
+            id: string;
+            limits: components["schemas"]["Limits"];
+            name: string;
+            tenant?: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        Policy: {
+            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply")[];
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            password_age: string | number;
+            /** Format: int64 */
+            password_length: number;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            token_life: string | number;
+            totp_roles: ("operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user")[];
+        };
+        Pool: {
+            /** Format: date-time */
+            created: string;
+            description?: string;
+            id: string;
+            /** Format: int64 */
+            max_unavailable: number;
+            members: components["schemas"]["Member"][];
+            name: string;
+            /** Format: int64 */
+            per_region: number;
+            service: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        PoolMember: {
+            /**
+             * Format: int64
+             * @description Default 1; 0: drained
+             */
+            weight?: number;
+        };
+        Power: {
+            address?: string;
+            command?: string[];
+            /** Format: date-time */
+            created: string;
+            has_secret: boolean;
+            id: string;
+            /** @enum {string} */
+            kind: "" | "ipmi" | "redfish" | "wol" | "command" | "dev";
+            mac?: string;
+            result?: string;
+            server: string;
+            /** Format: date-time */
+            tested: string;
+            tls_pin?: string;
+            /** Format: date-time */
+            updated: string;
+            user?: string;
+            /** Format: int64 */
+            version: number;
+            via?: string;
+        };
+        PowerStatus: {
+            message?: string;
+            /** @enum {string} */
+            state: "on" | "off" | "unknown";
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            took: string | number;
+            via: string;
+        };
+        Preflight: {
+            /** Format: date-time */
+            checked: string;
+            checks: components["schemas"]["Check"][];
+            /** Format: date-time */
+            created: string;
+            id: string;
+            server: string;
+            server_name: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+            /** @enum {string} */
+            worst: "ok" | "warning" | "failed" | "skipped";
+        };
+        Probe: {
+            address?: string;
+            command?: string[];
+            /** Format: int64 */
+            fails?: number;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            interval?: string | number;
+            /** @enum {string} */
+            kind: "command" | "tcp" | "smtp" | "imap" | "pop3" | "http";
+            restart?: boolean;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            timeout?: string | number;
+            tls?: boolean;
+            url?: string;
         };
         Problem: {
             /** @enum {string} */
@@ -1171,6 +2310,21 @@ export interface components {
             message: string;
             value?: unknown;
         };
+        ProcessLimits: {
+            /** Format: double */
+            cpu?: number;
+            /** Format: int64 */
+            memory?: number;
+            /** Format: int64 */
+            open_files?: number;
+            /** Format: int64 */
+            processes?: number;
+            /** Format: int64 */
+            stack?: number;
+        };
+        Providers: {
+            oidc?: string;
+        };
         Reading: {
             metric: string;
             server: string;
@@ -1181,6 +2335,23 @@ export interface components {
             time: string;
             /** Format: double */
             value: number;
+        };
+        RecoveryCodes: {
+            recovery: string[];
+        };
+        Refusal: {
+            message: string;
+            name: string;
+        };
+        Rolling: {
+            /** Format: int64 */
+            batch: number;
+            compensate: boolean;
+            drain: boolean;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            health: string | number;
+            /** Format: int64 */
+            max_unavailable: number;
         };
         Rule: {
             /** Format: double */
@@ -1294,23 +2465,33 @@ export interface components {
             region?: string;
         };
         Service: {
+            after?: string[];
             command?: string[];
             /** Format: date-time */
             created: string;
             dir?: string;
+            drained: boolean;
             env?: {
                 [key: string]: string;
             };
             exit?: string;
+            health?: string;
             id: string;
             /** @enum {string} */
-            kind: "mailnode" | "command";
+            kind: "mailnode" | "command" | "unit";
+            limits?: components["schemas"]["ProcessLimits"];
             name: string;
+            note?: string;
+            pending?: boolean;
             /** Format: int64 */
             pid: number;
             ports?: {
                 [key: string]: number;
             };
+            probe?: components["schemas"]["Probe"];
+            program?: string;
+            release?: string;
+            reload_signal?: string;
             /** Format: int64 */
             restarts: number;
             server: string;
@@ -1318,22 +2499,62 @@ export interface components {
             since: string;
             /** @enum {string} */
             state: "unknown" | "starting" | "running" | "stopping" | "stopped" | "backoff" | "crashed";
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            stop_grace?: string | number;
+            stop_signal?: string;
+            unit?: string;
             /** Format: date-time */
             updated: string;
+            user?: string;
             /** Format: int64 */
             version: number;
             /** @enum {string} */
             want: "running" | "stopped";
         };
+        ServiceChange: {
+            /** @description Replaces all settings */
+            config?: components["schemas"]["ServiceConfig"];
+        };
+        ServiceConfig: {
+            after?: string[];
+            command?: string[];
+            dir?: string;
+            env?: {
+                [key: string]: string;
+            };
+            limits?: components["schemas"]["ProcessLimits"];
+            ports?: {
+                [key: string]: number;
+            };
+            probe?: components["schemas"]["Probe"];
+            release?: string;
+            reload_signal?: string;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            stop_grace?: string | number;
+            stop_signal?: string;
+            unit?: string;
+            user?: string;
+        };
         Session: {
             csrf: string;
             /** Format: date-time */
             expires: string;
+            /**
+             * @description What is to be done before anything else: change the password, or enrol a second factor
+             * @enum {string}
+             */
+            must?: "password" | "totp";
+            /** @description resource:verb, all that the role may do */
+            rights: string[];
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope: string[];
+            totp: boolean;
             user: string;
         };
         SignIn: {
+            /** @description Of the second factor, or a recovery code */
+            code?: string;
             password: string;
             user: string;
         };
@@ -1355,19 +2576,65 @@ export interface components {
             version: string;
         };
         Step: {
+            agent?: string;
+            /** Format: int64 */
+            batch: number;
+            boot_id?: string;
             /** Format: date-time */
             ended: string;
             id: string;
+            /** Format: int64 */
+            index?: number;
+            /** @enum {string} */
+            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            log?: components["schemas"]["StepLine"][];
             message?: string;
             /** Format: date-time */
             started: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
             target: components["schemas"]["Target"];
+            /** Format: date-time */
+            turn?: string;
+            undo?: boolean;
+            was?: string;
+        };
+        StepLine: {
+            text: string;
+            /** Format: date-time */
+            time: string;
+        };
+        TOTPCode: {
+            code: string;
         };
         Target: {
             server: string;
             service?: string;
+        };
+        Tenant: {
+            contact?: string;
+            /** Format: date-time */
+            created: string;
+            id: string;
+            /** @enum {string} */
+            kind: "enterprise" | "reseller";
+            /** Format: int64 */
+            max_accounts: number;
+            /** Format: int64 */
+            max_domains: number;
+            name: string;
+            parent?: string;
+            plan?: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        Terms: {
+            features: {
+                [key: string]: boolean;
+            };
+            limits: components["schemas"]["Limits"];
         };
         Token: {
             actor: string;
@@ -1378,8 +2645,28 @@ export interface components {
             id: string;
             name: string;
             /** @enum {string} */
-            role: "operator" | "viewer" | "auditor";
+            role: "operator" | "auditor" | "viewer" | "reseller" | "domain-admin" | "helpdesk" | "user";
+            scope?: string[];
             scopes: string[];
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        Window: {
+            actor: string;
+            /** Format: date-time */
+            closed: string;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            from: string;
+            id: string;
+            operation?: string;
+            reason: string;
+            servers: string[];
+            /** Format: date-time */
+            to: string;
             /** Format: date-time */
             updated: string;
             /** Format: int64 */
@@ -1493,7 +2780,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account"];
+                    "application/json": components["schemas"]["AccountTerms"];
                 };
             };
             /** @description Error */
@@ -1779,6 +3066,14 @@ export interface operations {
                 action?: string[];
                 resource?: string[];
                 target?: string[];
+                /** @description Somewhere in the entry, in whatever case */
+                text?: string;
+                /** @description It came from */
+                address?: string;
+                /** @description RFC 3339, unix seconds, or -1h for an hour ago */
+                from?: string;
+                /** @description As from; entries before it */
+                to?: string;
             };
             header?: never;
             path?: never;
@@ -1794,6 +3089,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageAuditEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-audit": {
+        parameters: {
+            query?: {
+                actor?: string[];
+                action?: string[];
+                resource?: string[];
+                target?: string[];
+                /** @description Somewhere in the entry, in whatever case */
+                text?: string;
+                /** @description It came from */
+                address?: string;
+                /** @description RFC 3339, unix seconds, or -1h for an hour ago */
+                from?: string;
+                /** @description As from; entries before it */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description Error */
@@ -2031,6 +3368,8 @@ export interface operations {
                 cursor?: string;
                 /** @description By time of creation; the default depends on the list */
                 order?: "oldest" | "newest";
+                /** @description Id of who they belong to */
+                tenant?: string[];
             };
             header?: never;
             path?: never;
@@ -2267,6 +3606,96 @@ export interface operations {
             };
         };
     };
+    "get-providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Providers"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "finish-oidc": {
+        parameters: {
+            query?: {
+                code?: string;
+                state?: string;
+                error?: string;
+                iss?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            302: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "start-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Found */
+            302: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-operations": {
         parameters: {
             query?: {
@@ -2316,6 +3745,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
                 /** @description Unique to this request; absent: each request is a new operation */
                 "Idempotency-Key"?: string;
             };
@@ -2350,12 +3781,78 @@ export interface operations {
             };
         };
     };
+    "preview-operation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOperation"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Impact"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-operation": {
         parameters: {
             query?: {
                 /** @description How long to wait for the end at most, up to 60s */
                 wait?: string;
             };
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approve-operation": {
+        parameters: {
+            query?: never;
             header?: never;
             path: {
                 /** @description Id, or the name when it has a unique one */
@@ -2460,6 +3957,41 @@ export interface operations {
             };
         };
     };
+    "create-person": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPerson"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewPersonMade"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-person": {
         parameters: {
             query?: never;
@@ -2480,6 +4012,674 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-person": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-person": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-plans": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Id of whose they are */
+                tenant?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PagePlan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPlan"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replace-plan": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPlan"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-plan": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replace-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Policy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-pools": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                service?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PagePool"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-pool": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPool"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-pool": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replace-pool": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPool"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-pool": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-pool-member": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+                /** @description Id or name */
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PoolMember"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-pool-member": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+                /** @description Id or name */
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pool"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-powers": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Id or name */
+                server?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PagePower"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-preflights": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Id or name */
+                server?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PagePreflight"];
                 };
             };
             /** @description Error */
@@ -2928,6 +5128,177 @@ export interface operations {
             };
         };
     };
+    "get-power": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Power"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-power": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPower"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Power"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-power": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-power": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PowerStatus"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-preflight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preflight"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-server-samples": {
         parameters: {
             query?: {
@@ -3152,6 +5523,115 @@ export interface operations {
             };
         };
     };
+    "change-service": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Service"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-service-crash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Crash"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "follow-service-log": {
+        parameters: {
+            query?: {
+                lines?: number;
+                /** @description Stream the lines that come, too */
+                follow?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Log"];
+                    "text/event-stream": components["schemas"]["LogLine"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-session": {
         parameters: {
             query?: never;
@@ -3253,6 +5733,165 @@ export interface operations {
                 "application/json": components["schemas"]["PasswordChange"];
             };
         };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "confirm-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TOTPCode"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrol-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTOTP"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TOTPCode"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-sessions": {
+        parameters: {
+            query?: {
+                kind?: ("console" | "smtp" | "submission" | "pop3" | "imap" | "webmail")[];
+                /** @description Sign-in name or address, or a part of it */
+                who?: string;
+                /** @description Id or name; the console is on none */
+                server?: string[];
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LiveSessions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description No Content */
             204: {
@@ -3420,6 +6059,190 @@ export interface operations {
             };
         };
     };
+    "list-tenants": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Id of the reseller they are below */
+                parent?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageTenant"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTenant"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replace-tenant": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTenant"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-tenant": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-tokens": {
         parameters: {
             query?: {
@@ -3550,6 +6373,226 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-windows": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description That opened it */
+                operation?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageWindow"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-window": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWindow"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Window"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-window": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Window"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replace-window": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWindow"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Window"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-window": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "close-window": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Window"];
+                };
             };
             /** @description Error */
             default: {
