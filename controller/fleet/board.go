@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mailfleet/alerts"
 	"mailfleet/controller/api"
 	"mailfleet/controller/ops"
 	"mailfleet/inventory"
@@ -369,7 +370,7 @@ func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inv
 	for _, doc := range docs {
 		var rules []inventory.Rule
 		for _, r := range list {
-			if r.Enabled && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
+			if r.Enabled && r.Metric != alerts.ServerUp && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
 				rules = append(rules, *r)
 			}
 		}
