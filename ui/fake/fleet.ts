@@ -105,6 +105,7 @@ export class Fleet {
           name: 'mailnode',
           kind: 'mailnode',
           want: 'running',
+          drained: false,
           state: state === 'down' ? 'unknown' : 'running',
           pid: 4000 + i,
           restarts: 0,

@@ -8,9 +8,11 @@ import type {
   Role,
   Rule,
   Server,
+  Session,
 } from '../console/api/types.ts'
 import { seconds } from '../console/text/format.ts'
 import { type Fleet, never, type Tables } from './fleet.ts'
+import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
 
 export interface Answer {
@@ -82,7 +84,13 @@ export class FakeApi {
       this.signedIn = false
       return { status: 204 }
     }
-    return ok({ user: 'admin', role: this.role, csrf: 'csrf', expires: new Date(Date.now() + 8.64e7).toISOString() })
+    return ok(this.#whoAmI())
+  }
+
+  #whoAmI(): Session {
+    const expires = new Date(Date.now() + 8.64e7).toISOString()
+    const scope = ['operator', 'viewer', 'auditor'].includes(this.role) ? ['fleet'] : ['domain:example.test']
+    return { user: 'admin', role: this.role, scope, rights: rightsOf(this.role), totp: false, csrf: 'csrf', expires }
   }
 
   #status() {
@@ -164,15 +172,17 @@ export class FakeApi {
 
   #operate(body: NewOperation): Answer {
     const meta = this.fleet.meta()
+    const targets = body.targets ?? []
     const op: Operation = {
       ...meta,
       kind: body.kind,
       state: 'queued',
       actor: 'operator:admin',
       reason: body.reason ?? '',
-      targets: body.targets,
-      steps: body.targets.map((target) => ({
+      targets,
+      steps: targets.map((target) => ({
         id: crypto.randomUUID(),
+        batch: 1,
         target,
         state: 'queued',
         started: never,

@@ -3,8 +3,9 @@ import { useMutation } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { api, ifMatch } from '../api/client'
-import { useList, useMayChange, useReread, useServerName } from '../api/queries'
+import { useList, useReread, useServerName } from '../api/queries'
 import type { Account } from '../api/types'
+import { useMay } from '../app/rights'
 import { Act, Delete } from '../parts/Acts'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Empty } from '../parts/Feedback'
@@ -22,7 +23,7 @@ export default function Accounts() {
   const { t } = useText()
   const { domain } = route.useSearch()
   const list = useList<Account>('accounts', { domain })
-  const mayChange = useMayChange()
+  const mayChange = useMay('accounts', 'write')
   const serverName = useServerName()
   const [adding, setAdding] = useState(false)
   const [deleting, setDeleting] = useState<Account>()

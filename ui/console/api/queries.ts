@@ -23,9 +23,6 @@ export function useSession() {
   })
 }
 
-/** Whether the signed-in person may change things. */
-export const useMayChange = () => useSession().data?.role === 'operator'
-
 export function useStatus() {
   return useQuery({
     queryKey: ['status'],

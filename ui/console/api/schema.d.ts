@@ -2911,7 +2911,10 @@ export interface operations {
     "delete-app-password": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Id, or the name when it has a unique one */
                 id: string;

@@ -2,8 +2,9 @@ import { Button, TextInput } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { api } from '../api/client'
-import { useList, useMayChange, useReread } from '../api/queries'
+import { useList, useReread } from '../api/queries'
 import type { Domain } from '../api/types'
+import { useMay } from '../app/rights'
 import { Act, Delete } from '../parts/Acts'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Dialog } from '../parts/Dialog'
@@ -18,7 +19,7 @@ import { useText } from '../text/language'
 export default function Domains() {
   const { t } = useText()
   const list = useList<Domain>('domains')
-  const mayChange = useMayChange()
+  const mayChange = useMay('domains', 'write')
   const [adding, setAdding] = useState(false)
   const [deleting, setDeleting] = useState<Domain>()
   const columns: Column<Domain>[] = [

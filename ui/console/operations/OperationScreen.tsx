@@ -1,7 +1,8 @@
 import { Button } from '@mantine/core'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { useMayChange, useServerName } from '../api/queries'
+import { useServerName } from '../api/queries'
 import type { Operation, Step } from '../api/types'
+import { useMay } from '../app/rights'
 import { useFreshness } from '../live/Live'
 import { type Column, Rows } from '../parts/DataTable'
 import { Failure, Loading } from '../parts/Feedback'
@@ -32,7 +33,7 @@ export default function OperationScreen() {
 function Cancel({ operation }: { operation: Operation }) {
   const { t } = useText()
   const cancel = useCancel()
-  const mayChange = useMayChange()
+  const mayChange = useMay('operations', 'write')
   if (operation.state !== 'queued' || !mayChange) return null
   return (
     <Button variant="default" loading={cancel.isPending} onClick={() => cancel.mutate(operation.id)}>

@@ -1,7 +1,8 @@
 import { Button, TextInput } from '@mantine/core'
 import { useDeferredValue, useMemo, useState } from 'react'
-import { useMayChange, useServers } from '../api/queries'
+import { useServers } from '../api/queries'
 import type { Server, ServerState } from '../api/types'
+import { useMay } from '../app/rights'
 import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Screen } from '../parts/Screen'
@@ -25,7 +26,7 @@ export default function Overview() {
   const { t } = useText()
   const servers = useServers()
   const fleet = useFleetReadings()
-  const mayChange = useMayChange()
+  const mayChange = useMay('servers', 'write')
   const [adding, setAdding] = useState(false)
   const [state, setState] = useState<ServerState>()
   const [search, setSearch] = useState('')

@@ -1,7 +1,7 @@
 import { Button } from '@mantine/core'
 import { useState } from 'react'
-import { useMayChange } from '../api/queries'
 import type { Server, Service } from '../api/types'
+import { useMay } from '../app/rights'
 import { useFreshness } from '../live/Live'
 import { useOperate } from '../operations/data'
 import { Confirm } from '../parts/Confirm'
@@ -56,7 +56,7 @@ interface ActsProps {
 
 function Acts({ server, service, onLog }: ActsProps) {
   const { t } = useText()
-  const mayChange = useMayChange()
+  const mayChange = useMay('operations', 'write')
   const operate = useOperate()
   const tell = useTell()
   const [asking, setAsking] = useState<'service.stop' | 'service.restart'>()

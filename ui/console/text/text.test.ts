@@ -36,8 +36,8 @@ const sources = readdirSync(join(import.meta.dirname, '..'), { recursive: true, 
   .join('\n')
 
 /** The keys that the sources name; a ${…} in one stands for anything. */
-const named = [...sources.matchAll(/['`]([a-zA-Z]+(?:\.(?:\w|\$\{[^}]+\})+)+)['`]/g)].map((m) => m[1] ?? '')
-const pattern = (key: string) => new RegExp(`^${key.replace(/\$\{[^}]+\}/g, '[\\w.]+').replace(/\./g, '\\.')}$`)
+const named = [...sources.matchAll(/['`]([a-zA-Z]+(?:\.(?:[\w-]|\$\{[^}]+\})+)+)['`]/g)].map((m) => m[1] ?? '')
+const pattern = (key: string) => new RegExp(`^${key.replace(/\$\{[^}]+\}/g, '[\\w.-]+').replace(/\./g, '\\.')}$`)
 
 test('every text that is asked for is there', () => {
   const sections = new Set(Object.keys(zh))
