@@ -37,6 +37,7 @@ type Server struct {
 	Address string            `json:"address"` // the IP its services listen on
 	Region  string            `json:"region"`
 	Labels  map[string]string `json:"labels"`
+	Off     bool              `json:"off,omitempty"` // it was shut down on purpose and has not been up since
 
 	// What the agent last told.
 	BootID       string    `json:"boot_id"`

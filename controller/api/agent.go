@@ -55,6 +55,7 @@ type Desired struct {
 	Index    uint64             `json:"index"`
 	Server   DesiredServer      `json:"server"`
 	Interval inventory.Duration `json:"interval"` // between samples
+	Spread   inventory.Duration `json:"spread"`   // after a break the link is dialled again at a random moment within this
 	Services []DesiredService   `json:"services"`
 	Mail     DesiredMail        `json:"mail"`
 	Rules    []inventory.Rule   `json:"rules"`  // enabled ones that watch this server

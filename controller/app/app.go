@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mailfleet/alerts"
 	"mailfleet/alerts/sms"
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
@@ -174,6 +175,9 @@ func (a *App) firstStart(ctx context.Context) error {
 	if !created {
 		return nil
 	}
+	if err := a.firstRule(ctx); err != nil {
+		return fmt.Errorf("make the first rule: %w", err)
+	}
 	file := filepath.Join(a.config.Dir, PasswordFile)
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keep the operator's one-time password: %w", err)
@@ -181,6 +185,19 @@ func (a *App) firstStart(ctx context.Context) error {
 	_, err = fmt.Fprintf(a.out, "First start. Sign in at %s as %q with password %s\n(kept in %s; delete it when you have changed the password)\n",
 		a.config.URL, auth.FirstPerson, password, file)
 	return err
+}
+
+// firstRule makes the rule that a fleet should not be without. It can be changed
+// or deleted as any other.
+func (a *App) firstRule(ctx context.Context) error {
+	rule := &inventory.Rule{
+		Name: "服务器失联 Server down", Metric: alerts.ServerUp, Comparison: inventory.Below, Value: 1, Clear: 1,
+		Severity: inventory.Critical, Enabled: true,
+	}
+	if err := alerts.Check(rule); err != nil {
+		return err
+	}
+	return a.store.Update(ctx, func(tx inventory.Tx) error { return tx.Rules().Create(rule) })
 }
 
 // setting returns one of the controller's own values, making it at the first start.
