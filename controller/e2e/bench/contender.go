@@ -59,22 +59,26 @@ func idler(i int) string  { return user(fmt.Sprintf("idler%d", i)) }
 // program is a running program and how to end it.
 type program struct {
 	cmd  *exec.Cmd
-	done chan error
+	done chan struct{} // closed when it has ended
+	err  error         // how, once it has
 }
 
 // run starts a program whose output goes to a file.
-func run(path, log string, args ...string) (*program, error) {
+func run(ctx context.Context, path, log string, args ...string) (*program, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = out.Close() }()
-	p := &program{cmd: exec.Command(path, args...), done: make(chan error, 1)}
+	p := &program{cmd: exec.CommandContext(context.WithoutCancel(ctx), path, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() { p.done <- p.cmd.Wait() }()
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
 	return p, nil
 }
 
@@ -103,9 +107,9 @@ func (p *program) await(ctx context.Context, log string, try func() error) error
 			return nil
 		}
 		select {
-		case ended := <-p.done:
+		case <-p.done:
 			text, _ := os.ReadFile(log)
-			return fmt.Errorf("%s ended: %w\n%s", filepath.Base(p.cmd.Path), errors.Join(ended, err), text)
+			return fmt.Errorf("%s ended: %w\n%s", filepath.Base(p.cmd.Path), errors.Join(p.err, err), text)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):

@@ -143,7 +143,7 @@ func (d *dovecot) mail(user string) string {
 
 func (d *dovecot) start(ctx context.Context) (err error) {
 	log := filepath.Join(d.dir, "out")
-	if d.running, err = run("dovecot", log, "-F", "-c", d.config()); err != nil {
+	if d.running, err = run(ctx, "dovecot", log, "-F", "-c", d.config()); err != nil {
 		return err
 	}
 	return d.running.await(ctx, log, func() error {

@@ -57,7 +57,7 @@ func (m *mailnode) address(p api.Protocol) string {
 
 func (m *mailnode) start(ctx context.Context) (err error) {
 	log, data := filepath.Join(m.dir, "log"), filepath.Join(m.dir, "data")
-	if m.running, err = run(filepath.Join(m.bin, "mailfleet-mailnode"), log, "run", "--config", m.config(), "--dir", data); err != nil {
+	if m.running, err = run(ctx, filepath.Join(m.bin, "mailfleet-mailnode"), log, "run", "--config", m.config(), "--dir", data); err != nil {
 		return err
 	}
 	return m.running.await(ctx, log, func() (err error) {
