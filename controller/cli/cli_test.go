@@ -60,7 +60,7 @@ func start(t *testing.T) *controller {
 	servers, err := fleet.New(t.Context(), fleet.Options{Store: store, CA: ca, Write: write, URL: "https://controller", Interval: time.Minute, Log: quiet})
 	c.ok(err)
 	handler, err := rest.New(rest.Options{
-		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Version: "test", Logger: quiet,
+		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Mailnodes: servers, Version: "test", Logger: quiet,
 	})
 	c.ok(err)
 	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
