@@ -146,11 +146,9 @@ func (s *Server) endSessions(ctx context.Context, in *endSessionsInput) (*endedO
 
 // recordEnds writes down how many connections of an account or a domain were ended.
 func recordEnds(ctx context.Context, tx inventory.Tx, c *chosen, ended api.EndedSessions) error {
-	kind, id, whose := inventory.Domains, inventory.ID(""), any(c.domain)
-	if c.account != nil {
-		kind, id, whose = inventory.Accounts, c.account.ID, c.account
-	} else {
-		id = c.domain.ID
+	kind, id, whose := inventory.Accounts, c.query.Account, any(c.account)
+	if c.domain != nil {
+		kind, id, whose = inventory.Domains, c.domain.ID, c.domain
 	}
 	scope, err := auth.ScopeOf(tx, whose)
 	if err != nil {
