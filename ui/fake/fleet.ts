@@ -7,10 +7,15 @@ import type {
   Domain,
   Meta,
   Operation,
+  Person,
+  Plan,
   Rule,
   Server,
   SMS,
+  Tenant,
+  Token,
 } from '../console/api/types.ts'
+import { peopled } from './access.ts'
 
 // A made-up fleet in memory, for working on the console without a controller
 // and for its component tests. What counts is tested against the real one (e2e).
@@ -28,6 +33,10 @@ export interface Tables {
   audit: AuditEntry[]
   domains: Domain[]
   accounts: Account[]
+  tenants: Tenant[]
+  plans: Plan[]
+  people: Person[]
+  tokens: Token[]
 }
 
 export class Fleet {
@@ -66,7 +75,12 @@ export class Fleet {
         server: s.id,
         state: 'active' as const,
       })),
+      tenants: [],
+      plans: [],
+      people: [],
+      tokens: [],
     }
+    peopled(this)
     this.text(contact.phone, `[严重] ${servers[0]?.name} 内存使用率 93% > 90%`)
     this.record('controller', 'server.join', 'servers', servers[0]?.name ?? '')
   }

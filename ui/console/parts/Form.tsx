@@ -46,7 +46,8 @@ export function useForm<V extends object>(initial: V, send: (values: V) => Promi
 
 interface FormProps {
   form: Pick<ReturnType<typeof useForm<object>>, 'error' | 'busy' | 'names' | 'submit'>
-  submit: string
+  /** The button; without it the form is only looked at. */
+  submit: string | undefined
   /** The colour of what destroys. */
   danger?: boolean
   onCancel?: () => void
@@ -66,9 +67,11 @@ export function Form({ form, submit, danger, onCancel, children }: FormProps) {
             {t('action.cancel')}
           </Button>
         )}
-        <Button type="submit" loading={form.busy} color={danger ? 'red.8' : undefined}>
-          {submit}
-        </Button>
+        {submit && (
+          <Button type="submit" loading={form.busy} color={danger ? 'red.8' : undefined}>
+            {submit}
+          </Button>
+        )}
       </div>
     </form>
   )
