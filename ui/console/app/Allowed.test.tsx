@@ -14,7 +14,7 @@ test('a domain administrator is offered what is theirs, and lands there', async 
   expect(router.state.location.pathname).toBe('/domains')
   expect(links()).toEqual(['域名', '账户', '套餐', '人员与角色', 'API 令牌', '在线会话', '审计日志'])
   const asked = requests.map((r) => r.url.replace('/api/v1', ''))
-  expect(asked.filter((url) => /^\/(status|servers|samples|tenants)/.test(url))).toEqual([])
+  expect(asked.filter((url) => /^\/(status|servers|samples|tenants)/.test(url)).join()).toBe('')
 })
 
 test.each(['/servers/mail-hk-1', '/operations', '/rules', '/tenants', '/contacts'])(
