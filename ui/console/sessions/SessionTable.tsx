@@ -98,7 +98,9 @@ function useColumns({ named, end }: { named: boolean; end?: (s: LiveSession) => 
       quiet: true,
       cell: (s) =>
         s.current ? (
-          <span className="dim">{t('sessions.current')}</span>
+          <div className="acts">
+            <span className="dim">{t('sessions.current')}</span>
+          </div>
         ) : (
           end && (
             <div className="acts">
