@@ -26,6 +26,24 @@ const server = createRoute({
   component: lazyRouteComponent(() => import('../server/ServerScreen')),
 })
 
+const pools = createRoute({
+  getParentRoute: () => root,
+  path: '/pools',
+  component: lazyRouteComponent(() => import('../pools/Pools')),
+})
+
+const pool = createRoute({
+  getParentRoute: () => root,
+  path: '/pools/$pool',
+  component: lazyRouteComponent(() => import('../pools/PoolScreen')),
+})
+
+const windows = createRoute({
+  getParentRoute: () => root,
+  path: '/windows',
+  component: lazyRouteComponent(() => import('../windows/Windows')),
+})
+
 const operations = createRoute({
   getParentRoute: () => root,
   path: '/operations',
@@ -88,6 +106,9 @@ const audit = createRoute({
 const tree = root.addChildren([
   overview,
   server,
+  pools,
+  pool,
+  windows,
   operations,
   operation,
   alerts,
