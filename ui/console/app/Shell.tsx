@@ -12,7 +12,7 @@ import { useSearchKey } from './search'
 import './shell.css'
 
 const groups = [
-  { name: 'watch', items: ['overview', 'alerts'] },
+  { name: 'watch', items: ['overview', 'services', 'alerts'] },
   { name: 'steer', items: ['operations', 'pools', 'windows'] },
   { name: 'notify', items: ['rules', 'contacts', 'sms'] },
   { name: 'mail', items: ['domains', 'accounts'] },

@@ -26,6 +26,12 @@ const server = createRoute({
   component: lazyRouteComponent(() => import('../server/ServerScreen')),
 })
 
+const services = createRoute({
+  getParentRoute: () => root,
+  path: '/services',
+  component: lazyRouteComponent(() => import('../services/Matrix')),
+})
+
 const pools = createRoute({
   getParentRoute: () => root,
   path: '/pools',
@@ -106,6 +112,7 @@ const audit = createRoute({
 const tree = root.addChildren([
   overview,
   server,
+  services,
   pools,
   pool,
   windows,
