@@ -53,7 +53,7 @@ check: ui/dist/console/index.html $(LINT) ## Format, vet, lint, import law, pack
 	cd ui && npm run --silent check
 
 .PHONY: bench
-bench: build ## Measure: SUITE=fleet|console (both without it); tables here, figures in .bench/
+bench: build ## Measure: SUITE=fleet|console|ops (all without it); tables here, figures in .bench/
 	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE))
 
 .PHONY: fuzz

@@ -36,6 +36,7 @@ type Link interface {
 	Client() *api.Client
 	Up() <-chan struct{} // closed while there is a link
 	CertExpires() time.Time
+	ComeBackWithin(spread time.Duration)
 	// MailCertificate keeps file a valid certificate for mail listeners.
 	MailCertificate(ctx context.Context, file string) (replaced bool, err error)
 }
@@ -87,6 +88,7 @@ func New(o Options) (*Steward, error) {
 	}
 	if ok {
 		s.desired = d
+		s.Link.ComeBackWithin(time.Duration(d.Spread))
 	}
 	return s, nil
 }
@@ -152,6 +154,7 @@ func (s *Steward) take(ctx context.Context, d api.Desired) {
 	close(s.news)
 	s.news = make(chan struct{})
 	s.mu.Unlock()
+	s.Link.ComeBackWithin(time.Duration(d.Spread))
 	s.apply(ctx, d)
 	s.execute(ctx, d.Orders)
 }

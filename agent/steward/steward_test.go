@@ -90,9 +90,10 @@ func (c *controller) await(t *testing.T, what string, fits func(api.Report) bool
 	}
 }
 
-func (c *controller) Client() *api.Client    { return &api.Client{Base: c.server.URL} }
-func (c *controller) Up() <-chan struct{}    { return c.up }
-func (c *controller) CertExpires() time.Time { return time.Time{} }
+func (c *controller) Client() *api.Client          { return &api.Client{Base: c.server.URL} }
+func (c *controller) Up() <-chan struct{}          { return c.up }
+func (c *controller) CertExpires() time.Time       { return time.Time{} }
+func (c *controller) ComeBackWithin(time.Duration) {}
 func (c *controller) MailCertificate(context.Context, string) (bool, error) {
 	return false, nil
 }

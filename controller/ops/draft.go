@@ -68,7 +68,7 @@ func (o *Ops) draft(tx inventory.Tx, actor inventory.Actor, req api.NewOperation
 		return nil, err
 	}
 	steps(f, op)
-	if req.Window == nil && op.Kind.Interrupts() || req.Window != nil && *req.Window {
+	if req.Window == nil && (op.Kind.Interrupts() || op.Kind == inventory.OpServerPowerOn) || req.Window != nil && *req.Window {
 		op.Window = inventory.NewID()
 	}
 	d := &draft{op: op, fleet: f}

@@ -95,6 +95,13 @@ func TestAShutdownIsOverWhenTheServerIsGone(t *testing.T) {
 	if got := r.get(op.ID); got.State != inventory.OpSucceeded {
 		t.Errorf("gone, it is %s", got.State)
 	}
+	r.update(func(tx inventory.Tx) error {
+		s, err := tx.Servers().Get(r.ids["web1"])
+		if err == nil && !s.Off {
+			t.Error("the server is not said to be off on purpose")
+		}
+		return err
+	})
 }
 
 func TestWhatIsNotConfirmedOrSeenAsItIsDoesNotHappen(t *testing.T) {

@@ -66,7 +66,7 @@ func (f *snapshot) proof(op *inventory.Operation, s *inventory.Step) (inventory.
 	}
 	switch kindOf(op, s) {
 	case inventory.OpServerReboot, inventory.OpServerPowerCycle:
-		if server.BootID != "" && server.BootID != s.BootID {
+		if server.BootID != "" && server.BootID != s.BootID && server.State != inventory.ServerDown {
 			return inventory.OpSucceeded, "it is back with another boot id"
 		}
 	case inventory.OpServerPowerOn:

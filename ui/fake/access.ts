@@ -1,5 +1,5 @@
 import type { AppPassword, LiveSession, Person, Policy, Token } from '../console/api/types.ts'
-import { type Answer, complain, ok, refuse } from './answer.ts'
+import { type Answer, complain, ok, refuse } from './answers.ts'
 import { type Fleet, never } from './fleet.ts'
 
 /** The password of the one operator, admin. */

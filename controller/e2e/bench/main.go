@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -43,12 +45,15 @@ type settings struct {
 var suites = map[string]func(context.Context, settings) ([]Row, error){
 	"fleet":   fleetSuite,
 	"console": consoleSuite,
+	"ops":     opsSuite,
+	"agents":  manyAgents, // the first part of ops
+	"crowd":   crowdSuite, // the second
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	suite := flag.String("suite", "", "fleet or console; empty: all")
+	suite := flag.String("suite", "", "fleet, console or ops (agents and crowd are its parts); empty: all")
 	settle := flag.Duration("settle", 5*time.Minute, "how long agents run before they are measured")
 	flag.Parse()
 	if err := run(ctx, *suite, *settle); err != nil {
@@ -66,10 +71,10 @@ func run(ctx context.Context, only string, settle time.Duration) error {
 	if err := os.MkdirAll(filepath.Join(root, ".bench"), 0o755); err != nil {
 		return err
 	}
-	names := []string{"fleet", "console"}
+	names := []string{"fleet", "console", "ops"}
 	if only != "" {
 		if suites[only] == nil {
-			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(names, ", "))
+			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(slices.Sorted(maps.Keys(suites)), ", "))
 		}
 		names = []string{only}
 	}

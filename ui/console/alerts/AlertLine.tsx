@@ -39,6 +39,9 @@ export const AlertLine = memo(function AlertLine({ alert }: { alert: Alert }) {
           {write(format, unit, alert.threshold)} ·{' '}
           <Ago at={moment(alert.resolved) ?? moment(alert.fired) ?? alert.since} />
         </p>
+        {alert.muted_by && (
+          <p className="dim">{t(moment(alert.told) ? 'alerts.wasMuted' : 'alerts.muted', { by: alert.muted_by })}</p>
+        )}
       </div>
       <Taking alert={alert} label={t('alerts.acknowledge')} />
     </li>

@@ -2,8 +2,8 @@ import type { Page, Problem } from './types'
 
 const base = '/api/v1'
 
-/** The field of the body that a location is in: "recipients" of "body.recipients[0]". */
-const fieldOf = (location: string) => /^body\.(\w+)/.exec(location)?.[1] ?? ''
+/** The field of the body that a location is in: "recipients" of "body.recipients[0]", "user" of "body.config.user". */
+const fieldOf = (location: string) => /^body\.(?:(?:config|params)\.)?(\w+)/.exec(location)?.[1] ?? ''
 
 /** A request the controller refused, or one that never reached it (status 0). */
 export class ProblemError extends Error {

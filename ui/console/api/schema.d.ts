@@ -1393,6 +1393,7 @@ export interface components {
             fired: string;
             id: string;
             metric: string;
+            muted_by?: string;
             /** Format: date-time */
             resolved: string;
             rule: string;
@@ -1410,6 +1411,8 @@ export interface components {
             };
             /** Format: double */
             threshold: number;
+            /** Format: date-time */
+            told?: string;
             /** Format: date-time */
             updated: string;
             /** Format: double */
@@ -1782,7 +1785,7 @@ export interface components {
             versions?: {
                 [key: string]: number;
             };
-            /** @description Open a maintenance window for the time it takes. Default true for what interrupts a service */
+            /** @description Open a maintenance window for the time it takes. Default true for what interrupts a service, and for server.poweron */
             window?: boolean;
         };
         NewParams: {
@@ -2443,6 +2446,7 @@ export interface components {
             /** Format: date-time */
             last_seen: string;
             name: string;
+            off?: boolean;
             problem?: string;
             region: string;
             services: components["schemas"]["Service"][];
@@ -2907,7 +2911,10 @@ export interface operations {
     "delete-app-password": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Id, or the name when it has a unique one */
                 id: string;

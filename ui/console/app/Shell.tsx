@@ -12,7 +12,8 @@ import { useSearchKey } from './search'
 import './shell.css'
 
 const groups = [
-  { name: 'watch', items: ['overview', 'alerts', 'operations'] },
+  { name: 'watch', items: ['overview', 'services', 'alerts'] },
+  { name: 'steer', items: ['operations', 'pools', 'windows'] },
   { name: 'notify', items: ['rules', 'contacts', 'sms'] },
   { name: 'mail', items: ['tenants', 'domains', 'accounts', 'plans'] },
   { name: 'people', items: ['people', 'tokens', 'sessions', 'policy', 'audit'] },

@@ -26,6 +26,30 @@ const server = createRoute({
   component: lazyRouteComponent(() => import('../server/ServerScreen')),
 })
 
+const services = createRoute({
+  getParentRoute: () => root,
+  path: '/services',
+  component: lazyRouteComponent(() => import('../services/Matrix')),
+})
+
+const pools = createRoute({
+  getParentRoute: () => root,
+  path: '/pools',
+  component: lazyRouteComponent(() => import('../pools/Pools')),
+})
+
+const pool = createRoute({
+  getParentRoute: () => root,
+  path: '/pools/$pool',
+  component: lazyRouteComponent(() => import('../pools/PoolScreen')),
+})
+
+const windows = createRoute({
+  getParentRoute: () => root,
+  path: '/windows',
+  component: lazyRouteComponent(() => import('../windows/Windows')),
+})
+
 const operations = createRoute({
   getParentRoute: () => root,
   path: '/operations',
@@ -143,6 +167,10 @@ const audit = createRoute({
 const tree = root.addChildren([
   overview,
   server,
+  services,
+  pools,
+  pool,
+  windows,
   operations,
   operation,
   alerts,

@@ -10,6 +10,8 @@ const resources: Record<string, string> = {
   servers: 'servers',
   services: 'services',
   operations: 'operations',
+  pools: 'pools',
+  windows: 'windows',
   alerts: 'alerts',
   rules: 'rules',
   contacts: 'contacts',

@@ -1,7 +1,9 @@
 import type {
   AccountState,
   AlertState,
+  CheckState,
   OperationState,
+  PowerState,
   ServerState,
   ServiceState,
   Severity,
@@ -69,6 +71,22 @@ const looks = {
     locked: ['warn', 'warning'],
     disabled: ['idle', 'stopped'],
   } satisfies Record<PersonState, Look>,
+  check: {
+    ok: ['good', 'up'],
+    warning: ['warn', 'warning'],
+    failed: ['bad', 'down'],
+    skipped: ['idle', 'removed'],
+  } satisfies Record<CheckState, Look>,
+  power: {
+    on: ['good', 'power'],
+    off: ['idle', 'stopped'],
+    unknown: ['warn', 'unknown'],
+  } satisfies Record<PowerState, Look>,
+  window: {
+    planned: ['busy', 'waiting'],
+    open: ['warn', 'windows'],
+    over: ['idle', 'removed'],
+  } satisfies Record<'planned' | 'open' | 'over', Look>,
 } as const
 
 type Looks = typeof looks

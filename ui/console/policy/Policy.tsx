@@ -1,8 +1,9 @@
 import { Switch, TextInput } from '@mantine/core'
 import { api } from '../api/client'
 import { usePolicy, useReread } from '../api/queries'
-import type { OperationKind, Policy as PolicyOf, Role } from '../api/types'
+import type { Policy as PolicyOf, Role } from '../api/types'
 import { useMay } from '../app/rights'
+import { kinds } from '../operations/kinds'
 import { Failure, Loading } from '../parts/Feedback'
 import { Form, useForm } from '../parts/Form'
 import { Screen } from '../parts/Screen'
@@ -12,13 +13,6 @@ import { seconds } from '../text/format'
 import { useText } from '../text/language'
 import '../security/security.css'
 import './policy.css'
-
-/** The operations that can want a second person, those that cut most first. */
-const kinds = (
-  'server.reboot server.shutdown server.powercycle server.poweron server.remove server.add server.preflight server.tune ' +
-  'service.stop service.restart service.start service.reload service.drain service.undrain service.upgrade ' +
-  'agent.upgrade config.apply'
-).split(' ') as OperationKind[]
 
 const day = 86_400
 
@@ -121,7 +115,7 @@ function PolicyForm({ policy }: { policy: PolicyOf }) {
           >
             <div className="form-checks">
               {kinds.map((k) => (
-                <Switch key={k} value={k} label={<code>{k}</code>} />
+                <Switch key={k} value={k} label={t(`kind.${k}`)} />
               ))}
             </div>
           </Switch.Group>
