@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,5 +104,38 @@ func TestTarget(t *testing.T) {
 		if fmt.Sprint(got, err) != fmt.Sprint(want, errWant) {
 			t.Errorf("%.20s is %v, %v instead of %v, %v", name, got, err, want, errWant)
 		}
+	}
+}
+
+// Digests are those that Messages reads, also of messages whose digest was not kept.
+func TestDigests(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Digest: func(body *io.SectionReader) (Digest, error) {
+		return Digest{Data: fmt.Appendf(nil, "digest of %d bytes %s", body.Size(), strings.Repeat("x", int(body.Size()%9000)))}, nil
+	}})
+	defer shut(t, s)
+	fill(t, s, 600, func(n int64) []byte { return bytes.Repeat([]byte{'x'}, 1+int(n*n)%20_000) })
+	p := Place{alice, Inbox}
+	uids := uidsOf(view(t, s, p))
+	if _, err := s.Expunge(t.Context(), p, uids[300:310]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Delete(uidKey(p, 'd', uids[500]), nil); err != nil {
+		t.Fatal(err)
+	}
+	digests := func(all iter.Seq2[Message, error]) (list []string) {
+		for m, err := range all {
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, fmt.Sprintf("%d %s", m.UID, m.Digest))
+		}
+		return list
+	}
+	got, want := digests(s.Digests(t.Context(), p, uids)), digests(s.Messages(t.Context(), p, uids, true))
+	if len(want) != 590 || !slices.Equal(got, want) {
+		t.Errorf("%d digests instead of %d, or others", len(got), len(want))
+	}
+	if digests(s.Digests(t.Context(), p, nil)) != nil {
+		t.Error("digests of no messages")
 	}
 }
