@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -49,7 +50,7 @@ var suites = map[string]func(context.Context, settings) ([]Row, error){
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	suite := flag.String("suite", "", "fleet, console or store; empty: all")
 	settle := flag.Duration("settle", 5*time.Minute, "how long agents run before they are measured")
