@@ -78,7 +78,7 @@ func appends(connections, boxes int, times float64) trial {
 	case boxes == 1:
 		row += " to one mailbox"
 	}
-	return trial{row: row, unit: "messages/s", rate: true, times: times, rounds: 3, measure: func(ctx context.Context, c contender) (float64, error) {
+	return trial{row: row, unit: "messages/s", rate: true, times: times, rounds: 5, measure: func(ctx context.Context, c contender) (float64, error) {
 		talkers := make([]*talker, connections)
 		for i := range talkers {
 			var err error
@@ -88,7 +88,7 @@ func appends(connections, boxes int, times float64) trial {
 			defer talkers[i].close()
 		}
 		began := time.Now()
-		until := began.Add(2 * time.Second)
+		until := began.Add(1500 * time.Millisecond)
 		counts, errs := make([]int, connections), make([]error, connections)
 		var all sync.WaitGroup
 		for i, t := range talkers {
