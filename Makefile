@@ -56,6 +56,10 @@ check: ui/dist/console/index.html $(LINT) ## Format, vet, lint, import law, pack
 bench: build ## Measure: SUITE=fleet|console|ops (all without it); tables here, figures in .bench/
 	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE))
 
+.PHONY: soak
+soak: ## Kill agents and controller at random, KILLS times (default 1000), while operations run; a history checker decides
+	SOAK_KILLS=$${KILLS:-1000} go test ./controller/e2e -run '^TestOperationsSurviveKills$$' -count 1 -v -timeout 4h
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for TIME (default 20s) each
 	@for p in $$(go list ./...); do \

@@ -213,13 +213,14 @@ func (s *soak) kill(n int) map[string]int {
 		programs = append(programs, "run --dir "+s.f.Dir+"/servers/"+server.Name+" ")
 	}
 	for done := 0; done < n; {
-		idle(s.t.Context(), 200*time.Millisecond+rand.N(1300*time.Millisecond))
 		i := rand.IntN(len(programs))
 		pids := s.f.Processes(programs[i])
-		if len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
-			continue // dead already, or its machine is off
+		if len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil { // dead already, or its machine is off
+			idle(s.t.Context(), 50*time.Millisecond)
+			continue
 		}
 		done++
+		idle(s.t.Context(), 200*time.Millisecond+rand.N(1300*time.Millisecond))
 		if i == 0 {
 			killed["controller"]++
 		} else {
