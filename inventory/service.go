@@ -82,7 +82,7 @@ func (c ServiceConfig) checkProgram(kind ServiceKind) error {
 		{"env", len(c.Env) > 0, []ServiceKind{KindCommand, KindMailnode}},
 		{"limits", c.Limits != ProcessLimits{}, []ServiceKind{KindCommand, KindMailnode}},
 		{"ports", len(c.Ports) > 0, []ServiceKind{KindMailnode}},
-		{"release", c.Release != "", []ServiceKind{KindMailnode}},
+		{"release", c.Release != "", []ServiceKind{KindMailnode, KindCommand}},
 	} {
 		switch {
 		case !f.set || slices.Contains(f.kinds, kind):

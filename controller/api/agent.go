@@ -27,6 +27,8 @@ type Joined struct {
 	Certificate string       `json:"certificate"` // PEM
 	CA          string       `json:"ca"`          // PEM
 	Gossip      Gossip       `json:"gossip"`
+
+	ReleaseKeys []inventory.ReleaseKeys `json:"release_keys,omitempty"` // chain of lists, from the first
 }
 
 // Gossip is how to enter the pool of members.

@@ -23,6 +23,7 @@ const (
 	Operations List[inventory.Operation]  = "operations"
 	Pools      List[inventory.Pool]       = "pools"
 	Windows    List[inventory.Window]     = "windows"
+	Releases   List[inventory.Release]    = "releases"
 	Rules      List[inventory.Rule]       = "rules"
 	Contacts   List[inventory.Contact]    = "contacts"
 	Alerts     List[inventory.Alert]      = "alerts"

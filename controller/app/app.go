@@ -27,6 +27,7 @@ import (
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/releases"
 	"mailfleet/controller/rest"
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
@@ -55,6 +56,7 @@ type App struct {
 
 	store    *dbstore.Store
 	samples  *embedded.Store
+	releases *releases.Shelf
 	ca       *identity.CA
 	seal     *seal.Key
 	self     *identity.Self
@@ -125,7 +127,8 @@ func (a *App) openStores(ctx context.Context) (err error) {
 		return fmt.Errorf("open the sample store: %w", err)
 	}
 	a.onStop("sample store", a.samples.Close)
-	return nil
+	a.releases, err = releases.Open(a.config.Dir)
+	return err
 }
 
 func (a *App) openIdentity(context.Context) (err error) {
@@ -284,7 +287,7 @@ func (a *App) buildLogic(ctx context.Context) error {
 		return err
 	}
 	a.fleet, err = fleet.New(ctx, fleet.Options{
-		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool},
+		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool}, Releases: a.releases,
 		Pool: api.Gossip{Key: key, Port: int(bind.Port()), Peers: []string{a.config.Gossip.Advertise}},
 		URL:  a.config.URL, Interval: a.config.Samples.Interval, Log: a.log,
 	})
@@ -326,7 +329,7 @@ func readings(server string, samples []metrics.Sample) []api.Reading {
 
 func (a *App) buildFace(ctx context.Context) (err error) {
 	a.rest, err = rest.New(rest.Options{
-		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet,
+		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Mailnodes: a.fleet, Releases: a.releases,
 		Problems: a.problems, Console: ui.Console(), Version: inventory.Version, Logger: a.log,
 	})
 	if err != nil {

@@ -30,8 +30,8 @@ Exit codes: 0 done, 1 failed or refused, 2 wrong usage or input, 3 controller no
 func Commands() []*cobra.Command {
 	s := &settings{}
 	commands := []*cobra.Command{
-		s.statusCommand(), s.serverCommand(), s.serviceCommand(), s.operationCommand(), s.sampleCommand(), s.ruleCommand(),
-		s.contactCommand(), s.alertCommand(), s.smsCommand(), s.domainCommand(), s.accountCommand(), s.tokenCommand(),
+		s.statusCommand(), s.serverCommand(), s.serviceCommand(), s.operationCommand(), s.releaseCommand(), s.sampleCommand(), s.ruleCommand(),
+		s.contactCommand(), s.alertCommand(), s.smsCommand(), s.domainCommand(), s.accountCommand(), s.sessionCommand(), s.tokenCommand(),
 		s.auditCommand(), s.apiCommand(), s.contextCommand(),
 	}
 	for _, c := range commands {

@@ -26,6 +26,7 @@ import (
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/releases"
 	"mailfleet/controller/rest"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
@@ -37,12 +38,13 @@ type controller struct {
 	t              *testing.T
 	store          inventory.Store
 	url, ca, token string
+	dir            string
 }
 
 func start(t *testing.T) *controller {
 	t.Helper()
-	c := &controller{t: t}
 	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
+	c := &controller{t: t, dir: dir}
 	store, err := dbstore.Open(t.Context(), dbstore.Options{Path: filepath.Join(dir, "inventory.db")})
 	c.ok(err)
 	t.Cleanup(func() { c.ok(store.Close()) })
@@ -59,8 +61,10 @@ func start(t *testing.T) *controller {
 	write := metrics.WriteHandler(metrics.WriteOptions{Store: samples, Server: gate.WriteIdentity, Logger: quiet})
 	servers, err := fleet.New(t.Context(), fleet.Options{Store: store, CA: ca, Write: write, URL: "https://controller", Interval: time.Minute, Log: quiet})
 	c.ok(err)
+	shelf, err := releases.Open(dir)
+	c.ok(err)
 	handler, err := rest.New(rest.Options{
-		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Version: "test", Logger: quiet,
+		Releases: shelf, Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Mailnodes: servers, Version: "test", Logger: quiet,
 	})
 	c.ok(err)
 	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
@@ -178,6 +182,12 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.does("", words("account resume user1@example.test"), "active")
 	c.does("", words("account list --domain example.test"), "user1@example.test  一    active  mail-1")
 	c.fails(exitFailed, "has 1 accounts", "domain", "remove", "example.test")
+	c.does("", words("session list --kind console"), "KIND")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "session", "list", "--account", "user1@example.test")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "session", "end", "--domain", "example.test", "--kind", "imap,pop3")
+	c.fails(exitUsage, "name sessions by their ids", "session", "end")
+	c.fails(exitFailed, "there is no session", "session", "end", string(inventory.NewID()))
+	c.fails(exitFailed, "mail-1 is not connected", "account", "show", "user1@example.test")
 	c.does("", words("account remove user1@example.test"))
 	c.does("", words("domain remove example.test"))
 	c.does("", words("domain list"), "POSTMASTER")

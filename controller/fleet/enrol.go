@@ -209,13 +209,17 @@ func (f *Fleet) enrol(tx inventory.Tx, s *inventory.Server, t *inventory.JoinTok
 	if err != nil {
 		return api.Joined{}, err
 	}
+	keys, err := f.releaseKeys()
+	if err != nil {
+		return api.Joined{}, err
+	}
 	t.Used = now
 	if err := tx.JoinTokens().Update(t); err != nil {
 		return api.Joined{}, err
 	}
 	return api.Joined{
 		ID: s.ID, Name: s.Name, Address: s.Address, Certificate: cert,
-		CA: string(f.opts.CA.CertPEM()), Gossip: f.opts.Pool,
+		CA: string(f.opts.CA.CertPEM()), Gossip: f.opts.Pool, ReleaseKeys: keys,
 	}, nil
 }
 
