@@ -23,6 +23,7 @@ import (
 	"mailfleet/agent/state"
 	"mailfleet/agent/steward"
 	"mailfleet/agent/supervise"
+	"mailfleet/agent/supervise/systemd"
 	"mailfleet/agent/uplink"
 	"mailfleet/agent/watch"
 	"mailfleet/inventory"
@@ -102,7 +103,7 @@ func (a *App) setup() (err error) {
 		return err
 	}
 	// First of all that keeps files: it refuses a directory that another agent has.
-	if a.services, err = supervise.New(supervise.Options{Dir: a.opts.Dir, BootID: boot, Log: a.log}); err != nil {
+	if a.services, err = supervise.New(supervise.Options{Dir: a.opts.Dir, BootID: boot, Units: a.units(), Log: a.log}); err != nil {
 		return fmt.Errorf("supervise services: %w", err)
 	}
 	a.onStop("supervision", a.services.Close)
@@ -132,6 +133,16 @@ func (a *App) setup() (err error) {
 		Sources: []collect.Source{a.steward.Counters()}, Log: a.log,
 	})
 	return err
+}
+
+// units are systemd's, when it runs this machine.
+func (a *App) units() supervise.Units {
+	if !systemd.Booted() {
+		return nil
+	}
+	u := systemd.New()
+	a.onStop("systemd", u.Close)
+	return u
 }
 
 // executors carry out the orders that are not about services.

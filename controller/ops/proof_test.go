@@ -95,6 +95,19 @@ func TestAShutdownIsOverWhenTheServerIsGone(t *testing.T) {
 	if got := r.get(op.ID); got.State != inventory.OpSucceeded {
 		t.Errorf("gone, it is %s", got.State)
 	}
+	quick := r.create(on(inventory.OpServerShutdown, "web2"))
+	r.look(r.now)
+	r.server("web2", func(s *inventory.Server) { s.State, s.Since = inventory.ServerDown, r.now.Add(-time.Hour) })
+	r.update(func(tx inventory.Tx) error { return Deliver(tx, just(r.ids["web2"]), r.now) })
+	r.look(r.now)
+	if got := r.get(quick.ID); got.State != inventory.OpDelivered {
+		t.Errorf("handed to a server that was still held for down, it is %s", got.State)
+	}
+	r.server("web2", func(s *inventory.Server) { s.Since = r.now.Add(time.Second) })
+	r.look(r.now)
+	if got := r.get(quick.ID); got.State != inventory.OpSucceeded {
+		t.Errorf("gone before its agent could tell, it is %s", got.State)
+	}
 	r.update(func(tx inventory.Tx) error {
 		s, err := tx.Servers().Get(r.ids["web1"])
 		if err == nil && !s.Off {

@@ -74,7 +74,8 @@ func (f *snapshot) proof(op *inventory.Operation, s *inventory.Step) (inventory.
 			return inventory.OpSucceeded, "its agent is back"
 		}
 	case inventory.OpServerShutdown:
-		if s.State != inventory.OpDelivered && server.State == inventory.ServerDown {
+		// One that has just come back may still be held for down.
+		if server.State == inventory.ServerDown && (s.State != inventory.OpDelivered || server.Since.After(s.Turn)) {
 			return inventory.OpSucceeded, "it is gone: neither its link nor gossip finds it"
 		}
 	case inventory.OpServerAdd:
