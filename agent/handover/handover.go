@@ -148,7 +148,7 @@ func (h *Handover) follow() error {
 		if h.build != "" { // its build was given up meanwhile: it stays what it is until it ends
 			return nil
 		}
-		why := ""
+		var why string
 		switch installed, err := fingerprint(); {
 		case err != nil:
 			return err

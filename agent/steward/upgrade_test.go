@@ -113,6 +113,7 @@ func lastLine(t *testing.T, file string) string {
 // runs waits until the job runs, and returns its process.
 func (p *publisher) runs() int {
 	p.t.Helper()
+	p.set(func(d *api.Desired) { d.Interval++ }) // has it report at once
 	r := p.await(p.t, "a running job", func(r api.Report) bool { return is(inventory.ServiceRunning)(r) && !r.Services[0].Pending })
 	return r.Services[0].PID
 }
