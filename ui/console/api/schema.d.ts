@@ -690,6 +690,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/release-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The keys whose releases this controller takes
+         * @description They are in the file release.keys of the controller's directory, and cannot be changed here.
+         */
+        get: operations["get-release-keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List releases of programs */
+        get: operations["list-releases"];
+        put?: never;
+        /**
+         * Publish a signed release of a program
+         * @description The body is the program's file itself, exactly size octets. The signature (ed25519) is of the text `mailfleet release 1`, program, number, platform, size and sha256, a line each; its key must be one that the controller trusts. What does not fit is refused and nothing is kept.
+         */
+        post: operations["publish-release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a release */
+        get: operations["get-release"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a release
+         * @description 409 while a service is to run it or an operation is about it. Agents keep what they run.
+         */
+        delete: operations["remove-release"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -1640,6 +1702,7 @@ export interface components {
             gossip: components["schemas"]["Gossip"];
             id: string;
             name: string;
+            release_keys?: components["schemas"]["ReleaseKeys"][];
         };
         Limits: {
             /** Format: int64 */
@@ -2105,6 +2168,10 @@ export interface components {
             items: components["schemas"]["Reading"][];
             next: string;
         };
+        PageRelease: {
+            items: components["schemas"]["Release"][];
+            next: string;
+        };
         PageRule: {
             items: components["schemas"]["Rule"][];
             next: string;
@@ -2345,6 +2412,31 @@ export interface components {
         Refusal: {
             message: string;
             name: string;
+        };
+        Release: {
+            actor: string;
+            /** Format: date-time */
+            created: string;
+            id: string;
+            key: string;
+            number: string;
+            platform: string;
+            program: string;
+            sha256: string;
+            signature: string;
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        ReleaseKeys: {
+            by: string;
+            keys: string[];
+            /** Format: int64 */
+            serial: number;
+            signature: string;
         };
         Rolling: {
             /** Format: int64 */
@@ -2656,6 +2748,11 @@ export interface components {
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        TrustedKeys: {
+            keys: string[];
+            /** Format: int64 */
+            serial: number;
         };
         Window: {
             actor: string;
@@ -4688,6 +4785,193 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PagePreflight"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-release-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustedKeys"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-releases": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                program?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "publish-release": {
+        parameters: {
+            query: {
+                /** @description mailfleet-agent, mailfleet-mailnode, or the name of a site's own service */
+                program: string;
+                /** @description Version, as the program prints it */
+                number: string;
+                platform: string;
+                /** @description Octets */
+                size: number;
+                /** @description Hexadecimal */
+                sha256: string;
+                /** @description Public half of the signer's key, base64 */
+                key: string;
+                /** @description Base64 */
+                signature: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The program's file */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-release": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
