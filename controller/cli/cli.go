@@ -31,7 +31,7 @@ func Commands() []*cobra.Command {
 	s := &settings{}
 	commands := []*cobra.Command{
 		s.statusCommand(), s.serverCommand(), s.serviceCommand(), s.operationCommand(), s.releaseCommand(), s.sampleCommand(), s.ruleCommand(),
-		s.contactCommand(), s.alertCommand(), s.smsCommand(), s.domainCommand(), s.accountCommand(), s.tokenCommand(),
+		s.contactCommand(), s.alertCommand(), s.smsCommand(), s.domainCommand(), s.accountCommand(), s.sessionCommand(), s.tokenCommand(),
 		s.auditCommand(), s.apiCommand(), s.contextCommand(),
 	}
 	for _, c := range commands {

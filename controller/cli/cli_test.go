@@ -64,7 +64,7 @@ func start(t *testing.T) *controller {
 	shelf, err := releases.Open(dir)
 	c.ok(err)
 	handler, err := rest.New(rest.Options{
-		Releases: shelf, Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Version: "test", Logger: quiet,
+		Releases: shelf, Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Mailnodes: servers, Version: "test", Logger: quiet,
 	})
 	c.ok(err)
 	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
@@ -182,6 +182,12 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.does("", words("account resume user1@example.test"), "active")
 	c.does("", words("account list --domain example.test"), "user1@example.test  一    active  mail-1")
 	c.fails(exitFailed, "has 1 accounts", "domain", "remove", "example.test")
+	c.does("", words("session list --kind console"), "KIND")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "session", "list", "--account", "user1@example.test")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "session", "end", "--domain", "example.test", "--kind", "imap,pop3")
+	c.fails(exitUsage, "name sessions by their ids", "session", "end")
+	c.fails(exitFailed, "there is no session", "session", "end", string(inventory.NewID()))
+	c.fails(exitFailed, "mail-1 is not connected", "account", "show", "user1@example.test")
 	c.does("", words("account remove user1@example.test"))
 	c.does("", words("domain remove example.test"))
 	c.does("", words("domain list"), "POSTMASTER")

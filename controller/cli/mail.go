@@ -62,7 +62,7 @@ func (s *settings) accountCommand() *cobra.Command {
 	return parent("account", "Mail accounts",
 		listAs(s, "List accounts", api.Accounts, accountColumns,
 			[2]string{"domain", "of these domains"}, [2]string{"server", "at home on these servers"}, [2]string{"state", "active or suspended"}),
-		s.addAccountCommand(),
+		s.addAccountCommand(), s.showAccountCommand(),
 		s.ask("password ADDRESS", "Set an account's password, read from the terminal or standard input", cobra.ExactArgs(1),
 			func(cmd *cobra.Command, c *api.Client, args []string) error {
 				password, err := readPassword(cmd)

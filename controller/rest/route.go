@@ -56,6 +56,7 @@ func (s *Server) route() {
 		s.domainRoutes,
 		s.accountRoutes,
 		s.appPasswordRoutes,
+		s.mailboxRoutes,
 		s.peopleRoutes,
 		s.tokenRoutes,
 		s.oidcRoutes,

@@ -74,7 +74,7 @@ type Tokens interface {
 // History remembers sign-ins. It is safe for concurrent use.
 type History interface {
 	// Add notes an attempt to sign in to an account: First, Last and Count need not be set.
-	Add(account string, s inventory.SignIn)
+	Add(account string, s inventory.MailSignIn)
 	// Known reports whether a sign-in from the neighbourhood has succeeded lately.
 	Known(account, neighbourhood string) bool
 }
@@ -134,8 +134,8 @@ func New(o Options) *Auth {
 
 type forgetful struct{}
 
-func (forgetful) Add(string, inventory.SignIn) {}
-func (forgetful) Known(string, string) bool    { return false }
+func (forgetful) Add(string, inventory.MailSignIn) {}
+func (forgetful) Known(string, string) bool        { return false }
 
 // Counts returns the counts of a protocol.
 func (a *Auth) Counts(p api.Protocol) Counts {
@@ -216,7 +216,7 @@ func (t *attempt) succeed(credential inventory.ID) (Identity, error) {
 	t.auth.lanes.welcome(t.account.ID, throttle.Neighbourhood(t.peer.Address))
 	t.auth.count(t.peer.Protocol, true)
 	t.logger().Info("signed in", "account", t.account.ID, "mechanism", t.mechanism, "address", t.peer.Address, "credential", string(credential))
-	t.auth.history.Add(t.account.ID, inventory.SignIn{
+	t.auth.history.Add(t.account.ID, inventory.MailSignIn{
 		Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Credential: credential, OK: true,
 	})
 	return Identity{Account: t.account, Mechanism: t.mechanism, Credential: credential}, nil
@@ -228,7 +228,7 @@ func (t *attempt) note(reason string, err error) error {
 	account := "unknown" // what was given instead of an account's address may well be a password
 	if t.exists {
 		account = t.account.ID
-		t.auth.history.Add(account, inventory.SignIn{
+		t.auth.history.Add(account, inventory.MailSignIn{
 			Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Reason: reason,
 		})
 	}

@@ -129,6 +129,9 @@ type sender struct {
 	digest bool  // and its digest
 	gone   bool  // a message was not there any more
 	failed error // a part that cannot be decoded was asked for
+
+	ahead *store.Ahead // reads bodies; nil when none is needed
+	body  []byte       // of the message that is being sent; nil when it was not read ahead
 }
 
 // sendMessages answers a FETCH for messages.
@@ -139,6 +142,10 @@ func (s *session) sendMessages(f *wire.Fetch, seqs wire.Ranges) error {
 		d.digest = d.digest || !isWhole(section.Body)
 	}
 	d.record = d.digest || len(f.Sections) > 0 || f.Items&recordItems != 0
+	if len(f.Sections) > 0 {
+		d.ahead = s.srv.store.Ahead()
+		defer d.ahead.Release()
+	}
 	if !sameWords(d.now.Mailbox.Keywords, s.box.told.Mailbox.Keywords) {
 		s.tellFlags(d.now)
 	}
@@ -218,6 +225,7 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 			continue
 		}
 		m := &messages[at]
+		d.body = d.ahead.Body(messages[at:])
 		at++
 		item, ok := s.now(d.now, seq)
 		if !ok {

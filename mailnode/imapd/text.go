@@ -71,7 +71,7 @@ func (p *compiler) scope(scope message.Scope, needle string) matcher {
 		if scope == message.TextScope && m.Prefix > 0 && c.prefixContains(m, needle) {
 			return true
 		}
-		found, err := openMessage(c.search.s.srv.store, m, structure, false).Contains(scope, needle)
+		found, err := openMessage(c.search.s.srv.store.ReaderAt(*m), m, structure, false).Contains(scope, needle)
 		if err != nil {
 			c.search.fail(err)
 			return false
@@ -100,7 +100,7 @@ func (c *candidate) contains(name, needle string) bool {
 	if structure == nil {
 		return false
 	}
-	values, err := openMessage(c.search.s.srv.store, m, structure, true).Fields(name)
+	values, err := openMessage(c.search.s.srv.store.ReaderAt(*m), m, structure, true).Fields(name)
 	if err != nil {
 		c.search.fail(err)
 		return false

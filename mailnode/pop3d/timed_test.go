@@ -53,6 +53,7 @@ func (s *shelf) Messages(_ context.Context, _ store.Place, uids []uint32, _ bool
 	}
 }
 
+func (s *shelf) Ahead() *store.Ahead          { return nil }
 func (s *shelf) Body(store.Message) io.Reader { return strings.NewReader(first) }
 
 func (s *shelf) Expunge(_ context.Context, _ store.Place, uids []uint32) (store.Expunged, error) {

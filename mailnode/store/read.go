@@ -201,13 +201,17 @@ func (s *Store) Section(m Message, offset, n int64) io.Reader {
 	return r
 }
 
-// ReaderAt reads a message anywhere. It is safe for concurrent use.
+// ReaderAt reads a message anywhere. It is safe for concurrent use. What it returns also
+// has Section(offset, n int64) io.Reader, which is Store.Section of the message.
 func (s *Store) ReaderAt(m Message) io.ReaderAt { return readerAt{s, m} }
 
 type readerAt struct {
 	s *Store
 	m Message
 }
+
+// Section is Store.Section.
+func (r readerAt) Section(offset, n int64) io.Reader { return r.s.Section(r.m, offset, n) }
 
 // ReadAt implements io.ReaderAt.
 func (r readerAt) ReadAt(p []byte, offset int64) (int, error) {

@@ -9,13 +9,18 @@ import type {
   Meta,
   Operation,
   OperationKind,
+  Person,
+  Plan,
   Pool,
   Power,
   Preflight,
   Rule,
   Server,
   SMS,
+  Tenant,
+  Token,
 } from '../console/api/types.ts'
+import { peopled } from './access.ts'
 
 // A made-up fleet in memory, for working on the console without a controller
 // and for its component tests. What counts is tested against the real one (e2e).
@@ -33,6 +38,10 @@ export interface Tables {
   audit: AuditEntry[]
   domains: Domain[]
   accounts: Account[]
+  tenants: Tenant[]
+  plans: Plan[]
+  people: Person[]
+  tokens: Token[]
   pools: Pool[]
   windows: MaintenanceWindow[]
   powers: Power[]
@@ -83,6 +92,10 @@ export class Fleet {
         server: s.id,
         state: 'active' as const,
       })),
+      tenants: [],
+      plans: [],
+      people: [],
+      tokens: [],
       pools: [this.#pool(servers.slice(0, 2))],
       windows: [],
       powers: servers.slice(0, 1).map((s) => ({
@@ -96,6 +109,7 @@ export class Fleet {
       })),
       preflights: servers.slice(0, 2).map((s) => this.preflight(s)),
     }
+    peopled(this)
     this.text(contact.phone, `[严重] ${servers[0]?.name} 内存使用率 93% > 90%`)
     this.record('controller', 'server.join', 'servers', servers[0]?.name ?? '')
   }

@@ -1,30 +1,47 @@
 import type { Role } from '../console/api/types.ts'
 
-/** What of the fleet the fake's roles read; only the operator changes any of it. */
-const fleet = [
-  'status servers services powers releases preflights samples operations pools windows',
-  'rules contacts alerts sms tenants plans domains accounts policy',
-].flatMap((line) => line.split(' '))
+const roles: Role[] = ['operator', 'viewer', 'auditor', 'reseller', 'domain-admin', 'helpdesk', 'user']
 
-const read = (resources: string[]) => resources.map((r) => `${r}:read`)
-const write = (resources: string[]) => resources.flatMap((r) => [`${r}:read`, `${r}:write`])
+/** The controller's table of rights (controller/auth/rights.go) as far as the console asks. */
+const table = `
+  status       r  r  r  -  -  -   -
+  servers      rw r  r  -  -  -   -
+  services     rw r  r  -  -  -   -
+  powers       rw r  r  -  -  -   -
+  releases     rw r  r  -  -  -   -
+  preflights   r  r  r  -  -  -   -
+  samples      rw r  r  -  -  -   -
+  operations   rw r  r  -  -  -   -
+  pools        rw r  r  -  -  -   -
+  windows      rw r  r  -  -  -   -
+  rules        rw r  r  -  -  -   -
+  contacts     rw r  r  -  -  -   -
+  alerts       rw r  r  -  -  -   -
+  sms          rw r  r  -  -  -   -
+  tenants      rw r  r  rw -  -   -
+  plans        rw r  r  rw r  r   -
+  domains      rw r  r  rw rc r   -
+  accounts     rw r  r  rw rw rsp rp
+  people       rw -  r  rw rw -   -
+  policy       rw r  r  r  r  r   r
+  tokens       rw -  r  rw rw -   -
+  sessions     rw r  r  rw rw r   rw
+  audit        r  -  r  r  r  -   -
+  audit-chain  r  -  r  -  -  -   -
+  session      rw rw rw rw rw rw  rw`
 
-/** The rights of a role as a session has them: enough of the controller's table for the console's tests. */
+const verbs = ['read', 'write', 'change', 'suspend', 'password']
+
+/** The rights of a role as a session has them. */
 export function rightsOf(role: Role): string[] {
-  switch (role) {
-    case 'operator':
-      return [...write([...fleet, 'people', 'tokens', 'sessions']), ...read(['audit', 'audit-chain'])]
-    case 'viewer':
-      return read([...fleet, 'sessions'])
-    case 'auditor':
-      return read([...fleet, 'people', 'tokens', 'sessions', 'audit', 'audit-chain'])
-    case 'reseller':
-      return [...write(['tenants', 'plans', 'domains', 'accounts', 'people', 'tokens', 'sessions']), ...read(['audit'])]
-    case 'domain-admin':
-      return [...write(['accounts', 'people', 'tokens', 'sessions']), ...read(['plans', 'domains', 'audit'])]
-    case 'helpdesk':
-      return read(['plans', 'domains', 'accounts', 'sessions'])
-    case 'user':
-      return write(['sessions'])
-  }
+  return table
+    .trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [resource = '', ...cells] = line.trim().split(/\s+/)
+      const cell = cells[roles.indexOf(role)] ?? '-'
+      return verbs
+        .filter((v) => cell.includes(v[0] ?? '') || (v !== 'read' && cell.includes('w')))
+        .map((v) => `${resource}:${v}`)
+    })
 }

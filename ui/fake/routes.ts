@@ -1,36 +1,50 @@
 import type { Account, Contact, Meta, NewRule, Role, Rule, Server, Session } from '../console/api/types.ts'
 import { seconds } from '../console/text/format.ts'
+import { FakeAccess } from './access.ts'
 import { type Answer, complain, ok, refuse } from './answers.ts'
 import { type Fleet, never, type Tables } from './fleet.ts'
 import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
 import { Steering } from './steering.ts'
 
-/** The password of the one operator, admin. */
-export const password = 'fake-password'
-
 const newestFirst: (keyof Tables)[] = ['operations', 'alerts', 'sms', 'audit', 'windows']
-const editable: (keyof Tables)[] = ['rules', 'contacts', 'domains', 'accounts', 'pools', 'windows']
+const editable: (keyof Tables)[] = [
+  'rules',
+  'contacts',
+  'domains',
+  'accounts',
+  'pools',
+  'windows',
+  'tenants',
+  'plans',
+  'people',
+  'tokens',
+]
 
 /** The API over a fake fleet: enough of it for the console. */
 export class FakeApi {
   fleet: Fleet
   signedIn: boolean
   role: Role
+  access: FakeAccess
   #steering: Steering
 
   constructor(fleet: Fleet, { signedIn = false, role = 'operator' as Role, pause = () => Promise.resolve() } = {}) {
     this.fleet = fleet
     this.signedIn = signedIn
     this.role = role
+    this.access = new FakeAccess(fleet)
     this.#steering = new Steering(fleet, pause)
   }
 
   handle(method: string, address: string, body?: unknown): Answer {
     const url = new URL(address, 'http://fake')
     const [noun = '', id, sub, ...more] = url.pathname.replace('/api/v1/', '').split('/').map(decodeURIComponent)
-    if (noun === 'session') return this.#session(method, id, body as { user: string; password: string })
+    if (noun === 'oidc') return ok({ oidc: this.access.provider })
+    if (noun === 'session') return this.#session(method, id, body as { user: string; password: string; code?: string })
     if (!this.signedIn) return refuse(401, 'sign in first')
+    const answer = this.access.handle(method, noun, id, sub, url.searchParams, body)
+    if (answer) return answer
     if (noun === 'status') return ok(this.#status())
     if (noun === 'samples') return ok({ items: this.#latest(url.searchParams), next: '' })
     if (noun === 'audit' && id === 'verify') return ok({ entries: this.fleet.tables.audit.length, intact: true })
@@ -52,13 +66,14 @@ export class FakeApi {
     return this.#edit(method, noun, rows, id, body)
   }
 
-  #session(method: string, sub: string | undefined, body: { user: string; password: string }): Answer {
-    if (method === 'POST') {
-      if (body.user !== 'admin' || body.password !== password) return refuse(401, 'wrong name or password')
+  #session(method: string, sub: string | undefined, body: { user: string; password: string; code?: string }): Answer {
+    if (method === 'POST' && !sub) {
+      const refusal = this.access.refuses(body)
+      if (refusal) return refusal
       this.signedIn = true
     }
     if (!this.signedIn) return refuse(401, 'sign in first')
-    if (method === 'PUT' && sub === 'password') return { status: 204 }
+    if (sub) return this.access.ofOneself(method, sub, body)
     if (method === 'DELETE') {
       this.signedIn = false
       return { status: 204 }
@@ -69,7 +84,9 @@ export class FakeApi {
   #whoAmI(): Session {
     const expires = new Date(Date.now() + 8.64e7).toISOString()
     const scope = ['operator', 'viewer', 'auditor'].includes(this.role) ? ['fleet'] : ['domain:example.test']
-    return { user: 'admin', role: this.role, scope, rights: rightsOf(this.role), totp: false, csrf: 'csrf', expires }
+    const { must, totp } = this.access
+    const rights = must ? ['session:read', 'session:write', 'policy:read'] : rightsOf(this.role)
+    return { user: 'admin', role: this.role, scope, rights, totp, must, csrf: 'csrf', expires }
   }
 
   #status() {
@@ -158,7 +175,7 @@ export class FakeApi {
   #page(noun: keyof Tables, rows: Meta[], q: URLSearchParams) {
     const filtered = rows.filter((r) => {
       const row = r as unknown as Record<string, unknown> & { targets?: { server: string }[] }
-      return ['state', 'kind', 'server', 'domain', 'actor', 'action', 'resource', 'target'].every((f) => {
+      return ['state', 'kind', 'server', 'domain', 'tenant', 'actor', 'action', 'resource', 'target'].every((f) => {
         const wanted = q.get(f)
         return !wanted || row[f] === wanted || (f === 'server' && row.targets?.some((t) => t.server === wanted))
       })

@@ -10,7 +10,7 @@ import (
 
 // writeBuffer is what a writer holds before it sends; more than that is held for
 // no peer, however slowly it reads.
-const writeBuffer = 32 << 10
+const writeBuffer = 64 << 10
 
 var writeBuffers = sync.Pool{New: func() any { return new([writeBuffer]byte) }}
 

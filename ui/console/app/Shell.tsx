@@ -15,12 +15,12 @@ const groups = [
   { name: 'watch', items: ['overview', 'services', 'alerts'] },
   { name: 'steer', items: ['operations', 'pools', 'windows'] },
   { name: 'notify', items: ['rules', 'contacts', 'sms'] },
-  { name: 'mail', items: ['domains', 'accounts'] },
-  { name: 'record', items: ['audit'] },
+  { name: 'mail', items: ['tenants', 'domains', 'accounts', 'plans'] },
+  { name: 'people', items: ['people', 'tokens', 'sessions', 'policy', 'audit'] },
 ] as const satisfies { name: string; items: GlyphName[] }[]
 
-/** The resource a screen shows, where it is not named alike. */
-const shows: Record<string, string> = { overview: 'servers' }
+/** The resource a screen is offered for, where it is not named alike. Everybody reads the policy; it is the fleet's people's to look after. */
+const shows: Record<string, string> = { overview: 'servers', policy: 'status' }
 
 /** What surrounds every screen: navigation, the state of the event stream, the person. */
 export function Shell({ session, children }: { session: Session; children: ReactNode }) {

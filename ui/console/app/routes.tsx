@@ -93,6 +93,7 @@ const sms = createRoute({
 const domains = createRoute({
   getParentRoute: () => root,
   path: '/domains',
+  validateSearch: (s): { tenant?: string } => ({ tenant: typeof s.tenant === 'string' ? s.tenant : undefined }),
   component: lazyRouteComponent(() => import('../domains/Domains')),
 })
 
@@ -101,6 +102,60 @@ const accounts = createRoute({
   path: '/accounts',
   validateSearch: (s): { domain?: string } => ({ domain: typeof s.domain === 'string' ? s.domain : undefined }),
   component: lazyRouteComponent(() => import('../accounts/Accounts')),
+})
+
+const account = createRoute({
+  getParentRoute: () => root,
+  path: '/accounts/$id',
+  component: lazyRouteComponent(() => import('../accounts/AccountScreen')),
+})
+
+const tenants = createRoute({
+  getParentRoute: () => root,
+  path: '/tenants',
+  component: lazyRouteComponent(() => import('../tenants/Tenants')),
+})
+
+const plans = createRoute({
+  getParentRoute: () => root,
+  path: '/plans',
+  component: lazyRouteComponent(() => import('../plans/Plans')),
+})
+
+const people = createRoute({
+  getParentRoute: () => root,
+  path: '/people',
+  component: lazyRouteComponent(() => import('../people/People')),
+})
+
+const person = createRoute({
+  getParentRoute: () => root,
+  path: '/people/$id',
+  component: lazyRouteComponent(() => import('../people/PersonScreen')),
+})
+
+const tokens = createRoute({
+  getParentRoute: () => root,
+  path: '/tokens',
+  component: lazyRouteComponent(() => import('../tokens/Tokens')),
+})
+
+const sessions = createRoute({
+  getParentRoute: () => root,
+  path: '/sessions',
+  component: lazyRouteComponent(() => import('../sessions/Sessions')),
+})
+
+const policy = createRoute({
+  getParentRoute: () => root,
+  path: '/policy',
+  component: lazyRouteComponent(() => import('../policy/Policy')),
+})
+
+const security = createRoute({
+  getParentRoute: () => root,
+  path: '/security',
+  component: lazyRouteComponent(() => import('../security/Security')),
 })
 
 const audit = createRoute({
@@ -124,6 +179,15 @@ const tree = root.addChildren([
   sms,
   domains,
   accounts,
+  account,
+  tenants,
+  plans,
+  people,
+  person,
+  tokens,
+  sessions,
+  policy,
+  security,
   audit,
 ])
 

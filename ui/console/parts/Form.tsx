@@ -46,7 +46,8 @@ export function useForm<V extends object>(initial: V, send: (values: V) => Promi
 
 interface FormProps {
   form: Pick<ReturnType<typeof useForm<object>>, 'error' | 'busy' | 'names' | 'submit'>
-  submit: string
+  /** The button; without it the form is only looked at. */
+  submit: string | undefined
   /** The colour of what destroys. */
   danger?: boolean
   /** Nothing can be sent yet. */
@@ -70,9 +71,11 @@ export function Form({ form, submit, danger, waits, keep, onCancel, children }: 
             {keep ?? t('action.cancel')}
           </Button>
         )}
-        <Button type="submit" loading={form.busy} disabled={waits} color={danger ? 'red.8' : undefined}>
-          {submit}
-        </Button>
+        {submit && (
+          <Button type="submit" loading={form.busy} disabled={waits} color={danger ? 'red.8' : undefined}>
+            {submit}
+          </Button>
+        )}
       </div>
     </form>
   )

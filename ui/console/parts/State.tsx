@@ -9,6 +9,7 @@ import type {
   Severity,
   SMSState,
 } from '../api/types'
+import type { PersonState } from '../people/state'
 import { useText } from '../text/language'
 import { Glyph, type GlyphName } from './Glyph'
 
@@ -64,6 +65,12 @@ const looks = {
     active: ['good', 'up'],
     suspended: ['warn', 'stopped'],
   } satisfies Record<AccountState, Look>,
+  person: {
+    enabled: ['good', 'up'],
+    renew: ['busy', 'key'],
+    locked: ['warn', 'warning'],
+    disabled: ['idle', 'stopped'],
+  } satisfies Record<PersonState, Look>,
   check: {
     ok: ['good', 'up'],
     warning: ['warn', 'warning'],
