@@ -61,10 +61,11 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 			s.log.Error("order not taken: it cannot be written down first", "order", o.ID, "err", err)
 			continue
 		}
-		s.reportSoon() // also of one taken before: it asks because it has not heard
 		if !fresh {
+			s.reportSoon() // it asks because it has not heard
 			continue
 		}
+		s.reportWithin(unhurried)
 		received := time.Now()
 		x := s.kinds[o.Kind]
 		before, done := s.lines.join(reachOf(o, x))

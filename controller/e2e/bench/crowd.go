@@ -32,7 +32,7 @@ const (
 	simulated  = 5000
 	arriveOver = 20 * time.Second // they first come, as machines that are switched on do
 	backLimit  = 3 * time.Minute  // for all to be back
-	quiet      = 30 * time.Second // before the controller's memory is read
+	quiet      = 10 * time.Second // before the controller's memory is read
 )
 
 // crowdSuite measures one controller with thousands of agents that run in this
