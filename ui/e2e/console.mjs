@@ -94,6 +94,10 @@ export function screens({ server, operation }) {
   const all = [
     ['overview', '/'],
     ['server', `/servers/${server}`],
+    ['services', '/services'],
+    ['pools', '/pools'],
+    ['pool', '/pools/e2e-pool'],
+    ['windows', '/windows'],
     ['alerts', '/alerts?state=all'],
     ['operations', '/operations'],
     ['rules', '/rules'],
