@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"runtime"
 	"testing"
-	"time"
 
 	"mailfleet/inventory"
 )
@@ -21,12 +19,7 @@ func TestOnlyServersThatAnswerAreCounted(t *testing.T) {
 		_ = json.NewEncoder(rw).Encode(inventory.MailSessionPage{Total: 7})
 	}))
 	w.connectTo(silent, "mail2", http.NotFoundHandler())
-	for deadline := time.Now().Add(10 * time.Second); !w.fleet.Linked(busy) || !w.fleet.Linked(silent); {
-		if time.Now().After(deadline) {
-			t.Fatal("the agents are not linked")
-		}
-		runtime.Gosched()
-	}
+	w.eventually("both have their links", func() bool { return w.fleet.linked(busy) && w.fleet.linked(silent) })
 	got := w.fleet.CountMailSessions(t.Context(), []inventory.ID{busy, silent, away, busy})
 	if want := map[inventory.ID]int{busy: 7}; !maps.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
