@@ -67,10 +67,11 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 			s.log.Error("order not taken: it cannot be written down first", "order", o.ID, "err", err)
 			continue
 		}
-		s.reportSoon() // also of one taken before: it asks because it has not heard
 		if !fresh {
+			s.reportSoon() // it asks because it has not heard
 			continue
 		}
+		s.reportWithin(unhurried)
 		received := time.Now()
 		x := s.kinds[o.Kind]
 		s.inLine(x, o, func() (inventory.OperationState, string) { return s.act(context.WithoutCancel(ctx), x, o, received) })

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"time"
 
@@ -164,10 +165,13 @@ func (s *Steward) follow(ctx context.Context) {
 	}
 }
 
-// take makes a document the one in force.
+// take makes a document the one in force. One that brings nothing but orders
+// is not kept on disk, where they are left out: they need not wait for that.
 func (s *Steward) take(ctx context.Context, d api.Desired) {
-	if err := state.SaveDesired(s.desiredFile(), d); err != nil {
-		s.log.Error("desired state not kept on disk", "err", err)
+	if before, _ := s.Desired(); before.Index == 0 || !same(before, d) {
+		if err := state.SaveDesired(s.desiredFile(), d); err != nil {
+			s.log.Error("desired state not kept on disk", "err", err)
+		}
 	}
 	s.mu.Lock()
 	s.desired = d
@@ -180,6 +184,12 @@ func (s *Steward) take(ctx context.Context, d api.Desired) {
 	if !s.Trial {
 		s.execute(ctx, d.Orders)
 	}
+}
+
+// same tells whether two documents say the same but for their orders.
+func same(a, b api.Desired) bool {
+	a.Index, a.Orders, b.Index, b.Orders = 0, nil, 0, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // apply makes services and the mailnode's configuration as the document in force says.
@@ -216,6 +226,7 @@ func (s *Steward) apply(ctx context.Context) {
 		s.log.Error("the desired state cannot be carried out as it is", "index", d.Index, "err", err)
 	}
 	s.mu.Lock()
+	news := s.problem != problem
 	s.problem, s.problems, s.missing = problem, refusals(err), missing
 	s.mu.Unlock()
 	if len(missing) > 0 {
@@ -224,7 +235,10 @@ func (s *Steward) apply(ctx context.Context) {
 		default:
 		}
 	}
-	s.reportSoon()
+	if news {
+		s.reportSoon()
+	}
+	s.reportWithin(unhurried)
 }
 
 // refusals are the reasons in an error of apply, by service.

@@ -19,6 +19,7 @@ func TestOnlyServersThatAnswerAreCounted(t *testing.T) {
 		_ = json.NewEncoder(rw).Encode(inventory.MailSessionPage{Total: 7})
 	}))
 	w.connectTo(silent, "mail2", http.NotFoundHandler())
+	w.eventually("both have their links", func() bool { return w.fleet.linked(busy) && w.fleet.linked(silent) })
 	got := w.fleet.CountMailSessions(t.Context(), []inventory.ID{busy, silent, away, busy})
 	if want := map[inventory.ID]int{busy: 7}; !maps.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
