@@ -66,13 +66,22 @@ func mixedCount() int {
 	return 120
 }
 
+// needs finds another's program. One that is not installed fails the test unless PEERS=skip.
 func needs(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Skipf("needs %s", program)
+		missing(t, program)
 	}
 	return path
+}
+
+func missing(t testing.TB, program string) {
+	t.Helper()
+	if os.Getenv("PEERS") == "skip" {
+		t.Skipf("%s is not installed", program)
+	}
+	t.Fatalf("%s is not installed: make peers", program)
 }
 
 func (n *fixture) port() string {
