@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
-import { desktop, launch, phone, picture, profile, screens, servers, signIn, target, visit } from './console.mjs'
+import { ask, desktop, launch, phone, picture, profile, screens, servers, signIn, target, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 /** @typedef {import('./console.mjs').Look} Look */
@@ -25,12 +25,29 @@ before(async () => {
   await signIn(page)
   state = await context.storageState()
   const server = (await servers(page).first().getAttribute('data-server')) ?? ''
-  const answer = await page.request.get(`${target.url}/api/v1/operations?limit=1`)
-  all = screens({ server, operation: (await answer.json()).items[0]?.id })
+  await furnish(page)
+  const first = async (/** @type {string} */ noun) => (await ask(page, 'GET', `/${noun}?limit=1`)).body.items[0]?.id
+  const [operation, account, person] = [await first('operations'), await first('accounts'), await first('people')]
+  all = screens({ server, operation, account, person })
   await context.close()
 })
 
 after(() => browser.close())
+
+/**
+ * Sees to it that the lists of tenants, plans, people and tokens have something to show.
+ * @param {Page} page
+ */
+async function furnish(page) {
+  const have = async (/** @type {string} */ noun) => (await ask(page, 'GET', `/${noun}`)).body.items.length
+  const reseller = { name: 'Screens Reseller', kind: 'reseller', max_domains: 50 }
+  if ((await have('tenants')) === 0) await ask(page, 'POST', '/tenants', reseller)
+  const limits = { quota: 10 * 2 ** 30, message_size: 50 * 2 ** 20, recipients: 100 }
+  const plan = { name: 'Screens Plan', limits, features: { sms: false, pop3: true } }
+  if ((await have('plans')) === 0) await ask(page, 'POST', '/plans', plan)
+  const person = { name: 'screens', role: 'domain-admin', scope: ['domain:example.test'] }
+  if ((await have('people')) === 1) await ask(page, 'POST', '/people', person)
+}
 
 /** @param {Page} page */
 async function violations(page) {
