@@ -294,7 +294,7 @@ func (a *App) buildLogic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Log: a.log})
+	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Sessions: a.fleet.CountMailSessions, Log: a.log})
 	gateway, err := a.gateway(ctx)
 	if err != nil {
 		return err
@@ -329,7 +329,7 @@ func readings(server string, samples []metrics.Sample) []api.Reading {
 
 func (a *App) buildFace(ctx context.Context) (err error) {
 	a.rest, err = rest.New(rest.Options{
-		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Releases: a.releases, Mailnodes: a.fleet,
+		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Mailnodes: a.fleet, Releases: a.releases,
 		Problems: a.problems, Console: ui.Console(), Version: inventory.Version, Logger: a.log,
 	})
 	if err != nil {

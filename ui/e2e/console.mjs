@@ -120,6 +120,10 @@ export function screens({ server, operation, account, person }) {
   const all = [
     ['overview', '/'],
     ['server', `/servers/${server}`],
+    ['services', '/services'],
+    ['pools', '/pools'],
+    ['pool', '/pools/e2e-pool'],
+    ['windows', '/windows'],
     ['alerts', '/alerts?state=all'],
     ['operations', '/operations'],
     ['rules', '/rules'],

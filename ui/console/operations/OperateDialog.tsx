@@ -9,6 +9,7 @@ import { useOperate, useOperationText, usePreview } from './data'
 import { Impact, Refusals } from './Impact'
 import { dangerous, interrupts, needsRelease } from './kinds'
 import './operate.css'
+import { ReleaseField } from './ReleaseField'
 import { type RollingDraft, RollingFields, rollingOf } from './RollingFields'
 
 /** What is to be done to what. */
@@ -84,15 +85,7 @@ export default function OperateDialog({ order, onClose }: { order: Order; onClos
         onCancel={onClose}
       >
         <p>{t(`effect.${kind}`)}</p>
-        {needsRelease(kind) && (
-          <TextInput
-            label={t('operate.release')}
-            description={t('operate.releaseHint')}
-            required
-            spellCheck={false}
-            {...form.text('release')}
-          />
-        )}
+        {needsRelease(kind) && <ReleaseField kind={kind} field={form.text('release')} />}
         {preview.isLoading && <Loading rows={2} />}
         {preview.error && <Failure error={preview.error} retry={() => preview.refetch()} />}
         {several && <RollingFields kind={kind} form={form} />}

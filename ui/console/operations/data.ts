@@ -2,7 +2,7 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tansta
 import { useRef } from 'react'
 import { api } from '../api/client'
 import { useList, useReread, useServerName } from '../api/queries'
-import type { Impact, NewOperation, Operation, OperationKind, OperationState } from '../api/types'
+import type { Impact, NewOperation, Operation, OperationKind, OperationState, Release } from '../api/types'
 import { useTell } from '../parts/Toasts'
 import { useText } from '../text/language'
 
@@ -39,6 +39,17 @@ export function useOperationText(): (o: Pick<NewOperation, 'kind' | 'targets' | 
     if (targets.length === 0 && selector) return t('operation.selected', { kind: kindText(kind), selector })
     return t('operation.several', { kind: kindText(kind), count: targets.length })
   }
+}
+
+/** The releases that a kind can put in force, newest first. */
+export function useReleases(kind: OperationKind) {
+  const program = kind === 'agent.upgrade' ? 'mailfleet-agent' : 'mailfleet-mailnode'
+  return useQuery({
+    queryKey: ['releases', 'of', program],
+    queryFn: ({ signal }) => api.all<Release>('/releases', { signal }),
+    select: (all) =>
+      all.filter((r) => r.program === program).sort((a, b) => Date.parse(b.created) - Date.parse(a.created)),
+  })
 }
 
 /** How often the impact is looked at again while one thinks about it, in ms. */

@@ -61,7 +61,7 @@ export function progress(steps: Step[]) {
   const asked = steps.filter((s) => !s.undo)
   return {
     all: asked.length,
-    done: asked.filter((s) => final(s.state)).length,
+    done: asked.filter((s) => final(s.state) && s.state !== 'cancelled').length,
     failed: asked.filter((s) => s.state === 'failed' || s.state === 'expired').length,
   }
 }

@@ -89,7 +89,7 @@ function FigureCell({ name, value, stale, t, format }: FigureProps) {
 }
 
 /** More services than this are counted, not named. */
-const named = 2
+const named = 1
 
 function Services({ server, stale }: { server: Server; stale: boolean }) {
   const { t } = useText()

@@ -81,7 +81,7 @@ function Checks({ checks, chosen, onChoose }: ChecksProps) {
   const bad = rows.filter((c) => c.state !== 'ok')
   const fine = rows.filter((c) => c.state === 'ok')
   const columns: Column<Check & { id: string }>[] = [
-    { head: t('preflight.check'), cell: (c) => <b>{name(c.name)}</b> },
+    { head: t('preflight.check'), cell: (c) => <b className="nowrap">{name(c.name)}</b> },
     { head: t('preflight.state'), cell: (c) => <State of="check" state={c.state} /> },
     { head: t('preflight.found'), cell: (c) => c.found },
     { head: t('preflight.wanted'), cell: (c) => c.wanted || <span className="dim">—</span> },
