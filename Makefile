@@ -56,14 +56,23 @@ check: ui/dist/console/index.html $(LINT) ## Format, vet, lint, import law, pack
 bench: peers build ## Measure: SUITE=fleet|console|ops|store (all without it), ROWS=regexp; tables here, figures in .bench/
 	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE)) $(if $(ROWS),-run '$(ROWS)')
 
+.PHONY: soak
+soak: ## Kill agents and controller at random, KILLS times (default 1000), while operations run; a history checker decides
+	SOAK_KILLS=$${KILLS:-1000} go test ./controller/e2e -run '^TestOperationsSurviveKills$$' -count 1 -v -timeout 4h
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for TIME (default 20s) each
 	@for p in $$(go list ./...); do \
 	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; go test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $${TIME:-20s} -fuzzminimizetime 10x; done; done
 
+NODE_PEERS := mailnode/testdata/node/node_modules/.package-lock.json
+$(NODE_PEERS): mailnode/testdata/node/package.json mailnode/testdata/node/package-lock.json
+	cd mailnode/testdata/node && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 .PHONY: peers
-peers: ## Install the Debian packages that tests use as real peers (as root; otherwise names what is missing)
+peers: $(NODE_PEERS) ## Install the packages of Debian (as root; otherwise names what is missing) and npm that tests use as real peers
 	@missing=""; for p in $(PEER_PACKAGES); do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

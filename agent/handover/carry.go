@@ -84,7 +84,7 @@ func (h *Handover) try(ctx context.Context, p Program, limit time.Duration) (why
 	}
 	defer func() { _ = r.Close() }()
 	last := &lastLine{to: os.Stderr}
-	cmd := exec.Command(p.Path, os.Args[1:]...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.Path, os.Args[1:]...) // it is told to stop, not killed
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdout, cmd.Stderr = last, last
 	cmd.ExtraFiles = []*os.File{w}
@@ -125,7 +125,7 @@ func (b watched) watch(ctx context.Context, limit time.Duration) (why string) {
 			return b.leaves()
 		}
 	case <-timer.C:
-		b.kill()
+		_ = b.kill()
 		return fmt.Sprintf("did not reach the controller within %s%s", limit, b.last.quote())
 	case <-ctx.Done():
 		_ = b.cmd.Process.Signal(syscall.SIGTERM)
@@ -136,7 +136,7 @@ func (b watched) watch(ctx context.Context, limit time.Duration) (why string) {
 	case err := <-b.ended:
 		return b.fell(err)
 	case <-timer.C:
-		b.kill()
+		_ = b.kill()
 		return fmt.Sprintf("gave no sign of life within %s%s", limit, b.last.quote())
 	case <-ctx.Done():
 		_ = b.cmd.Process.Signal(syscall.SIGTERM)
@@ -155,14 +155,15 @@ func (b watched) leaves() string {
 		}
 		return ""
 	case <-timer.C:
-		b.kill()
+		_ = b.kill()
 		return fmt.Sprintf("came up and did not let go within %s", b.leave)
 	}
 }
 
-func (b watched) kill() {
+// kill returns when the build is gone, and how it ended.
+func (b watched) kill() error {
 	_ = b.cmd.Process.Kill()
-	<-b.ended
+	return <-b.ended
 }
 
 func (b watched) fell(err error) string {

@@ -34,7 +34,7 @@
 // writes the line "up" to it. MAILFLEET_BUILD holds the SHA-256 of the build a
 // process was made of. Neither may ever change.
 //
-// main and app import it; steward asks it through a small interface.
+// main, app and steward import it.
 package handover
 
 import (
@@ -148,7 +148,7 @@ func (h *Handover) follow() error {
 		if h.build != "" { // its build was given up meanwhile: it stays what it is until it ends
 			return nil
 		}
-		why := ""
+		var why string
 		switch installed, err := fingerprint(); {
 		case err != nil:
 			return err
@@ -247,6 +247,13 @@ func (h *Handover) Verdict(order inventory.ID) (v Verdict, ok bool) {
 	defer h.mu.Unlock()
 	v, ok = h.book.Verdicts[order]
 	return v, ok
+}
+
+// Open tells whether the upgrade of an order has begun and not ended.
+func (h *Handover) Open(order inventory.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.book.Trial != nil && h.book.Trial.Order == order
 }
 
 // Runs are the builds that may be run again, by their SHA-256.

@@ -103,6 +103,9 @@ type DesiredAccount struct {
 
 	SCRAM        string               `json:"scram,omitempty"` // SCRAM-SHA-256 keys of the password
 	AppPasswords []DesiredAppPassword `json:"app_passwords,omitempty"`
+
+	Limits inventory.Limits    `json:"limits,omitzero"` // that hold for it, wherever they are from
+	Off    []inventory.Feature `json:"off,omitempty"`   // what it may not use
 }
 
 // DesiredAppPassword is an application password of a mailbox.

@@ -186,13 +186,16 @@ func TestTheHistoryCheckerFindsWhatIsWrong(t *testing.T) {
 	}
 	ledger := func(h *history) *served { return h.servers["mail1"].services["ledger"] }
 	for want, spoil := range map[string]func(*history){
-		"is lost":                    func(h *history) { h.asked["lost"] = "gone" },
-		"it is doubled":              func(h *history) { delete(h.asked, "0") },
-		"is still running":           func(h *history) { h.kept[0].State = inventory.OpRunning },
-		"was begun 2 times":          func(h *history) { h.journal[h.kept[0].Steps[0].ID] = entry{2, inventory.OpSucceeded} },
-		"is in no journal":           func(h *history) { delete(h.journal, h.kept[0].Steps[0].ID) },
-		"journal says failed":        func(h *history) { h.journal[h.kept[0].Steps[0].ID] = entry{1, inventory.OpFailed} },
-		"could have been found out":  func(h *history) { h.kept[0].Steps[0].State = inventory.OpUnknown },
+		"is lost":             func(h *history) { h.asked["lost"] = "gone" },
+		"it is doubled":       func(h *history) { delete(h.asked, "0") },
+		"is still running":    func(h *history) { h.kept[0].State = inventory.OpRunning },
+		"was begun 2 times":   func(h *history) { h.journal[h.kept[0].Steps[0].ID] = entry{2, inventory.OpSucceeded} },
+		"is in no journal":    func(h *history) { delete(h.journal, h.kept[0].Steps[0].ID) },
+		"journal says failed": func(h *history) { h.journal[h.kept[0].Steps[0].ID] = entry{1, inventory.OpFailed} },
+		"could have been found out": func(h *history) {
+			h.kept[0].Steps[0].State = inventory.OpUnknown
+			h.journal[h.kept[0].Steps[0].ID] = entry{1, inventory.OpUnknown}
+		},
 		"ledger on mail1: starts: 4": func(h *history) { ledger(h).starts = 4 },
 		"ledger on mail1: starts: 2": func(h *history) { ledger(h).starts = 2 },
 		"mail1: boots: 3":            func(h *history) { h.servers["mail1"].boots = 3 },

@@ -32,15 +32,30 @@ const (
 )
 
 // ledgerScript is a service that writes down what it goes through: each start,
-// each reload, and that it was started while the one before was alive.
-const ledgerScript = `cd "$1"
-[ -e pid ] && kill -0 "$(cat pid)" 2>/dev/null && echo doubled >> ledger
-echo $$ > pid
-trap 'echo reload >> ledger' HUP
-trap 'exit 0' TERM
-echo start >> ledger
-while :; do sleep 1 & wait $!; done
+// each reload, and that it was started while the one before was alive. It begins
+// with its signals blocked and takes them one by one, so that none ends it
+// before it has written, or is missed.
+const ledgerScript = `
+import os, signal, sys
+os.chdir(sys.argv[1])
+def note(what):
+    with open("ledger", "a") as f:
+        f.write(what + "\n")
+try:
+    os.kill(int(open("pid").read()), 0)
+    note("doubled")
+except (OSError, ValueError):
+    pass
+with open("pid", "w") as f:
+    f.write(str(os.getpid()))
+note("start")
+while signal.sigwait({signal.SIGHUP, signal.SIGTERM}) == signal.SIGHUP:
+    note("reload")
 `
+
+func ledgerCommand(dir string) []string {
+	return []string{"/usr/bin/env", "--block-signal=HUP,TERM", "python3", "-c", ledgerScript, dir}
+}
 
 // The services of the soak: one that is only restarted and reloaded, and one
 // that is stopped and started too.
@@ -109,7 +124,7 @@ func (s *soak) addLedgers() {
 			}
 			if _, err := s.client.AddService(s.t.Context(), api.NewService{
 				Server: server.Name, Name: name, Want: inventory.WantRunning,
-				ServiceConfig: inventory.ServiceConfig{Command: []string{"/bin/sh", "-c", ledgerScript, "sh", s.ledgerDir(server.Name, name)}},
+				ServiceConfig: inventory.ServiceConfig{Command: ledgerCommand(s.ledgerDir(server.Name, name))},
 			}); err != nil {
 				s.t.Fatal(err)
 			}
@@ -213,13 +228,14 @@ func (s *soak) kill(n int) map[string]int {
 		programs = append(programs, "run --dir "+s.f.Dir+"/servers/"+server.Name+" ")
 	}
 	for done := 0; done < n; {
-		idle(s.t.Context(), 200*time.Millisecond+rand.N(1300*time.Millisecond))
 		i := rand.IntN(len(programs))
 		pids := s.f.Processes(programs[i])
-		if len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
-			continue // dead already, or its machine is off
+		if len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil { // dead already, or its machine is off
+			idle(s.t.Context(), 50*time.Millisecond)
+			continue
 		}
 		done++
+		idle(s.t.Context(), 200*time.Millisecond+rand.N(1300*time.Millisecond))
 		if i == 0 {
 			killed["controller"]++
 		} else {

@@ -21,12 +21,31 @@ type absence struct {
 // no agent can tell of: it looks at the servers' states, so it does not matter
 // what happened while no controller was there.
 func (f *Fleet) watchAbsence(ctx context.Context, now time.Time) error {
+	for more := true; more; {
+		var err error
+		if more, err = f.takeAbsences(ctx, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// absencesAtOnce is how many alerts begin or end in one transaction: others
+// wait for it, and all of a fleet may go down together.
+const absencesAtOnce = 100
+
+// takeAbsences begins and ends some alerts; more tells that there may be others.
+func (f *Fleet) takeAbsences(ctx context.Context, now time.Time) (more bool, err error) {
 	var due absence
-	find := func(tx inventory.Tx) (err error) { due, err = absences(tx, now); return err }
-	if err := f.store.View(ctx, find); err != nil || len(due.begin)+len(due.end) == 0 {
+	find := func(tx inventory.Tx) (err error) {
+		due, err = absences(tx, now)
+		due.begin, due.end = due.begin[:min(len(due.begin), absencesAtOnce)], due.end[:min(len(due.end), absencesAtOnce)]
 		return err
 	}
-	return f.store.Update(ctx, func(tx inventory.Tx) error {
+	if err := f.store.View(ctx, find); err != nil || len(due.begin)+len(due.end) == 0 {
+		return false, err
+	}
+	return true, f.store.Update(ctx, func(tx inventory.Tx) error {
 		if err := find(tx); err != nil {
 			return err
 		}

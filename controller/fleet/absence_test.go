@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -173,4 +174,23 @@ func TestAServerShutDownOnPurposeIsNoAlert(t *testing.T) {
 	}
 	a.becomes(inventory.ServerDown)
 	a.is(1, inventory.AlertFiring)
+}
+
+func TestAWholeFleetThatGoesDownIsToldOfServerByServer(t *testing.T) {
+	a := newAbsent(t, func(*inventory.Rule) {})
+	down := map[inventory.ID]inventory.ServerState{a.id: inventory.ServerDown}
+	for n := range 2 * absencesAtOnce {
+		down[a.add(fmt.Sprintf("other%d", n))] = inventory.ServerDown
+	}
+	if err := a.fleet.become(t.Context(), down); err != nil {
+		t.Fatal(err)
+	}
+	a.look(0)
+	a.view(func(tx inventory.Tx) error {
+		n, err := tx.Alerts().Count(inventory.Query{Where: map[string][]string{"state": {string(inventory.AlertFiring)}}})
+		if err == nil && n != len(down) {
+			t.Errorf("%d alerts for %d servers", n, len(down))
+		}
+		return err
+	})
 }

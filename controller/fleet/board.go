@@ -19,6 +19,7 @@ import (
 // watched are the kinds that a desired state is made of.
 var watched = []inventory.Kind{
 	inventory.Servers, inventory.Services, inventory.Domains, inventory.Accounts, inventory.Operations, inventory.Rules,
+	inventory.Plans, inventory.Tenants,
 }
 
 // board holds every server's desired state and keeps it current from the
@@ -125,7 +126,8 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 			read func(inventory.Tx, map[inventory.ID]bool, map[inventory.ID]*document) error
 		}{ // servers first: the rest hang on their documents
 			{inventory.Servers, b.readServers}, {inventory.Services, b.readServices},
-			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts},
+			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts}, {inventory.Domains, b.readDomainTerms},
+			{inventory.Plans, b.readTerms}, {inventory.Tenants, b.readTerms},
 			{inventory.Rules, b.readRules}, {inventory.Operations, b.readOrders},
 		} {
 			if ids, ok := touched[step.kind]; ok {
@@ -333,49 +335,6 @@ func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool, docs map[i
 	}
 	for _, doc := range docs {
 		put(doc, &doc.desired.Mail.Domains, domains)
-	}
-	return nil
-}
-
-// readAccounts reads the accounts of the servers that the touched ones are or were at home on.
-func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool, docs map[inventory.ID]*document) error {
-	at := make(map[inventory.ID]bool)
-	if ids == nil {
-		for id := range docs {
-			at[id] = true
-		}
-	}
-	for id := range ids {
-		if home, ok := b.homes[id]; ok {
-			at[home] = true
-		}
-		switch a, err := tx.Accounts().Get(id); {
-		case err == nil:
-			at[a.Server] = true
-		case inventory.Is(err, inventory.NotFound):
-			delete(b.homes, id)
-		default:
-			return err
-		}
-	}
-	for home := range at {
-		doc := docs[home]
-		if doc == nil {
-			continue
-		}
-		list, _, err := tx.Accounts().List(inventory.Query{Where: map[string][]string{"server": {string(home)}}})
-		if err != nil {
-			return err
-		}
-		accounts := make([]api.DesiredAccount, 0, len(list))
-		for _, a := range list {
-			b.homes[a.ID] = home
-			accounts = append(accounts, api.DesiredAccount{
-				ID: a.ID, Address: a.Address, Password: a.Password, Suspended: a.State == inventory.AccountSuspended,
-				SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
-			})
-		}
-		put(doc, &doc.desired.Mail.Accounts, accounts)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,6 +180,55 @@ func TestTheDesiredStateFollowsTheInventory(t *testing.T) {
 		}
 		return tx.Rules().Create(&inventory.Rule{Name: "all", Enabled: true})
 	}, func(d api.Desired) bool { return len(d.Rules) == 1 && d.Rules[0].Name == "all" })
+	its := func(d api.Desired) (a api.DesiredAccount) {
+		if len(d.Mail.Accounts) == 1 {
+			a = d.Mail.Accounts[0]
+		}
+		return a
+	}
+	tenantPlan := &inventory.Plan{Name: "wide", Limits: inventory.Limits{Quota: 100, MessageSize: 50}, Features: map[inventory.Feature]bool{inventory.FeatureIMAP: false}}
+	tenant := &inventory.Tenant{Name: "acme", Kind: inventory.TenantEnterprise}
+	change("a tenant and its plan", func(tx inventory.Tx) error {
+		if err := tx.Plans().Create(tenantPlan); err != nil {
+			return err
+		}
+		tenant.Plan = tenantPlan.ID
+		if err := tx.Tenants().Create(tenant); err != nil {
+			return err
+		}
+		domain, err := tx.Domains().Find("name", "example.test")
+		if err != nil {
+			return err
+		}
+		domain.Tenant = tenant.ID
+		return tx.Domains().Update(domain)
+	}, func(d api.Desired) bool {
+		return its(d).Limits == inventory.Limits{Quota: 100, MessageSize: 50} && slices.Equal(its(d).Off, []inventory.Feature{inventory.FeatureIMAP})
+	})
+	change("limits of the domain", func(tx inventory.Tx) error {
+		domain, err := tx.Domains().Find("name", "example.test")
+		if err != nil {
+			return err
+		}
+		domain.Limits.Quota = 70
+		return tx.Domains().Update(domain)
+	}, func(d api.Desired) bool { return its(d).Limits.Quota == 70 && its(d).Limits.MessageSize == 50 })
+	change("another feature of the plan", func(tx inventory.Tx) error {
+		tenantPlan.Features = map[inventory.Feature]bool{inventory.FeaturePOP3: false, inventory.FeatureSMS: false}
+		return tx.Plans().Update(tenantPlan)
+	}, func(d api.Desired) bool {
+		return slices.Equal(its(d).Off, []inventory.Feature{inventory.FeaturePOP3, inventory.FeatureSMS})
+	})
+	change("limits of the account", func(tx inventory.Tx) error {
+		account.Limits.Messages, account.Features = 9, map[inventory.Feature]bool{inventory.FeaturePOP3: true}
+		return tx.Accounts().Update(account)
+	}, func(d api.Desired) bool {
+		return its(d).Limits == inventory.Limits{Quota: 70, Messages: 9, MessageSize: 50} && slices.Equal(its(d).Off, []inventory.Feature{inventory.FeatureSMS})
+	})
+	change("a tenant without a plan", func(tx inventory.Tx) error {
+		tenant.Plan = ""
+		return tx.Tenants().Update(tenant)
+	}, func(d api.Desired) bool { return its(d).Limits.MessageSize == 0 && its(d).Off == nil })
 	change("the account moved away", func(tx inventory.Tx) error {
 		account.Server = other
 		return tx.Accounts().Update(account)

@@ -62,6 +62,29 @@ func (a *App) EndSessions(q inventory.MailSessionQuery) (ended int) {
 	return ended
 }
 
+// endUnwelcome ends the sessions of accounts that have gone, are suspended, or may
+// not use the protocol any more.
+func (a *App) endUnwelcome() {
+	for _, s := range a.chosen(&inventory.MailSessionQuery{}) {
+		if s.Account == "" {
+			continue
+		}
+		account, there := a.directory.ByID(string(s.Account))
+		if there && !account.Suspended && account.May(inventory.Feature(s.Protocol)) {
+			continue
+		}
+		if a.EndSession(s.ID) {
+			a.log.Info("a session was ended: its account may not use it any more", "account", string(s.Account), "protocol", s.Protocol, "cid", s.ID)
+		}
+	}
+}
+
+// quota is what an account may hold.
+func (a *App) quota(account string) store.Quota {
+	of, _ := a.directory.ByID(account)
+	return store.Quota{Bytes: of.QuotaBytes, Messages: of.QuotaMessages}
+}
+
 // Mailboxes implements control.Node.
 func (a *App) Mailboxes(ctx context.Context, account inventory.ID) (inventory.Mailboxes, error) {
 	holds, err := a.store.Account(ctx, string(account))

@@ -39,12 +39,13 @@ import (
 )
 
 // Why an attempt fails. ErrRefused is a wrong name or credential; it is not said
-// which, and both take the same time. ErrSuspended comes only after the right
-// credential. Other errors than these and *ThrottledError are the server's
+// which, and both take the same time. ErrSuspended and ErrOff come only after the
+// right credential. Other errors than these and *ThrottledError are the server's
 // trouble, or ctx's.
 var (
 	ErrRefused   = errors.New("auth: wrong address or password")
 	ErrSuspended = errors.New("auth: the account is suspended")
+	ErrOff       = errors.New("auth: the protocol is switched off for the account")
 	ErrClear     = errors.New("auth: nobody signs in here without TLS")
 	ErrMechanism = errors.New("auth: there is no such mechanism")
 	ErrMalformed = errors.New("auth: the response is not one of the mechanism")
@@ -212,6 +213,9 @@ func (a *Auth) attempt(p *Peer, mechanism, name string) *attempt {
 func (t *attempt) succeed(credential inventory.ID) (Identity, error) {
 	if t.account.Suspended {
 		return Identity{}, t.note("suspended", ErrSuspended)
+	}
+	if !t.account.May(inventory.Feature(t.peer.Protocol)) {
+		return Identity{}, t.note("switched off", ErrOff)
 	}
 	t.auth.lanes.welcome(t.account.ID, throttle.Neighbourhood(t.peer.Address))
 	t.auth.count(t.peer.Protocol, true)

@@ -10,7 +10,7 @@ import (
 
 // fetchBatch is how many messages are looked up at once. Between two batches nothing of
 // the store is held, however slowly the peer reads.
-const fetchBatch = 128
+const fetchBatch = 256
 
 // What must be read of a message for the items of a FETCH.
 const (
@@ -130,6 +130,8 @@ type sender struct {
 	gone   bool  // a message was not there any more
 	failed error // a part that cannot be decoded was asked for
 
+	messages []store.Message // of the batch
+
 	ahead *store.Ahead // reads bodies; nil when none is needed
 	body  []byte       // of the message that is being sent; nil when it was not read ahead
 }
@@ -211,13 +213,18 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 	for _, seq := range seqs {
 		uids = append(uids, s.box.told.At(int(seq)-1).UID)
 	}
-	var messages []store.Message
-	for m, err := range s.srv.store.Messages(s.srv.ctx, s.box.place, uids, d.digest) {
+	from := s.srv.store.Digests(s.srv.ctx, s.box.place, uids)
+	if len(d.f.Sections) > 0 || d.f.Items&recordItems != 0 {
+		from = s.srv.store.Messages(s.srv.ctx, s.box.place, uids, d.digest)
+	}
+	messages := d.messages[:0]
+	for m, err := range from {
 		if err != nil {
 			return err
 		}
 		messages = append(messages, m)
 	}
+	d.messages = messages
 	at := 0
 	for i, seq := range seqs {
 		if at == len(messages) || messages[at].UID != uids[i] {

@@ -20,7 +20,7 @@ type Ahead struct {
 	db     *pebble.DB
 	room   *[aheadSize]byte // nil: nothing is held
 	bodies [][]byte         // in room
-	of     []Message        // whose they are
+	of     []ObjectID       // whose they are
 }
 
 // Ahead returns what reads bodies ahead.
@@ -34,7 +34,7 @@ func (a *Ahead) Body(messages []Message) []byte {
 	if a == nil || len(messages) == 0 {
 		return nil
 	}
-	if len(a.of) == 0 || a.of[0].ID != messages[0].ID {
+	if len(a.of) == 0 || a.of[0] != messages[0].ID {
 		a.read(messages)
 	}
 	if len(a.of) == 0 {
@@ -58,7 +58,7 @@ func (a *Ahead) Release() {
 
 // read reads the bodies of the first of messages, as many as there is room for.
 func (a *Ahead) read(messages []Message) {
-	a.bodies, a.of = a.bodies[:0], nil
+	a.bodies, a.of = a.bodies[:0], a.of[:0]
 	if messages[0].Size > aheadSize {
 		return
 	}
@@ -79,10 +79,9 @@ func (a *Ahead) read(messages []Message) {
 		if !ok {
 			break
 		}
-		a.bodies = append(a.bodies, body)
+		a.bodies, a.of = append(a.bodies, body), append(a.of, messages[i].ID)
 		free = free[len(body):]
 	}
-	a.of = messages[:len(a.bodies)]
 }
 
 // readBody appends a message's bytes to b.

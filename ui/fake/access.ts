@@ -57,11 +57,14 @@ export class FakeAccess {
     const now = new Date().toISOString()
     const browser = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36'
     const at = { address: '192.0.2.7', since: now, active: now, tls: true }
+    const account = fleet.tables.accounts[0]
+    const mail = { ...at, who: account?.address ?? '', account: account?.id, server: 'mail-hk-1' }
     this.sessions = [
       { ...at, id: 's1', kind: 'console', who: 'admin', client: browser, current: true },
       { ...at, id: 's2', kind: 'console', who: 'admin', client: browser, address: '192.0.2.8' },
       { ...at, id: 's3', kind: 'console', who: 'li', client: browser },
-      { ...at, id: 'a.4', kind: 'imap', who: 'user1@example.test', server: 'mail-hk-1', client: 'Thunderbird' },
+      { ...mail, id: 'a.4', kind: 'imap', client: 'Thunderbird' },
+      { ...mail, id: 'a.5', kind: 'pop3', address: '192.0.2.9', tls: false },
     ]
   }
 
@@ -97,7 +100,7 @@ export class FakeAccess {
         if (method === 'PUT') this.policy = body as Policy
         return ok(this.policy)
       case 'sessions':
-        return method === 'DELETE' ? this.#end(id) : ok(this.#live(q))
+        return method !== 'DELETE' ? ok(this.#live(q)) : id ? this.#end(id) : this.#endAll(q)
       case 'people':
         return method === 'POST' ? this.#newPerson(body as Person & { password?: string }) : undefined
       case 'tokens':
@@ -115,9 +118,10 @@ export class FakeAccess {
       (s) =>
         (kinds.length === 0 || kinds.includes(s.kind)) &&
         s.who.includes(q.get('who') ?? '') &&
-        (!q.get('server') || s.server === q.get('server')),
+        (!q.get('server') || s.server === q.get('server')) &&
+        (!q.get('account') || s.account === q.get('account')),
     )
-    return { items, total: items.length, silent: [] }
+    return { items, total: items.length, partial: false, silent: [] }
   }
 
   #end(id: string): Answer {
@@ -125,6 +129,12 @@ export class FakeAccess {
     if (at < 0) return refuse(404, `there is no session "${id}"`)
     this.sessions.splice(at, 1)
     return { status: 204 }
+  }
+
+  #endAll(q: URLSearchParams): Answer {
+    const { items } = this.#live(q)
+    this.sessions = this.sessions.filter((s) => !items.includes(s))
+    return ok({ ended: items.length, partial: false, silent: [] })
   }
 
   #newPerson(given: Person & { password?: string }): Answer {

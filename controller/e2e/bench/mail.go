@@ -46,10 +46,11 @@ func letter(n uint64, size int) []byte {
 	return text
 }
 
-// Words that are in some of the messages of talk: one in 200, 100, 50 and 500.
+// Words that are in some of the messages of talk: one in 200, 100 (both), 50 and 500.
 const (
 	rareWord    = "龘靐"
 	invoiceWord = "发票"
+	longWord    = "增值税发票"
 	rareSign    = "鑫"
 	latinWord   = "quarterly"
 )
@@ -67,7 +68,7 @@ func chat(i int) []byte {
 		case line == 1 && i%200 == 7:
 			body.WriteString(rareWord)
 		case line == 2 && i%100 == 9:
-			body.WriteString(invoiceWord)
+			body.WriteString(longWord)
 		case line == 3 && i%50 == 11:
 			body.WriteString(rareSign)
 		case line == 4 && i%500 == 13:

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"mailfleet/mailnode/api"
 )
@@ -72,28 +72,79 @@ func (m *mailnode) stop() error {
 	return err
 }
 
-// fill appends many messages at once (RFC 3502).
+// fill appends many messages at once (RFC 3502), and waits for the full-text index of
+// mail that is searched.
 func (m *mailnode) fill(ctx context.Context, user string, c corpus) error {
 	t, err := imap(ctx, m, user, "", 4<<10)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	for i := 0; i < c.count; {
-		batch := []byte("a APPEND INBOX")
-		for n := 0; n < 1000 && i < c.count; n++ {
-			text := c.text(i)
-			batch = fmt.Appendf(batch, " {%d+}\r\n", len(text))
-			batch = append(batch, text...)
-			i++
-		}
-		if _, err := t.Write(append(batch, "\r\n"...)); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for batch := range c.batches(ctx) {
+		if _, err := t.Write(batch); err != nil {
 			return err
 		}
 		if _, err := t.answer("APPEND"); err != nil {
 			return err
 		}
 	}
-	_, err = io.WriteString(t, "a LOGOUT\r\n")
-	return err
+	if c.name == talk.name {
+		return m.index(ctx, user)
+	}
+	return ctx.Err()
+}
+
+// batches makes the commands that append a corpus, one while another is carried out.
+func (c corpus) batches(ctx context.Context) <-chan []byte {
+	made := make(chan []byte, 1)
+	go func() {
+		defer close(made)
+		for i := 0; i < c.count; {
+			batch := []byte("a APPEND INBOX")
+			for n := 0; n < 1000 && i < c.count; n++ {
+				text := c.text(i)
+				batch = fmt.Appendf(batch, " {%d+}\r\n", len(text))
+				batch = append(batch, text...)
+				i++
+			}
+			select {
+			case made <- append(batch, "\r\n"...):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return made
+}
+
+// index has a mailbox searched until the index that the first search has made is used.
+func (m *mailnode) index(ctx context.Context, user string) error {
+	t, err := imap(ctx, m, user, "INBOX", 4<<10)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	var first, last time.Duration
+	began := time.Now()
+	for first == 0 || last > first/10 {
+		searched := time.Now()
+		if _, err := t.do("SEARCH TEXT nowhere"); err != nil {
+			return err
+		}
+		if last = time.Since(searched); first == 0 {
+			first = last
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("there is no index after %.0f s", time.Since(began).Seconds())
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	fmt.Printf("the first search took %.1f s; its index was there after %.1f s\n", first.Seconds(), time.Since(began).Seconds())
+	return nil
 }

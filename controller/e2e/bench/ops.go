@@ -27,9 +27,12 @@ const (
 	rounds     = 20 // commands to all of them
 	joinAtOnce = 16 // servers added and joined at the same time
 	startEvery = 200 * time.Millisecond
-	meetLimit  = 4 * time.Minute   // for all agents to be up
-	taskName   = "task"            // the service on each of the servers
-	controller = "serve --config " // in the controller's command line
+	// betweenCommands is for what follows a command to be over: nobody gives
+	// another one to the whole fleet at once.
+	betweenCommands = 2 * time.Second
+	meetLimit       = 4 * time.Minute   // for all agents to be up
+	taskName        = "task"            // the service on each of the servers
+	controller      = "serve --config " // in the controller's command line
 )
 
 // opsSuite measures operations at the sizes the controller is made for: real
@@ -219,6 +222,7 @@ func commands(ctx context.Context, c *api.Client, selector string, kind inventor
 		return nil, nil, err
 	}
 	for range rounds {
+		pause(ctx, betweenCommands)
 		began := time.Now()
 		op, err := c.CreateOperation(ctx, string(inventory.NewID()), api.NewOperation{
 			Kind: kind, Selector: selector, Reason: "bench",

@@ -35,12 +35,15 @@ func storeTrials() []trial {
 		row: "STORE flags of 10,000", unit: "messages/s", rate: true, times: 1, needs: []corpus{talk}, rounds: 4, measure: storeFlags,
 	})
 	for _, w := range []struct{ what, word string }{
-		{"one Chinese character", rareSign}, {"two Chinese characters", invoiceWord}, {"two rare ones", rareWord}, {"a Latin word", latinWord}, {"what is nowhere", "鑫龘"},
+		{"one Chinese character", rareSign}, {"two Chinese characters", invoiceWord}, {"two rare ones", rareWord}, {"five Chinese characters", longWord}, {"a Latin word", latinWord}, {"what is nowhere", "鑫龘"},
 	} {
 		all = append(all, trial{
 			row: "SEARCH TEXT in 100,000: " + w.what, unit: "ms", times: 1, limit: 200, needs: []corpus{talk}, rounds: 3, single: true, measure: searches(w.word),
 		})
 	}
+	all = append(all, trial{
+		row: "SEARCH SUBJECT in 100,000", unit: "ms", times: 1, limit: 200, needs: []corpus{talk}, rounds: 3, single: true, measure: search("SUBJECT 12345", 1),
+	})
 	for _, cold := range []bool{false, true} {
 		all = append(all, temper(cold, trial{
 			row: "SELECT of 500,000", unit: "ms", times: 1, limit: 100, needs: []corpus{archive}, rounds: 4, measure: selects,
@@ -75,7 +78,7 @@ func appends(connections, boxes int, times float64) trial {
 	case boxes == 1:
 		row += " to one mailbox"
 	}
-	return trial{row: row, unit: "messages/s", rate: true, times: times, rounds: 3, measure: func(ctx context.Context, c contender) (float64, error) {
+	return trial{row: row, unit: "messages/s", rate: true, times: times, rounds: 5, measure: func(ctx context.Context, c contender) (float64, error) {
 		talkers := make([]*talker, connections)
 		for i := range talkers {
 			var err error
@@ -85,7 +88,7 @@ func appends(connections, boxes int, times float64) trial {
 			defer talkers[i].close()
 		}
 		began := time.Now()
-		until := began.Add(2 * time.Second)
+		until := began.Add(1500 * time.Millisecond)
 		counts, errs := make([]int, connections), make([]error, connections)
 		var all sync.WaitGroup
 		for i, t := range talkers {
@@ -167,9 +170,15 @@ func storeFlags(ctx context.Context, c contender) (float64, error) {
 
 // searches looks for a word; the number of hits must be what was written.
 func searches(word string) func(context.Context, contender) (float64, error) {
-	want := map[string]int{rareSign: talk.count / 50, invoiceWord: talk.count / 100, rareWord: talk.count / 200, latinWord: talk.count / 500}[word]
+	want := map[string]int{
+		rareSign: talk.count / 50, invoiceWord: talk.count / 100, longWord: talk.count / 100, rareWord: talk.count / 200, latinWord: talk.count / 500,
+	}[word]
+	return search(fmt.Sprintf("TEXT {%d+}\r\n%s", len(word), word), want)
+}
+
+func search(keys string, want int) func(context.Context, contender) (float64, error) {
 	return func(ctx context.Context, c contender) (float64, error) {
-		a, seconds, err := timed(ctx, c, user(talk.name), "INBOX", fmt.Sprintf("SEARCH CHARSET UTF-8 TEXT {%d+}\r\n%s", len(word), word))
+		a, seconds, err := timed(ctx, c, user(talk.name), "INBOX", "SEARCH CHARSET UTF-8 "+keys)
 		if err == nil && a.found != want {
 			err = fmt.Errorf("found %d messages instead of %d", a.found, want)
 		}

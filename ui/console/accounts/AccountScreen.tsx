@@ -1,4 +1,5 @@
 import { getRouteApi, Link } from '@tanstack/react-router'
+import { api } from '../api/client'
 import { useServerName } from '../api/queries'
 import type { AccountTerms } from '../api/types'
 import { useMay } from '../app/rights'
@@ -33,6 +34,7 @@ export default function AccountScreen() {
       </Screen>
     )
   const a = account.data
+  const of = { kind: mail, account: a.id }
   return (
     <Screen title={a.address} aside={<AccountActs account={a} />}>
       <Facts account={a} />
@@ -40,7 +42,12 @@ export default function AccountScreen() {
       <AppPasswords account={a} />
       {maySessions && (
         <Section title={t('account.connections')}>
-          <SessionTable filter={{ kind: mail }} who={a.address} label={t('account.connections')} endAll />
+          <SessionTable
+            filter={of}
+            one
+            label={t('account.connections')}
+            onEndAll={() => api.change('DELETE', '/sessions', { query: of })}
+          />
         </Section>
       )}
       <SignIns account={a} />

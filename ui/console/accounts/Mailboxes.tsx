@@ -1,8 +1,9 @@
+import type { Mailbox } from '../api/types'
 import { type Column, Rows } from '../parts/DataTable'
 import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Section } from '../parts/Screen'
 import { useText } from '../text/language'
-import { type Mailbox, useMailboxes } from './mail'
+import { useMailboxes } from './mail'
 
 /** How full the account is, and what each of its mailboxes holds. */
 export function Mailboxes({ id }: { id: string }) {

@@ -1,20 +1,20 @@
-import type { AccountTerms } from '../api/types'
+import type { AccountTerms, MailSignIn } from '../api/types'
 import { type Column, Rows } from '../parts/DataTable'
 import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Section } from '../parts/Screen'
 import { Ago } from '../parts/Time'
 import { useText } from '../text/language'
-import { type SignIns as Alike, useSignIns } from './mail'
+import { useSignIns } from './mail'
 
 /** The last sign-ins by mail, good and failed. */
 export function SignIns({ account }: { account: AccountTerms }) {
   const { t, format } = useText()
   const list = useSignIns(account.id)
-  const passwordOf = (s: Alike) =>
+  const passwordOf = (s: MailSignIn) =>
     account.app_passwords?.find((p) => p.id === s.credential)?.name ??
     t(s.credential ? 'account.revokedPassword' : 'account.ownPassword')
-  const columns: Column<Alike & { id: string }>[] = [
+  const columns: Column<MailSignIn & { id: string }>[] = [
     { head: t('account.last'), cell: (s) => <Ago at={s.last} /> },
     {
       head: t('account.outcome'),

@@ -2793,6 +2793,8 @@ export interface components {
             kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
             log?: components["schemas"]["StepLine"][];
             message?: string;
+            /** Format: int64 */
+            needs?: number;
             /** Format: date-time */
             started: string;
             /** @enum {string} */

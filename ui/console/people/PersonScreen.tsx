@@ -13,7 +13,7 @@ import { Screen, Section } from '../parts/Screen'
 import { State } from '../parts/State'
 import { Ago } from '../parts/Time'
 import { useTell } from '../parts/Toasts'
-import { SessionTable } from '../sessions/SessionTable'
+import { endEach, SessionTable } from '../sessions/SessionTable'
 import { useText } from '../text/language'
 import { PersonDialog } from './PersonDialog'
 import { ResetDialog } from './ResetDialog'
@@ -41,7 +41,13 @@ export default function PersonScreen() {
     <Screen title={person.data.name} aside={<Acts person={person.data} />}>
       <Facts person={person.data} />
       <Section title={t('nav.sessions')}>
-        <SessionTable filter={{ kind: 'console' }} who={person.data.name} label={t('nav.sessions')} endAll />
+        <SessionTable
+          filter={{ kind: 'console' }}
+          who={person.data.name}
+          one
+          label={t('nav.sessions')}
+          onEndAll={endEach}
+        />
       </Section>
     </Screen>
   )

@@ -10,7 +10,7 @@ import { Glyph } from '../parts/Glyph'
 import { Screen, Section } from '../parts/Screen'
 import { useTell } from '../parts/Toasts'
 import { ScopeText } from '../people/Scope'
-import { SessionTable } from '../sessions/SessionTable'
+import { endEach, SessionTable } from '../sessions/SessionTable'
 import { useText } from '../text/language'
 import { PasswordForm } from './PasswordForm'
 import { TOTPSetup } from './TOTPSetup'
@@ -47,7 +47,13 @@ export default function Security() {
         <SecondFactor session={session} />
       </div>
       <Section title={t('security.sessions')}>
-        <SessionTable filter={{ kind: 'console' }} who={session.user} label={t('security.sessions')} />
+        <SessionTable
+          filter={{ kind: 'console' }}
+          who={session.user}
+          one
+          label={t('security.sessions')}
+          onEndAll={endEach}
+        />
       </Section>
     </Screen>
   )

@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { api, type Query } from '../api/client'
@@ -26,52 +26,93 @@ interface SessionTableProps {
   filter: Query
   /** Theirs alone; the API's filter finds everybody whose name has this in it. */
   who?: string
-  /** Offers to end all that are shown. */
-  endAll?: boolean
+  /** Whose they are is known. */
+  one?: boolean
+  /** Offers to end all of the filter. */
+  onEndAll?: (sessions: LiveSession[]) => Promise<void>
 }
 
 /** Who is signed in where, and a way to end it. */
-export function SessionTable({ label, filter, who, endAll }: SessionTableProps) {
+export function SessionTable({ label, filter, who, one, onEndAll }: SessionTableProps) {
   const { t, format } = useText()
   const mayEnd = useMay('sessions', 'write')
-  const [ending, setEnding] = useState<LiveSession[]>()
-  const query = { ...filter, who: who ?? filter.who }
-  const columns = useColumns({ named: !who, end: mayEnd ? (s) => setEnding([s]) : undefined })
-  const live = useQuery({
-    queryKey: ['sessions', query],
-    queryFn: ({ signal }) => api.get<LiveSessions>('/sessions', { query, signal }),
-    refetchInterval: askEvery,
-    placeholderData: (before) => before, // no blinking while the filter is typed
-  })
+  const [ending, setEnding] = useState<LiveSession>()
+  const [endingAll, setEndingAll] = useState<LiveSession[]>()
+  const columns = useColumns({ named: !one, end: mayEnd ? setEnding : undefined })
+  const live = useLive({ ...filter, who: who ?? filter.who })
   if (live.isPending) return <Loading rows={3} />
   if (!live.data) return <Failure error={live.error} retry={() => live.refetch()} />
-  const { items, total, silent } = live.data
+  const [first] = live.data.pages
+  const items = live.data.pages.flatMap((p) => p.items)
   const rows = who ? items.filter((s) => s.who === who) : items
   const others = rows.filter((s) => !s.current)
   return (
     <>
-      {silent.length > 0 && (
+      {first?.partial && (
         <div className="notice" data-tone="warn">
           <Glyph name="warning" />
-          <div>{t('sessions.silent', { servers: silent.join(', ') })}</div>
+          <div>
+            {first.silent.length > 0
+              ? t('sessions.silent', { servers: first.silent.join(', ') })
+              : t('sessions.partial')}
+          </div>
         </div>
       )}
       {rows.length > 0 ? <Rows label={label} columns={columns} rows={rows} /> : <Empty title={t('sessions.none')} />}
-      {total > items.length && (
-        <p className="dim more">
-          {t('sessions.shown', { shown: format.number(items.length), total: format.number(total) })}
-        </p>
-      )}
-      {endAll && mayEnd && others.length > 1 && (
+      {live.hasNextPage && (
         <div className="more">
-          <Button size="xs" variant="default" onClick={() => setEnding(others)}>
+          <p className="dim">
+            {t('sessions.shown', { shown: format.number(items.length), total: format.number(first?.total ?? 0) })}
+          </p>
+          <Button variant="default" size="xs" loading={live.isFetchingNextPage} onClick={() => live.fetchNextPage()}>
+            {t('action.more')}
+          </Button>
+        </div>
+      )}
+      {onEndAll && mayEnd && others.length > 1 && (
+        <div className="more">
+          <Button size="xs" variant="default" onClick={() => setEndingAll(others)}>
             {t('sessions.endAll')}
           </Button>
         </div>
       )}
-      {ending && <End sessions={ending} onClose={() => setEnding(undefined)} />}
+      {ending && (
+        <End
+          title={t('sessions.endTitle', { who: ending.who || ending.address })}
+          onEnd={() => endSession(ending)}
+          onClose={() => setEnding(undefined)}
+        />
+      )}
+      {endingAll && onEndAll && (
+        <End
+          title={t('sessions.endAllTitle', { n: endingAll.length })}
+          onEnd={() => onEndAll(endingAll)}
+          onClose={() => setEndingAll(undefined)}
+        />
+      )}
     </>
   )
+}
+
+/** Who is signed in, page after page, asked again and again. */
+function useLive(query: Query) {
+  return useInfiniteQuery({
+    queryKey: ['sessions', query],
+    queryFn: ({ pageParam, signal }) =>
+      api.get<LiveSessions>('/sessions', { query: { ...query, limit: 200, cursor: pageParam }, signal }),
+    initialPageParam: '',
+    getNextPageParam: (page) => page.next || undefined,
+    refetchInterval: askEvery,
+    placeholderData: (before) => before, // no blinking while the filter is typed
+  })
+}
+
+/** Ends one session. */
+export const endSession = (s: LiveSession) => api.change('DELETE', `/sessions/${encodeURIComponent(s.id)}`)
+
+/** Ends sessions one after the other. */
+export async function endEach(sessions: LiveSession[]) {
+  for (const s of sessions) await endSession(s)
 }
 
 function useColumns({ named, end }: { named: boolean; end?: (s: LiveSession) => void }): Column<LiveSession>[] {
@@ -142,21 +183,16 @@ export function browserOf(agent: string): string {
   return [`${known[edge[1] ?? ''] ?? edge[1]} ${edge[2]}`, system].filter(Boolean).join(', ')
 }
 
-function End({ sessions, onClose }: { sessions: LiveSession[]; onClose: () => void }) {
+function End({ title, onEnd, onClose }: { title: string; onEnd: () => Promise<void>; onClose: () => void }) {
   const { t } = useText()
   const reread = useReread()
-  const [first] = sessions
-  const title =
-    sessions.length === 1 && first
-      ? t('sessions.endTitle', { who: first.who || first.address })
-      : t('sessions.endAllTitle', { n: sessions.length })
   return (
     <Confirm
       title={title}
       action={t('sessions.end')}
       danger
       onConfirm={async () => {
-        for (const s of sessions) await api.change('DELETE', `/sessions/${encodeURIComponent(s.id)}`)
+        await onEnd()
         await reread('sessions')
       }}
       onClose={onClose}

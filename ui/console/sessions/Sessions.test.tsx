@@ -8,15 +8,15 @@ test('everybody who is signed in is listed, found and ended', async () => {
   const user = userEvent.setup()
   const { api } = show('/sessions')
   const table = await screen.findByRole('table', { name: '在线会话' })
-  expect(within(table).getAllByRole('row')).toHaveLength(5)
+  expect(within(table).getAllByRole('row')).toHaveLength(6)
   await user.selectOptions(screen.getByLabelText('入口'), 'IMAP')
   await waitFor(() => expect(within(screen.getByRole('table')).getAllByRole('row')).toHaveLength(2))
   expect(screen.getByText('Thunderbird')).toBeTruthy()
   await user.click(screen.getByRole('button', { name: '结束: user1@example.test 192.0.2.7' }))
-  expect(api.access.sessions).toHaveLength(4)
+  expect(api.access.sessions).toHaveLength(5)
   await user.click(within(screen.getByRole('dialog')).getByRole('button', { name: '结束' }))
   expect(await screen.findByText('没有会话')).toBeTruthy()
-  expect(api.access.sessions).toHaveLength(3)
+  expect(api.access.sessions).toHaveLength(4)
 })
 
 test('one who may only look ends nothing', async () => {
