@@ -44,6 +44,7 @@ export function CrashDrawer({ server, service, onClose }: DrawerProps) {
     <Dialog kind="drawer" title={title} onClose={onClose}>
       {crash.isPending && <Loading rows={12} height={24} />}
       {crash.error && <Failure error={crash.error} retry={() => crash.refetch()} />}
+      {c === null && <Empty title={t('log.noCrash')} />}
       {c && (
         <p>
           <b>{c.exit}</b> · <Ago at={c.time} /> · {t('log.restarts', { count: c.restarts })}

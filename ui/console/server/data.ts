@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useMemo } from 'react'
-import { api } from '../api/client'
+import { api, ProblemError } from '../api/client'
 import { useList, useServers } from '../api/queries'
 import type { Crash, Page, Power, Preflight, Reading, Samples, Series } from '../api/types'
 import { type Range, spans } from '../charts/ranges'
@@ -81,11 +81,18 @@ export function useServerReadings(name: string) {
   return useReadings(name)
 }
 
-/** How a service last crashed. */
+/** How a service last crashed; null when it has not. */
 export function useCrash(service: string) {
   return useQuery({
     queryKey: ['crash', service],
-    queryFn: ({ signal }) => api.get<Crash>(`/services/${service}/crash`, { signal }),
+    queryFn: async ({ signal }) => {
+      try {
+        return await api.get<Crash>(`/services/${service}/crash`, { signal })
+      } catch (e) {
+        if (e instanceof ProblemError && e.status === 404) return null
+        throw e
+      }
+    },
     retry: false,
     gcTime: 0,
   })

@@ -1,7 +1,7 @@
 import { NativeSelect, TextInput } from '@mantine/core'
 import { useDeferredValue, useMemo, useState } from 'react'
 import { useServers } from '../api/queries'
-import type { ServiceState } from '../api/types'
+import type { OperationKind, ServiceState } from '../api/types'
 import { useMay } from '../app/rights'
 import { BulkBar, BySelector } from '../operations/BulkBar'
 import { serviceActs } from '../operations/kinds'
@@ -15,6 +15,9 @@ import { Grid } from './Grid'
 import './services.css'
 
 const states: ServiceState[] = ['running', 'starting', 'stopping', 'stopped', 'backoff', 'crashed', 'unknown']
+
+/** What is offered over a selection; which release is to run is asked then. */
+const offered: OperationKind[] = [...serviceActs, 'service.upgrade']
 
 /** Which service runs on which server, all at once. */
 export default function Matrix() {
@@ -71,7 +74,7 @@ export default function Matrix() {
       {targets.length > 0 && (
         <BulkBar
           chosen={t('bulk.services', { count: targets.length })}
-          acts={serviceActs}
+          acts={offered}
           targets={() => targets}
           onClear={selection.clear}
         />
