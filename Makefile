@@ -66,8 +66,13 @@ fuzz: ## Run every fuzz target for TIME (default 20s) each
 	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; go test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $${TIME:-20s} -fuzzminimizetime 10x; done; done
 
+NODE_PEERS := mailnode/testdata/node/node_modules/.package-lock.json
+$(NODE_PEERS): mailnode/testdata/node/package.json mailnode/testdata/node/package-lock.json
+	cd mailnode/testdata/node && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 .PHONY: peers
-peers: ## Install the Debian packages that tests use as real peers (as root; otherwise names what is missing)
+peers: $(NODE_PEERS) ## Install the packages of Debian (as root; otherwise names what is missing) and npm that tests use as real peers
 	@missing=""; for p in $(PEER_PACKAGES); do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

@@ -21,6 +21,7 @@ const (
 	Services   List[inventory.Service]    = "services"
 	Readings   List[Reading]              = "samples"
 	Operations List[inventory.Operation]  = "operations"
+	Powers     List[inventory.Power]      = "powers"
 	Pools      List[inventory.Pool]       = "pools"
 	Windows    List[inventory.Window]     = "windows"
 	Releases   List[inventory.Release]    = "releases"

@@ -33,6 +33,7 @@ var serviceColumns = []column[placed]{
 func (s *settings) serviceCommand() *cobra.Command {
 	return parent("service", "Services on the servers",
 		s.listServicesCommand(),
+		s.addServiceCommand(), s.settingsCommand(), s.removeServiceCommand(),
 		s.onServices("start", "Start services", inventory.OpServiceStart),
 		s.onServices("stop", "Stop services", inventory.OpServiceStop),
 		s.onServices("restart", "Restart services", inventory.OpServiceRestart),

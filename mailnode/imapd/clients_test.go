@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"maps"
@@ -66,13 +67,22 @@ func mixedCount() int {
 	return 120
 }
 
+// needs finds another's program. One that is not installed fails the test unless PEERS=skip.
 func needs(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Skipf("needs %s", program)
+		missing(t, program)
 	}
 	return path
+}
+
+func missing(t testing.TB, program string) {
+	t.Helper()
+	if os.Getenv("PEERS") == "skip" {
+		t.Skipf("%s is not installed", program)
+	}
+	t.Fatalf("%s is not installed: make peers", program)
 }
 
 func (n *fixture) port() string {
@@ -286,14 +296,18 @@ auth_mechanisms = PLAIN
 func TestCurl(t *testing.T) {
 	program := needs(t, "curl")
 	n := start(t, nil)
-	n.fill(t, 1, 12, mixed)
+	count := mixedCount()
+	n.fill(t, 1, count, mixed)
 	home := t.TempDir()
 	base := "imap://" + n.addr
 	curl := func(args ...string) string {
 		return run(t, home, program, append([]string{"-sS", "-u", address(1) + ":" + secret}, args...)...)
 	}
-	if got := curl(base + "/INBOX;MAILINDEX=1"); got != mixed(0) {
-		t.Errorf("fetched %q", got)
+	curl(fmt.Sprintf("%s/INBOX;MAILINDEX=[1-%d]", base, count), "-o", "#1")
+	for i := range count {
+		if got, err := os.ReadFile(filepath.Join(home, strconv.Itoa(i+1))); err != nil || string(got) != mixed(i) {
+			t.Fatalf("message %d came as %.300q, %v", i+1, got, err)
+		}
 	}
 	if got := curl(base + "/INBOX?SUBJECT%20dots"); !strings.HasPrefix(got, "* SEARCH 12") {
 		t.Errorf("searched %q", got)
@@ -301,7 +315,7 @@ func TestCurl(t *testing.T) {
 	file := filepath.Join(home, "m")
 	write(t, file, "Subject: up\r\n\r\nup\r\n")
 	curl("-T", file, base+"/INBOX")
-	if got := curl(base + "/INBOX;UID=13"); got != "Subject: up\r\n\r\nup\r\n" {
+	if got := curl(fmt.Sprintf("%s/INBOX;UID=%d", base, count+1)); got != "Subject: up\r\n\r\nup\r\n" {
 		t.Errorf("uploaded %q", got)
 	}
 	if got := curl(base, "-X", `LIST "" *`); !strings.Contains(got, `"/" INBOX`) {
@@ -312,21 +326,22 @@ func TestCurl(t *testing.T) {
 func TestMutt(t *testing.T) {
 	mutt, program := needs(t, "mutt"), needs(t, "script")
 	n := start(t, nil)
-	n.fill(t, 1, 12, mixed)
+	count := mixedCount()
+	n.fill(t, 1, count, mixed)
 	home := t.TempDir()
 	write(t, filepath.Join(home, ".muttrc"), fmt.Sprintf(`
 set imap_user="%s" imap_pass="%s" ssl_starttls=no ssl_force_tls=no imap_authenticators="login"
 set folder="imap://%s/" spoolfile="+INBOX" confirmappend=no confirmcreate=no delete=yes mail_check=1 wait_key=no header_cache= quit=yes move=no copy=no timeout=1
 set mbox_type=Maildir
-push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s/out<enter><untag-pattern>~A<enter><limit>~s dots<enter><flag-message><limit>all<enter><first-entry><delete-message><sync-mailbox><quit>"
+push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s/out<enter><untag-pattern>~A<enter><limit>~i mixed11@<enter><flag-message><limit>all<enter><first-entry><delete-message><sync-mailbox><quit>"
 `, address(1), secret, n.addr, home))
 	run(t, home, program, "-qec", mutt+" -F "+home+"/.muttrc", "/dev/null")
 	texts, _ := maildir(t, filepath.Join(home, "out"))
-	if len(texts) != 12 {
+	if len(texts) != count {
 		t.Errorf("mutt copied %d messages", len(texts))
 	}
 	left := n.contents(t, 1, inbox)
-	if len(left) != 11 {
+	if len(left) != count-1 {
 		t.Errorf("%d messages are left", len(left))
 	}
 	if flags := left[mixed(11)]; !flags.Has(store.Flagged) {
@@ -335,8 +350,8 @@ push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s/out<enter><untag-patter
 }
 
 const imaplibScript = `
-import imaplib, sys
-host, port, user, password = sys.argv[1:]
+import hashlib, imaplib, sys
+host, port, user, password = sys.argv[1:5]
 m = imaplib.IMAP4(host, int(port))
 m.login(user, password)
 def ok(r):
@@ -358,7 +373,20 @@ assert ok(m.thread('REFERENCES', 'UTF-8', 'ALL')) == [b'(1)']
 assert ok(m.namespace())
 assert ok(m.getquotaroot('INBOX'))
 assert ok(m.myrights('INBOX'))
-ok(m.uid('STORE', '1', '+FLAGS', r'\Deleted'))
+assert ok(m.select('full'))[0] == sys.argv[5].encode()
+whole = hashlib.sha256()
+for part in ok(m.fetch('1:*', '(BODY.PEEK[])')):
+    if isinstance(part, tuple):
+        whole.update(part[1])
+print(whole.hexdigest())
+ok(m.store('1:*', '+FLAGS.SILENT', r'(\Answered)'))
+assert len(ok(m.search(None, 'ANSWERED'))[0].split()) == int(sys.argv[5])
+ok(m.create('again'))
+for i in range(1, 1 + int(sys.argv[5])):
+    text = ok(m.fetch(str(i), '(BODY.PEEK[])'))[0][1]
+    ok(m.append('again', None, None, text))
+ok(m.select('INBOX'))
+ok(m.store('1', '+FLAGS', r'(\Deleted)'))
 assert ok(m.expunge()) == [b'1']
 ok(m.close())
 ok(m.unselect()) if hasattr(m, 'unselect') and m.state == 'SELECTED' else None
@@ -368,5 +396,26 @@ m.logout()
 func TestImaplib(t *testing.T) {
 	program := needs(t, "python3")
 	n := start(t, nil)
-	run(t, t.TempDir(), program, "-c", imaplibScript, "127.0.0.1", n.port(), address(1), secret)
+	count := mixedCount()
+	n.fill(t, 1, count, mixed)
+	if err := n.store.RenameMailbox(t.Context(), account(1), inbox, "full"); err != nil { // INBOX is empty then
+		t.Fatal(err)
+	}
+	want := sha256.New()
+	for i := range count {
+		want.Write([]byte(mixed(i)))
+	}
+	got := run(t, t.TempDir(), program, "-c", imaplibScript, "127.0.0.1", n.port(), address(1), secret, fmt.Sprint(count))
+	if got != fmt.Sprintf("%x\n", want.Sum(nil)) {
+		t.Errorf("imaplib read %s, want %x", got, want.Sum(nil))
+	}
+	full, again := n.contents(t, 1, "full"), n.contents(t, 1, "again")
+	for i := range count {
+		if flags, there := full[mixed(i)]; !there || flags != store.Answered {
+			t.Fatalf("message %d is there: %v, with the flags %b", i, there, flags)
+		}
+		if flags, there := again[mixed(i)]; !there || flags != 0 {
+			t.Fatalf("the copy of message %d is there: %v, with the flags %b", i, there, flags)
+		}
+	}
 }

@@ -285,6 +285,30 @@ func TestPoplibFetchesAndDeletesEveryOther(t *testing.T) {
 	}
 }
 
+func TestNodePop3FetchesAndDeletesEveryOther(t *testing.T) {
+	const dir = "../testdata/node"
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "node-pop3")); err != nil {
+		if os.Getenv("PEERS") == "skip" {
+			t.Skip("node-pop3 is not installed")
+		}
+		t.Fatal("node-pop3 is not installed: make peers")
+	}
+	messages := mixed(t, clientMessages)
+	n := stocked(t, messages)
+	host, port, err := net.SplitHostPort(n.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := program(t, "nodejs", "node", "pop3.mjs", host, port, "user1@example.test", "secret pass", fmt.Sprint(clientMessages))
+	cmd.Dir = dir
+	if got, want := mustRun(t, cmd), fmt.Sprintf("%x\n", sha256.Sum256([]byte(strings.Join(messages, "")))); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if left := n.left(t); left != clientMessages/2 {
+		t.Errorf("%d messages are left", left)
+	}
+}
+
 // GNU SASL, in mpop, is a second implementation of the mechanisms.
 func TestMpopSignsIn(t *testing.T) {
 	n := stocked(t, mixed(t, 1))

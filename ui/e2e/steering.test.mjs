@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { launch, picture, profile, servers, signIn, target, visit } from './console.mjs'
+import { launch, picture, profile, ask as request, servers, signIn, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -44,19 +44,16 @@ after(async () => {
 })
 
 /**
- * Asks the API as the browser's session does.
+ * Asks the API, which must do it, and returns its answer.
  * @param {Page} page
  * @param {string} method
  * @param {string} path
  * @param {unknown} [data]
  */
 async function ask(page, method, path, data) {
-  const session = await (await page.request.get(`${target.url}/api/v1/session`)).json()
-  const headers = { 'X-CSRF-Token': session.csrf }
-  const answer = await page.request.fetch(`${target.url}/api/v1${path}`, { method, data, headers })
-  const text = await answer.text()
-  assert.ok(answer.ok(), `${method} ${path}: ${text}`)
-  return text ? JSON.parse(text) : undefined
+  const { status, body } = await request(page, method, path, data)
+  assert.ok(status < 300, `${method} ${path}: ${status} ${JSON.stringify(body)}`)
+  return body
 }
 
 /**

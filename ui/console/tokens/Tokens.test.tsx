@@ -46,6 +46,6 @@ test('revoking asks first', async () => {
   const { fleet } = show('/tokens')
   await user.click(await screen.findByRole('button', { name: '吊销: nightly' }))
   expect(fleet.tables.tokens).toHaveLength(1)
-  await user.click(within(screen.getByRole('dialog')).getByRole('button', { name: '删除' }))
+  await user.click(within(screen.getByRole('dialog')).getByRole('button', { name: '吊销' }))
   expect(await screen.findByText('还没有令牌')).toBeTruthy()
 })

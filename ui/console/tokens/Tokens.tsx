@@ -68,6 +68,7 @@ export default function Tokens() {
           noun="tokens"
           thing={revoking}
           title={t('tokens.revokeTitle', { name: revoking.name })}
+          action={t('tokens.revoke')}
           onClose={() => setRevoking(undefined)}
         >
           <p>{t('tokens.revokeText')}</p>
