@@ -218,7 +218,7 @@ func TestAnUpgradeTheAgentWasKilledOverIsTakenBack(t *testing.T) {
 	}
 	o := order(inventory.OpServiceUpgrade, time.Minute)
 	o.Params.Release = inventory.NewID()
-	if _, err := journal.Begin(o, "boot"); err != nil {
+	if _, err := journal.Begin(o, "boot", 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := journal.Close(); err != nil {
