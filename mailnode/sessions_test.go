@@ -71,6 +71,23 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	if fmt.Sprint(protocols) != "map[pop3:2 smtp:1]" || mine.Account != inventory.ID(f.config.Accounts[0].ID) || mine.Address != "127.0.0.1" {
 		t.Errorf("listed %v, of user1 %+v", protocols, mine)
 	}
+	for _, c := range []struct {
+		q    inventory.MailSessionQuery
+		want int
+	}{
+		{inventory.MailSessionQuery{Within: []string{"other.test"}}, 0},
+		{inventory.MailSessionQuery{Account: mine.Account, Within: []string{"example.test"}}, 1},
+		{inventory.MailSessionQuery{Within: []string{"example.test"}, Limit: 1}, 2},
+		{inventory.MailSessionQuery{Limit: 1}, 3},
+		{inventory.MailSessionQuery{Who: "USER1@"}, 1},
+		{inventory.MailSessionQuery{Protocols: []string{"smtp"}}, 1},
+		{inventory.MailSessionQuery{ID: mine.ID}, 1},
+	} {
+		page, err := f.client.Sessions(t.Context(), c.q)
+		if err != nil || page.Total != c.want || c.q.Limit == 1 && len(page.Sessions) != 1 || c.q.Limit == 0 && len(page.Sessions) != c.want {
+			t.Errorf("%+v: got %+v, %v", c.q, page, err)
+		}
+	}
 	if err := f.client.EndSession(t.Context(), mine.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +95,7 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	if line, err := first.ReadString('\n'); line != farewell {
 		t.Errorf("the session ended with %q, %v", line, err)
 	}
-	if n, err := f.client.EndSessions(t.Context(), inventory.ID(f.config.Accounts[1].ID)); n != 1 || err != nil {
+	if n, err := f.client.EndSessions(t.Context(), inventory.MailSessionQuery{Within: []string{"user2@example.test"}}); n != 1 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}
 	if line, err := second.ReadString('\n'); line != farewell {
@@ -109,5 +126,30 @@ func TestSignInsAreRememberedThroughARestart(t *testing.T) {
 	}
 	if other, err := f.client.SignIns(t.Context(), inventory.ID(f.config.Accounts[1].ID)); err != nil || len(other) != 0 {
 		t.Errorf("the other account: %+v, %v", other, err)
+	}
+}
+
+func TestMailboxesAreListedWithWhatTheyHold(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	account := inventory.ID(f.config.Accounts[0].ID)
+	if err := send(f.address(api.SMTP), "user1@example.test", "one"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := f.client.Mailboxes(t.Context(), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses := map[string]string{}
+	var bytes int64
+	for _, m := range all.Mailboxes {
+		uses[m.Name], bytes = m.Use, bytes+m.Bytes
+	}
+	inbox := all.Mailboxes[0]
+	if inbox.Name != "INBOX" || inbox.Messages != 1 || inbox.Unseen != 1 || all.Messages != 1 || all.Bytes == 0 || all.Bytes != bytes || uses["Sent"] != `\Sent` {
+		t.Errorf("got %+v", all)
+	}
+	if none, err := f.client.Mailboxes(t.Context(), "0198c0de-0000-7000-8000-00000000ffff"); err != nil || len(none.Mailboxes) != 0 || none.Bytes != 0 {
+		t.Errorf("nobody's: %+v, %v", none, err)
 	}
 }

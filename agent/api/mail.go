@@ -20,6 +20,7 @@ var MailRoutes = []string{
 	"GET " + MailPath + "sessions",
 	"DELETE " + MailPath + "sessions",
 	"DELETE " + MailPath + "sessions/{id}",
+	"GET " + MailPath + "accounts/{id}/mailboxes",
 	"GET " + MailPath + "accounts/{id}/sign-ins",
 }
 
@@ -35,24 +36,29 @@ func (c *Client) EndMailSession(ctx context.Context, id string) error {
 	return c.mail(ctx, http.MethodDelete, "sessions/"+url.PathEscape(id), &ended)
 }
 
-// EndMailSessions ends all connections of an account and returns how many they were.
-func (c *Client) EndMailSessions(ctx context.Context, account inventory.ID) (int, error) {
+// EndMailSessions ends all connections that a query means and returns how many they were.
+func (c *Client) EndMailSessions(ctx context.Context, q inventory.MailSessionQuery) (int, error) {
 	var ended inventory.EndedMailSessions
-	err := c.mail(ctx, http.MethodDelete, "sessions?"+url.Values{"account": {string(account)}}.Encode(), &ended)
+	err := c.mail(ctx, http.MethodDelete, "sessions?"+q.Values().Encode(), &ended)
 	return ended.Ended, err
 }
 
+// Mailboxes lists the folders of an account at home on the server.
+func (c *Client) Mailboxes(ctx context.Context, account inventory.ID) (all inventory.Mailboxes, err error) {
+	return all, c.mail(ctx, http.MethodGet, "accounts/"+url.PathEscape(string(account))+"/mailboxes", &all)
+}
+
 // SignIns tells of the last sign-ins to an account at home on the server, the latest first.
-func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory.SignIn, error) {
+func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory.MailSignIn, error) {
 	var list struct {
-		SignIns []inventory.SignIn `json:"sign_ins"`
+		SignIns []inventory.MailSignIn `json:"sign_ins"`
 	}
 	err := c.mail(ctx, http.MethodGet, "accounts/"+url.PathEscape(string(account))+"/sign-ins", &list)
 	return list.SignIns, err
 }
 
 // maxMailAnswer bounds what is read of an answer.
-const maxMailAnswer = 4 << 20
+const maxMailAnswer = 16 << 20
 
 // mail asks the mailnode. Its problems come as errors of inventory.
 func (c *Client) mail(ctx context.Context, method, path string, answer any) error {

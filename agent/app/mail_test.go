@@ -46,6 +46,8 @@ func TestTheMailnodeIsAskedThroughTheAgent(t *testing.T) {
 		case "/v1/sessions/gone":
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = w.Write([]byte(`{"detail":"there is no session gone any more"}`))
+		case "/v1/accounts/a/mailboxes":
+			_, _ = w.Write([]byte(`{"mailboxes":[{"name":"INBOX"}]}`))
 		case "/v1/accounts/a/sign-ins":
 			_, _ = w.Write([]byte(`{"sign_ins":[{"address":"192.0.2.1","ok":true}]}`))
 		default:
@@ -65,11 +67,14 @@ func TestTheMailnodeIsAskedThroughTheAgent(t *testing.T) {
 	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].Protocol != "pop3" || asked != "GET /v1/sessions?account=a&limit=7" {
 		t.Errorf("got %+v, %v after %s", page, err, asked)
 	}
-	if n, err := c.EndMailSessions(t.Context(), "a"); n != 2 || err != nil || asked != "DELETE /v1/sessions?account=a" {
+	if n, err := c.EndMailSessions(t.Context(), inventory.MailSessionQuery{Within: []string{"a.test"}}); n != 2 || err != nil || asked != "DELETE /v1/sessions?within=a.test" {
 		t.Errorf("got %d, %v after %s", n, err, asked)
 	}
 	if err := c.EndMailSession(t.Context(), "gone"); !inventory.Is(err, inventory.NotFound) || err.Error() != "there is no session gone any more" {
 		t.Errorf("got %v", err)
+	}
+	if all, err := c.Mailboxes(t.Context(), "a"); err != nil || len(all.Mailboxes) != 1 || asked != "GET /v1/accounts/a/mailboxes" {
+		t.Errorf("got %+v, %v after %s", all, err, asked)
 	}
 	if list, err := c.SignIns(t.Context(), "a"); err != nil || len(list) != 1 || !list[0].OK {
 		t.Errorf("got %+v, %v", list, err)

@@ -148,6 +148,7 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 		c.Accounts = append(c.Accounts, mailnodeapi.Account{
 			ID: string(a.ID), Address: a.Address, PasswordHash: a.Password, Suspended: a.Suspended,
 			SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
+			QuotaBytes: a.Limits.Quota, QuotaMessages: a.Limits.Messages, MessageBytes: a.Limits.MessageSize, Off: a.Off,
 		})
 	}
 	return c

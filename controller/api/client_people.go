@@ -97,7 +97,7 @@ func (c *Client) AccountTerms(ctx context.Context, ref string) (AccountTerms, er
 }
 
 // Sessions reads who is signed in where. filter holds query parameters (kind,
-// who, server, limit); nil: none.
+// who, account, domain, server, limit, cursor); nil: none.
 func (c *Client) Sessions(ctx context.Context, filter url.Values) (LiveSessions, error) {
 	return get[LiveSessions](ctx, c, with(path("sessions"), filter))
 }
@@ -105,6 +105,22 @@ func (c *Client) Sessions(ctx context.Context, filter url.Values) (LiveSessions,
 // EndSession ends somebody's session.
 func (c *Client) EndSession(ctx context.Context, id string) error {
 	return c.remove(ctx, 0, "sessions", id)
+}
+
+// EndSessions ends all sessions of an account or of a domain. filter holds query
+// parameters (account or domain, and kind).
+func (c *Client) EndSessions(ctx context.Context, filter url.Values) (EndedSessions, error) {
+	return send[EndedSessions](ctx, c, http.MethodDelete, with(path("sessions"), filter), nil)
+}
+
+// Mailboxes reads what an account's mailboxes hold.
+func (c *Client) Mailboxes(ctx context.Context, ref string) (AccountMailboxes, error) {
+	return get[AccountMailboxes](ctx, c, path("accounts", ref, "mailboxes"))
+}
+
+// SignIns reads the last sign-ins to an account.
+func (c *Client) SignIns(ctx context.Context, ref string) (MailSignIns, error) {
+	return get[MailSignIns](ctx, c, path("accounts", ref, "sign-ins"))
 }
 
 // AuditCSV reads audit entries as CSV. filter is the list's. The caller closes

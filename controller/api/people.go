@@ -119,7 +119,28 @@ type IssuedToken struct {
 
 // LiveSessions is who is signed in where.
 type LiveSessions struct {
-	Items  []LiveSession `json:"items" nullable:"false"`
-	Total  int           `json:"total"`                   // items may be fewer: those within the limit
-	Silent []string      `json:"silent" nullable:"false"` // names of the servers that did not answer
+	Items   []LiveSession `json:"items" nullable:"false"`
+	Next    string        `json:"next,omitempty" doc:"cursor of the next page; absent: there is none"`
+	Total   int           `json:"total" doc:"Of all pages"`
+	Partial bool          `json:"partial" doc:"Some servers did not answer: theirs are missing"`
+	Silent  []string      `json:"silent" nullable:"false" doc:"Names of the servers that did not answer; only the fleet's roles are told"`
+}
+
+// EndedSessions is how many sessions were told to end.
+type EndedSessions struct {
+	Ended   int      `json:"ended"`
+	Partial bool     `json:"partial" doc:"Some servers did not answer: theirs go on"`
+	Silent  []string `json:"silent" nullable:"false" doc:"Names of the servers that did not answer; only the fleet's roles are told"`
+}
+
+// AccountMailboxes is what an account's mailboxes hold and may hold.
+type AccountMailboxes struct {
+	inventory.Mailboxes
+	Quota       int64 `json:"quota" doc:"Most bytes; 0: no limit"`
+	MaxMessages int64 `json:"max_messages" doc:"Most messages; 0: no limit"`
+}
+
+// MailSignIns are the last sign-ins to an account by mail, alike ones as one, the latest first.
+type MailSignIns struct {
+	Items []inventory.MailSignIn `json:"items" nullable:"false"`
 }

@@ -18,7 +18,7 @@ type NewOperation struct {
 	Versions map[string]uint64       `json:"versions,omitempty" doc:"Version seen of each target, by server id or server id/service; another one: 412"`
 	Override []string                `json:"override,omitempty" doc:"Names of the refusals of the preview to pass over" example:"controller"`
 	Approval bool                    `json:"approval,omitempty" doc:"Wait for the consent of a second person"`
-	Window   *bool                   `json:"window,omitempty" doc:"Open a maintenance window for the time it takes. Default true for what interrupts a service"`
+	Window   *bool                   `json:"window,omitempty" doc:"Open a maintenance window for the time it takes. Default true for what interrupts a service, and for server.poweron"`
 
 	Params  NewParams   `json:"params,omitempty"`
 	Rolling *NewRolling `json:"rolling,omitempty" doc:"Absent: all targets at once"`
@@ -183,16 +183,17 @@ type Policy struct {
 
 // LiveSession is somebody signed in: to the console, or to a mail face (C14).
 type LiveSession struct {
-	ID      string    `json:"id"`               // to end it by
-	Kind    string    `json:"kind"`             // console, smtp, submission, pop3, imap, webmail
-	Who     string    `json:"who"`              // sign-in name or address; empty: not signed in (yet)
-	Server  string    `json:"server,omitempty"` // name
-	Address string    `json:"address"`          // it comes from
-	Since   time.Time `json:"since"`
-	Active  time.Time `json:"active"`
-	TLS     bool      `json:"tls"`
-	Client  string    `json:"client,omitempty"`  // user agent, IMAP ID
-	Current bool      `json:"current,omitempty"` // the one that asks
+	ID      string       `json:"id"`                // to end it by
+	Kind    string       `json:"kind"`              // console, smtp, submission, pop3, imap, webmail
+	Who     string       `json:"who"`               // sign-in name or address; empty: not signed in (yet)
+	Account inventory.ID `json:"account,omitempty"` // signed in to by mail
+	Server  string       `json:"server,omitempty"`  // name
+	Address string       `json:"address"`           // it comes from
+	Since   time.Time    `json:"since"`
+	Active  time.Time    `json:"active"`
+	TLS     bool         `json:"tls"`
+	Client  string       `json:"client,omitempty"`  // user agent, IMAP ID
+	Current bool         `json:"current,omitempty"` // the one that asks
 }
 
 // LogLine is a line of a log that is followed: GET /services/{id}/log?follow=true.

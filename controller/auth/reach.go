@@ -322,5 +322,11 @@ func widen(tx inventory.Tx, scopes []inventory.Scope) ([]inventory.Scope, error)
 	return out, nil
 }
 
+// Within are the addresses and domains in reach, sorted, for who picks by them;
+// of the fleet they are not known.
+func (r *Reach) Within() []string {
+	return slices.Sorted(slices.Values(append(texts(r.domains), texts(r.accounts)...)))
+}
+
 // Domains are the names of the domains in reach; of the fleet they are not known.
 func (r *Reach) Domains() []string { return texts(r.domains) }

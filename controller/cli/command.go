@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,7 @@ func listAs[T any](s *settings, short string, from api.List[T], columns func(con
 		q := url.Values{}
 		for name, values := range given {
 			if len(*values) > 0 {
-				q[name] = *values
+				q.Set(name, strings.Join(*values, ","))
 			}
 		}
 		var items []T

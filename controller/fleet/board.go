@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mailfleet/alerts"
 	"mailfleet/controller/api"
 	"mailfleet/controller/ops"
 	"mailfleet/inventory"
@@ -18,6 +19,7 @@ import (
 // watched are the kinds that a desired state is made of.
 var watched = []inventory.Kind{
 	inventory.Servers, inventory.Services, inventory.Domains, inventory.Accounts, inventory.Operations, inventory.Rules,
+	inventory.Plans, inventory.Tenants,
 }
 
 // board holds every server's desired state and keeps it current from the
@@ -124,7 +126,8 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 			read func(inventory.Tx, map[inventory.ID]bool, map[inventory.ID]*document) error
 		}{ // servers first: the rest hang on their documents
 			{inventory.Servers, b.readServers}, {inventory.Services, b.readServices},
-			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts},
+			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts}, {inventory.Domains, b.readDomainTerms},
+			{inventory.Plans, b.readTerms}, {inventory.Tenants, b.readTerms},
 			{inventory.Rules, b.readRules}, {inventory.Operations, b.readOrders},
 		} {
 			if ids, ok := touched[step.kind]; ok {
@@ -133,7 +136,11 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 				}
 			}
 		}
+		spread := spreadOf(len(b.docs))
 		for _, d := range b.docs {
+			if d.desired.Spread != spread {
+				d.desired.Spread, d.dirty = spread, true
+			}
 			if d.dirty {
 				d.desired.Index, d.dirty = index, false
 				close(d.changed)
@@ -145,6 +152,20 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 		b.moved = make(chan struct{})
 		return nil
 	})
+}
+
+// linksPerSecond is how fast a fleet whose links have all broken should come
+// back: each is a handshake and a report, and the controller has other work.
+const linksPerSecond = 320
+
+// spreadOf is the time over which n agents should come back, in steps, so that
+// not every server that is added changes all documents.
+func spreadOf(n int) inventory.Duration {
+	spread := time.Second
+	for float64(n) > spread.Seconds()*linksPerSecond {
+		spread *= 2
+	}
+	return inventory.Duration(spread)
 }
 
 // wait blocks until the docs hold everything up to index.
@@ -318,49 +339,6 @@ func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool, docs map[i
 	return nil
 }
 
-// readAccounts reads the accounts of the servers that the touched ones are or were at home on.
-func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool, docs map[inventory.ID]*document) error {
-	at := make(map[inventory.ID]bool)
-	if ids == nil {
-		for id := range docs {
-			at[id] = true
-		}
-	}
-	for id := range ids {
-		if home, ok := b.homes[id]; ok {
-			at[home] = true
-		}
-		switch a, err := tx.Accounts().Get(id); {
-		case err == nil:
-			at[a.Server] = true
-		case inventory.Is(err, inventory.NotFound):
-			delete(b.homes, id)
-		default:
-			return err
-		}
-	}
-	for home := range at {
-		doc := docs[home]
-		if doc == nil {
-			continue
-		}
-		list, _, err := tx.Accounts().List(inventory.Query{Where: map[string][]string{"server": {string(home)}}})
-		if err != nil {
-			return err
-		}
-		accounts := make([]api.DesiredAccount, 0, len(list))
-		for _, a := range list {
-			b.homes[a.ID] = home
-			accounts = append(accounts, api.DesiredAccount{
-				ID: a.ID, Address: a.Address, Password: a.Password, Suspended: a.State == inventory.AccountSuspended,
-				SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
-			})
-		}
-		put(doc, &doc.desired.Mail.Accounts, accounts)
-	}
-	return nil
-}
-
 func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	list, _, err := tx.Rules().List(inventory.Query{})
 	if err != nil {
@@ -369,7 +347,7 @@ func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inv
 	for _, doc := range docs {
 		var rules []inventory.Rule
 		for _, r := range list {
-			if r.Enabled && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
+			if r.Enabled && r.Metric != alerts.ServerUp && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
 				rules = append(rules, *r)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,6 +180,55 @@ func TestTheDesiredStateFollowsTheInventory(t *testing.T) {
 		}
 		return tx.Rules().Create(&inventory.Rule{Name: "all", Enabled: true})
 	}, func(d api.Desired) bool { return len(d.Rules) == 1 && d.Rules[0].Name == "all" })
+	its := func(d api.Desired) (a api.DesiredAccount) {
+		if len(d.Mail.Accounts) == 1 {
+			a = d.Mail.Accounts[0]
+		}
+		return a
+	}
+	tenantPlan := &inventory.Plan{Name: "wide", Limits: inventory.Limits{Quota: 100, MessageSize: 50}, Features: map[inventory.Feature]bool{inventory.FeatureIMAP: false}}
+	tenant := &inventory.Tenant{Name: "acme", Kind: inventory.TenantEnterprise}
+	change("a tenant and its plan", func(tx inventory.Tx) error {
+		if err := tx.Plans().Create(tenantPlan); err != nil {
+			return err
+		}
+		tenant.Plan = tenantPlan.ID
+		if err := tx.Tenants().Create(tenant); err != nil {
+			return err
+		}
+		domain, err := tx.Domains().Find("name", "example.test")
+		if err != nil {
+			return err
+		}
+		domain.Tenant = tenant.ID
+		return tx.Domains().Update(domain)
+	}, func(d api.Desired) bool {
+		return its(d).Limits == inventory.Limits{Quota: 100, MessageSize: 50} && slices.Equal(its(d).Off, []inventory.Feature{inventory.FeatureIMAP})
+	})
+	change("limits of the domain", func(tx inventory.Tx) error {
+		domain, err := tx.Domains().Find("name", "example.test")
+		if err != nil {
+			return err
+		}
+		domain.Limits.Quota = 70
+		return tx.Domains().Update(domain)
+	}, func(d api.Desired) bool { return its(d).Limits.Quota == 70 && its(d).Limits.MessageSize == 50 })
+	change("another feature of the plan", func(tx inventory.Tx) error {
+		tenantPlan.Features = map[inventory.Feature]bool{inventory.FeaturePOP3: false, inventory.FeatureSMS: false}
+		return tx.Plans().Update(tenantPlan)
+	}, func(d api.Desired) bool {
+		return slices.Equal(its(d).Off, []inventory.Feature{inventory.FeaturePOP3, inventory.FeatureSMS})
+	})
+	change("limits of the account", func(tx inventory.Tx) error {
+		account.Limits.Messages, account.Features = 9, map[inventory.Feature]bool{inventory.FeaturePOP3: true}
+		return tx.Accounts().Update(account)
+	}, func(d api.Desired) bool {
+		return its(d).Limits == inventory.Limits{Quota: 70, Messages: 9, MessageSize: 50} && slices.Equal(its(d).Off, []inventory.Feature{inventory.FeatureSMS})
+	})
+	change("a tenant without a plan", func(tx inventory.Tx) error {
+		tenant.Plan = ""
+		return tx.Tenants().Update(tenant)
+	}, func(d api.Desired) bool { return its(d).Limits.MessageSize == 0 && its(d).Off == nil })
 	change("the account moved away", func(tx inventory.Tx) error {
 		account.Server = other
 		return tx.Accounts().Update(account)
@@ -316,5 +366,20 @@ func TestAServerWithAccountsStays(t *testing.T) {
 	}
 	if err := w.fleet.Remove(t.Context(), alice, id, 0); !inventory.Is(err, inventory.Conflict) {
 		t.Errorf("removed with an account on it: %v", err)
+	}
+}
+
+func TestAFleetIsToldOverHowLongToComeBack(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: time.Second, 200: time.Second, 320: time.Second, 321: 2 * time.Second, 5000: 16 * time.Second, 20000: 64 * time.Second} {
+		if got := spreadOf(n); time.Duration(got) != want {
+			t.Errorf("%d agents: %v, want %s", n, got, want)
+		}
+	}
+	w := newWorld(t)
+	w.run()
+	id := w.add("mail1")
+	agent, _ := w.connect(id, "mail1")
+	if d, ok, err := agent.Desired(t.Context(), 0, 5*time.Second); err != nil || !ok || d.Spread != inventory.Duration(time.Second) {
+		t.Errorf("its desired state has %v: %v %v", d.Spread, ok, err)
 	}
 }

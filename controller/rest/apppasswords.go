@@ -56,11 +56,12 @@ func (s *Server) createAppPassword(ctx context.Context, in *newAppPasswordInput)
 
 type appPasswordInput struct {
 	Named
+	Conditional
 	Password inventory.ID `path:"password" doc:"Id of the application password"`
 }
 
 func (s *Server) deleteAppPassword(ctx context.Context, in *appPasswordInput) (*none, error) {
-	_, err := s.accounts().change(ctx, in.ID, Conditional{}, "app-password", func(_ inventory.Tx, a *inventory.Account) error {
+	_, err := s.accounts().change(ctx, in.ID, in.Conditional, "app-password", func(_ inventory.Tx, a *inventory.Account) error {
 		return a.RemoveAppPassword(in.Password)
 	})
 	return nil, err

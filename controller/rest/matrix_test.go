@@ -63,6 +63,10 @@ func newWorld(t *testing.T) *world {
 		w.roles[role] = token.Secret
 	}
 	w.roles[""] = ""
+	for _, side := range []string{"in", "out"} { // so that lists of sessions have something to show and to hide
+		w.session(side, inventory.RoleHelpdesk)
+		w.session(side, inventory.RoleUser)
+	}
 	return w
 }
 
@@ -119,8 +123,10 @@ var bodies = map[string]string{
 	"PATCH /accounts/{id}": `{"password":"correct horse"}`,
 	"POST /people":         `{"name":"n%[2]d","role":"helpdesk","scope":["domain:%[1]s.test"]}`,
 	"PATCH /people/{id}":   `{"unlock":true}`,
-	"POST /tokens":         `{"name":"k%[2]d","role":"helpdesk","scope":"domain:%[1]s.test"}`,
-	"PUT /policy":          `{"password_length":12,"password_age":0,"totp_roles":[],"approval_kinds":[],"token_life":0}`,
+
+	"POST /accounts/{id}/app-passwords": `{"name":"phone%[2]d"}`,
+	"POST /tokens":                      `{"name":"k%[2]d","role":"helpdesk","scope":"domain:%[1]s.test"}`,
+	"PUT /policy":                       `{"password_length":12,"password_age":0,"totp_roles":[],"approval_kinds":[],"token_life":0}`,
 }
 
 // TestEveryRouteForEveryRole asks every route of the API as every role, about
@@ -148,6 +154,10 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 			if route == "GET /events" { // has a test of its own
 				continue
 			}
+			if open := auth.Public(kind, auth.Verb(verb)); open != slices.Contains(public, route) {
+				t.Errorf("%s is open to strangers: %v, the list of public routes says otherwise", route, open)
+				continue
+			}
 			for role := range w.roles {
 				asked++
 				w.cell(role, route, kind, auth.Verb(verb), path, body)
@@ -157,6 +167,13 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 	if asked < 8*60 {
 		t.Errorf("only %d cells were asked", asked)
 	}
+}
+
+// public are the routes that ask nobody who they are. A new one belongs here
+// once it is certain that its answer tells strangers nothing of what is kept.
+var public = []string{
+	"POST /session", "POST /join",
+	"GET /oidc", "GET /oidc/start", "GET /oidc/callback",
 }
 
 // personal tells the resources that are always one's own.
@@ -198,6 +215,11 @@ func (w *world) cell(role inventory.Role, route string, kind inventory.Kind, ver
 			return
 		case refused:
 			w.t.Errorf("%s as %q about what is %s: %d, the table says yes: %.200s", route, role, side, status, text)
+		case auth.Public(kind, verb):
+			if status >= 500 || w.tells("in", text) || w.tells("out", text) {
+				w.t.Errorf("%s as %q: %d, and strangers may read it: %.200s", route, role, status, text)
+			}
+			return
 		case side == "out" && !fleet && strings.Contains(path, "{id}"):
 			if status != http.StatusNotFound {
 				w.t.Errorf("%s as %q about what is out: %d, want 404: %.200s", route, role, status, text)
@@ -207,7 +229,11 @@ func (w *world) cell(role inventory.Role, route string, kind inventory.Kind, ver
 				w.t.Errorf("%s as %q made something outside its scope: %s", route, role, text)
 			}
 		case strings.Contains(path, "{id}") && auth.Scoped(kind):
-			if want := map[bool]int{true: http.StatusOK, false: http.StatusPreconditionFailed}[method == http.MethodGet]; status != want && kind != inventory.Sessions {
+			want := map[string]int{http.MethodGet: http.StatusOK, http.MethodPost: http.StatusCreated}[method]
+			if want == 0 {
+				want = http.StatusPreconditionFailed
+			}
+			if status != want && kind != inventory.Sessions {
 				w.t.Errorf("%s as %q about what is %s: %d, want %d: %.200s", route, role, side, status, want, text)
 			}
 		case body != "" && status >= 300:
@@ -239,16 +265,22 @@ func (w *world) object(side string, kind inventory.Kind, role inventory.Role) in
 // listed checks that a list shows what is in scope and nothing else.
 func (w *world) listed(role inventory.Role, route string, kind inventory.Kind, fleet bool, text string) {
 	w.t.Helper()
-	for side, ids := range map[string]map[inventory.Kind]inventory.ID{"in": w.in, "out": w.out} {
-		found := strings.Contains(text, side+".test") || strings.Contains(text, "tenant-"+side) ||
-			strings.Contains(text, "person-"+side) || strings.Contains(text, "user-"+side)
-		for _, id := range ids {
-			found = found || strings.Contains(text, string(id))
-		}
-		if want := side == "in" || fleet; found != want && kind != auth.Policy {
+	for _, side := range []string{"in", "out"} {
+		if found, want := w.tells(side, text), side == "in" || fleet; found != want && kind != auth.Policy {
 			w.t.Errorf("%s as %q: what is %s is listed: %v, want %v: %.2000s", route, role, side, found, want, text)
 		}
 	}
+}
+
+// tells reports whether an answer names something of a side.
+func (w *world) tells(side, text string) bool {
+	ids := map[string]map[inventory.Kind]inventory.ID{"in": w.in, "out": w.out}[side]
+	found := strings.Contains(text, side+".test") || strings.Contains(text, "tenant-"+side) ||
+		strings.Contains(text, "person-"+side) || strings.Contains(text, "user-"+side)
+	for _, id := range ids {
+		found = found || strings.Contains(text, string(id))
+	}
+	return found
 }
 
 // TestTheStreamShowsOnlyWhatIsInScope changes things on both sides and reads

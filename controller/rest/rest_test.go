@@ -32,6 +32,7 @@ type fixture struct {
 	server *Server
 	store  inventory.Store
 	fleet  *fakeFleet
+	mail   *mailnodes
 	web    *httptest.Server
 	client *api.Client // an operator's token
 	log    *logBuffer
@@ -63,13 +64,13 @@ func build(t *testing.T, console fs.FS) *fixture {
 	store, err := dbstore.Open(t.Context(), dbstore.Options{Path: filepath.Join(t.TempDir(), "inventory.db")})
 	f.ok(err)
 	t.Cleanup(func() { f.ok(store.Close()) })
-	f.store, f.fleet = store, &fakeFleet{store: store}
+	f.store, f.fleet, f.mail = store, &fakeFleet{store: store}, &mailnodes{}
 	samples, err := embedded.Open(embedded.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	f.ok(err)
 	t.Cleanup(func() { f.ok(samples.Close()) })
 	gate := auth.New(store)
 	f.server, err = New(Options{
-		Store: store, Samples: samples, Auth: gate, Fleet: f.fleet, Console: console, Version: "test", Logger: logger,
+		Store: store, Samples: samples, Auth: gate, Fleet: f.fleet, Mailnodes: f.mail, Console: console, Version: "test", Logger: logger,
 		Operations: ops.New(ops.Options{Store: store, Log: logger}),
 		Write: metrics.WriteHandler(metrics.WriteOptions{
 			Store: samples, Server: gate.WriteIdentity, Logger: logger,

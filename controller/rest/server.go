@@ -23,6 +23,7 @@ import (
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
 	"mailfleet/controller/metrics"
+	"mailfleet/controller/releases"
 	"mailfleet/inventory"
 )
 
@@ -50,20 +51,21 @@ type Fleet interface {
 	Crash(ctx context.Context, id inventory.ID, service string) (agentapi.Crash, error)
 }
 
-// Options is what a Server is made of. All are needed but Connections, Problems and Console.
+// Options is what a Server is made of. All are needed but Releases, Problems and Console.
 type Options struct {
-	Store       inventory.Store
-	Samples     metrics.Store
-	Write       http.Handler // serves /api/v2/write; asks auth.Gate.WriteIdentity who writes
-	Auth        *auth.Gate
-	Operations  Operations
-	Fleet       Fleet
-	Powers      Powers
-	Connections Connections     // who is connected to mail services; nil: nobody can say
-	Problems    func() []string // what ails the controller itself, a sentence each
-	Console     fs.FS           // the built console; without index.html a page says how to build it
-	Version     string          // of the program
-	Logger      *slog.Logger
+	Store      inventory.Store
+	Samples    metrics.Store
+	Write      http.Handler // serves /api/v2/write; asks auth.Gate.WriteIdentity who writes
+	Auth       *auth.Gate
+	Operations Operations
+	Fleet      Fleet
+	Powers     Powers
+	Mailnodes  Mailnodes
+	Releases   *releases.Shelf // files of builds; nil: none are taken
+	Problems   func() []string // what ails the controller itself, a sentence each
+	Console    fs.FS           // the built console; without index.html a page says how to build it
+	Version    string          // of the program
+	Logger     *slog.Logger
 }
 
 // How fast one address may try to join: servers behind one address may start

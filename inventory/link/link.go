@@ -40,6 +40,9 @@ const drain = 10 * time.Second
 // idleStreams are kept open for the next request; a waiting long poll holds one.
 const idleStreams = 4
 
+// maxHeader bounds a request's line and header: a question may name thousands of domains.
+const maxHeader = 320 << 10
+
 // Link is a live connection. It is safe for concurrent use.
 type Link struct {
 	session *yamux.Session
@@ -76,7 +79,7 @@ func New(conn net.Conn, side Side, handler http.Handler, base func(context.Conte
 	l.server = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 30 * time.Second,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if base != nil {

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"mailfleet/inventory"
+)
 
 // Config is the mailnode's whole configuration: one JSON file. The agent writes
 // it from the desired state; the mailnode starts from the file alone. Keys that
@@ -67,6 +71,11 @@ type Account struct {
 
 	SCRAM        string        `json:"scram,omitempty" doc:"Keys of the same password for SCRAM-SHA-256 (RFC 7677). Without them only PLAIN and LOGIN can sign in with it." example:"SCRAM-SHA-256$100000:9YbqjtE2k0nDPbVJQhQZTQ==$JTRYTlQ6L24t1PfGoSXUFw/1HBYP1HQVMcvFyPXN0Kk=:Yb0W/Zf0BB4qv7S+Cj0cQ8pEJz3xQGhkqXpE0fGQ0gk="`
 	AppPasswords []AppPassword `json:"app_passwords,omitempty" doc:"Passwords made for one application or device each."`
+
+	QuotaBytes    int64               `json:"quota_bytes,omitempty" doc:"Most bytes its mailboxes hold together; beyond it mail is deferred (452 4.2.2) and IMAP refuses with OVERQUOTA. Absent means no limit." example:"1073741824"`
+	QuotaMessages int64               `json:"quota_messages,omitempty" doc:"Most messages its mailboxes hold together, in the same way. Absent means no limit." example:"100000"`
+	MessageBytes  int64               `json:"message_bytes,omitempty" doc:"Largest message it takes, when that is less than the server takes; larger ones are refused (552 5.2.3, TOOBIG). Absent means what the server takes." example:"20971520"`
+	Off           []inventory.Feature `json:"off,omitempty" doc:"What is switched off for it, as pop3 or imap: nobody signs in to it by that." example:"pop3"`
 }
 
 // AppPassword is a password made for one application or device. It is long and

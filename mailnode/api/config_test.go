@@ -69,7 +69,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if c.Limits != DefaultLimits() {
 		t.Errorf("described %+v, in force %+v", c.Limits, DefaultLimits())
 	}
-	for _, key := range []string{"index", "local", "scram", "app_passwords", "expires", "connections_per_address", "password_hash"} {
+	for _, key := range []string{"index", "local", "scram", "app_passwords", "quota_bytes", "off", "expires", "connections_per_address", "password_hash"} {
 		if !regexp.MustCompile(`// .{20,}\n\s+"` + key + `": `).MatchString(b.String()) {
 			t.Errorf("%s is not explained in:\n%s", key, b.String())
 		}

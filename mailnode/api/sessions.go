@@ -10,7 +10,7 @@ import (
 
 // SignIns are the last sign-ins to an account, the latest first.
 type SignIns struct {
-	SignIns []inventory.SignIn `json:"sign_ins"`
+	SignIns []inventory.MailSignIn `json:"sign_ins"`
 }
 
 // Sessions lists open connections, a page at a time.
@@ -24,17 +24,23 @@ func (c *Client) EndSession(ctx context.Context, id string) error {
 	return err
 }
 
-// EndSessions ends all connections of an account and returns how many they were.
-func (c *Client) EndSessions(ctx context.Context, account inventory.ID) (int, error) {
-	ended, err := call[inventory.EndedMailSessions](ctx, c, http.MethodDelete, "/v1/sessions?"+url.Values{"account": {string(account)}}.Encode())
+// EndSessions ends all connections that a query means, on all pages, and returns how
+// many they were. A query that means everybody's is refused.
+func (c *Client) EndSessions(ctx context.Context, q inventory.MailSessionQuery) (int, error) {
+	ended, err := call[inventory.EndedMailSessions](ctx, c, http.MethodDelete, "/v1/sessions?"+q.Values().Encode())
 	if err != nil {
 		return 0, err
 	}
 	return ended.Ended, nil
 }
 
+// Mailboxes lists an account's folders.
+func (c *Client) Mailboxes(ctx context.Context, account inventory.ID) (*inventory.Mailboxes, error) {
+	return call[inventory.Mailboxes](ctx, c, http.MethodGet, "/v1/accounts/"+url.PathEscape(string(account))+"/mailboxes")
+}
+
 // SignIns tells of the last sign-ins to an account.
-func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory.SignIn, error) {
+func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory.MailSignIn, error) {
 	list, err := call[SignIns](ctx, c, http.MethodGet, "/v1/accounts/"+url.PathEscape(string(account))+"/sign-ins")
 	if err != nil {
 		return nil, err

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+
+	"mailfleet/inventory"
 )
 
 // FieldError says what is wrong with one field of a configuration.
@@ -170,6 +173,16 @@ func (a Account) check(field string, domains map[string]bool) error {
 	}
 	if err := checkSCRAM(a.SCRAM); err != nil {
 		return wrong(field+".scram", "%s", err)
+	}
+	for name, n := range map[string]int64{"quota_bytes": a.QuotaBytes, "quota_messages": a.QuotaMessages, "message_bytes": a.MessageBytes} {
+		if n < 0 {
+			return wrong(field+"."+name, "%s must not be negative", name)
+		}
+	}
+	for i, f := range a.Off {
+		if !slices.Contains(inventory.Features, f) {
+			return wrong(fmt.Sprintf("%s.off[%d]", field, i), "%q is not a feature: there are %v", f, inventory.Features)
+		}
 	}
 	ids := map[string]bool{}
 	for i, app := range a.AppPasswords {

@@ -89,15 +89,16 @@ func (a *App) open() error {
 	if err := os.MkdirAll(a.opts.Dir, 0o700); err != nil {
 		return fmt.Errorf("the directory of the mailnode: %w", err)
 	}
+	a.directory = directory.New(tableOf(a.config))
 	var err error
 	a.store, err = store.Open(filepath.Join(a.opts.Dir, "store"), store.Options{
 		Logger: a.log, FreeBytes: a.config.Limits.FreeBytes, Digest: digest, Mailboxes: mailboxes,
+		Quota: a.quota,
 	})
 	if err != nil {
 		return err
 	}
 	a.stops.push("store", func(context.Context) error { return a.store.Close() })
-	a.directory = directory.New(tableOf(a.config))
 	set, err := settingsOf(a.config)
 	if err != nil {
 		return err
@@ -220,5 +221,6 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	a.imapd.Configure(set.imap)
 	a.listeners.change(config.Listeners, added)
 	a.config = config
+	a.endUnwelcome()
 	return config.Index, nil
 }

@@ -39,12 +39,13 @@ import (
 )
 
 // Why an attempt fails. ErrRefused is a wrong name or credential; it is not said
-// which, and both take the same time. ErrSuspended comes only after the right
-// credential. Other errors than these and *ThrottledError are the server's
+// which, and both take the same time. ErrSuspended and ErrOff come only after the
+// right credential. Other errors than these and *ThrottledError are the server's
 // trouble, or ctx's.
 var (
 	ErrRefused   = errors.New("auth: wrong address or password")
 	ErrSuspended = errors.New("auth: the account is suspended")
+	ErrOff       = errors.New("auth: the protocol is switched off for the account")
 	ErrClear     = errors.New("auth: nobody signs in here without TLS")
 	ErrMechanism = errors.New("auth: there is no such mechanism")
 	ErrMalformed = errors.New("auth: the response is not one of the mechanism")
@@ -74,7 +75,7 @@ type Tokens interface {
 // History remembers sign-ins. It is safe for concurrent use.
 type History interface {
 	// Add notes an attempt to sign in to an account: First, Last and Count need not be set.
-	Add(account string, s inventory.SignIn)
+	Add(account string, s inventory.MailSignIn)
 	// Known reports whether a sign-in from the neighbourhood has succeeded lately.
 	Known(account, neighbourhood string) bool
 }
@@ -134,8 +135,8 @@ func New(o Options) *Auth {
 
 type forgetful struct{}
 
-func (forgetful) Add(string, inventory.SignIn) {}
-func (forgetful) Known(string, string) bool    { return false }
+func (forgetful) Add(string, inventory.MailSignIn) {}
+func (forgetful) Known(string, string) bool        { return false }
 
 // Counts returns the counts of a protocol.
 func (a *Auth) Counts(p api.Protocol) Counts {
@@ -213,10 +214,13 @@ func (t *attempt) succeed(credential inventory.ID) (Identity, error) {
 	if t.account.Suspended {
 		return Identity{}, t.note("suspended", ErrSuspended)
 	}
+	if !t.account.May(inventory.Feature(t.peer.Protocol)) {
+		return Identity{}, t.note("switched off", ErrOff)
+	}
 	t.auth.lanes.welcome(t.account.ID, throttle.Neighbourhood(t.peer.Address))
 	t.auth.count(t.peer.Protocol, true)
 	t.logger().Info("signed in", "account", t.account.ID, "mechanism", t.mechanism, "address", t.peer.Address, "credential", string(credential))
-	t.auth.history.Add(t.account.ID, inventory.SignIn{
+	t.auth.history.Add(t.account.ID, inventory.MailSignIn{
 		Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Credential: credential, OK: true,
 	})
 	return Identity{Account: t.account, Mechanism: t.mechanism, Credential: credential}, nil
@@ -228,7 +232,7 @@ func (t *attempt) note(reason string, err error) error {
 	account := "unknown" // what was given instead of an account's address may well be a password
 	if t.exists {
 		account = t.account.ID
-		t.auth.history.Add(account, inventory.SignIn{
+		t.auth.history.Add(account, inventory.MailSignIn{
 			Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Reason: reason,
 		})
 	}

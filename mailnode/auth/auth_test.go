@@ -45,27 +45,27 @@ func keys(t testing.TB, password string) string {
 // memory remembers sign-ins.
 type memory struct {
 	mu      sync.Mutex
-	signIns map[string][]inventory.SignIn
+	signIns map[string][]inventory.MailSignIn
 	places  map[string]bool
 }
 
-func (m *memory) Add(account string, s inventory.SignIn) {
+func (m *memory) Add(account string, s inventory.MailSignIn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.signIns == nil {
-		m.signIns = map[string][]inventory.SignIn{}
+		m.signIns = map[string][]inventory.MailSignIn{}
 	}
 	m.signIns[account] = append(m.signIns[account], s)
 }
 
 func (m *memory) Known(account, place string) bool { return m.places[account+" "+place] }
 
-func (m *memory) last(account string) inventory.SignIn {
+func (m *memory) last(account string) inventory.MailSignIn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	list := m.signIns[account]
 	if len(list) == 0 {
-		return inventory.SignIn{}
+		return inventory.MailSignIn{}
 	}
 	return list[len(list)-1]
 }

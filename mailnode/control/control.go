@@ -30,10 +30,12 @@ type Node interface {
 	Sessions(q inventory.MailSessionQuery) inventory.MailSessionPage
 	// EndSession ends a connection; false when there is none of that id.
 	EndSession(id string) bool
-	// EndSessions ends all of an account and returns how many they were.
-	EndSessions(account inventory.ID) int
+	// EndSessions ends all that a query means and returns how many they were.
+	EndSessions(q inventory.MailSessionQuery) int
+	// Mailboxes returns an account's folders.
+	Mailboxes(ctx context.Context, account inventory.ID) (inventory.Mailboxes, error)
 	// SignIns returns the last sign-ins to an account, the latest first.
-	SignIns(account inventory.ID) []inventory.SignIn
+	SignIns(account inventory.ID) []inventory.MailSignIn
 }
 
 // maxPath is the longest path of a Unix socket on Linux: 108 bytes with a final NUL (unix(7)).
@@ -79,10 +81,11 @@ func New(node Node, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/sessions", s.sessions)
 	mux.HandleFunc("DELETE /v1/sessions", s.endSessions)
 	mux.HandleFunc("DELETE /v1/sessions/{id}", s.endSession)
+	mux.HandleFunc("GET /v1/accounts/{id}/mailboxes", s.mailboxes)
 	mux.HandleFunc("GET /v1/accounts/{id}/sign-ins", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, http.StatusOK, api.SignIns{SignIns: node.SignIns(inventory.ID(r.PathValue("id")))})
 	})
-	s.http = &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	s.http = &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, MaxHeaderBytes: inventory.MaxMailSessionQuery + 16<<10}
 	return s
 }
 

@@ -24,12 +24,17 @@ func (n *node) Counters() api.Counters                 { return api.Counters{api
 func (n *node) Reload(context.Context) (uint64, error) { return 4, n.err }
 
 func (n *node) Sessions(q inventory.MailSessionQuery) inventory.MailSessionPage {
-	return inventory.MailSessionPage{Sessions: []inventory.MailSession{{ID: "1", Account: q.Account, Protocol: q.Protocol}}, Next: q.After}
+	return inventory.MailSessionPage{Sessions: []inventory.MailSession{{ID: "1", Account: q.Account, Protocol: q.Protocols[0]}}, Next: q.After}
 }
-func (n *node) EndSession(id string) bool            { return id == "1" }
-func (n *node) EndSessions(account inventory.ID) int { return len(account) }
-func (n *node) SignIns(account inventory.ID) []inventory.SignIn {
-	return []inventory.SignIn{{Count: 3, Address: string(account)}}
+func (n *node) EndSession(id string) bool { return id == "1" }
+func (n *node) EndSessions(q inventory.MailSessionQuery) int {
+	return len(q.Account) + 10*len(q.Within)
+}
+func (n *node) Mailboxes(_ context.Context, account inventory.ID) (inventory.Mailboxes, error) {
+	return inventory.Mailboxes{Messages: 3, Mailboxes: []inventory.Mailbox{{Name: string(account), Messages: 3}}}, n.err
+}
+func (n *node) SignIns(account inventory.ID) []inventory.MailSignIn {
+	return []inventory.MailSignIn{{Count: 3, Address: string(account)}}
 }
 
 func serve(t *testing.T, n *node) (path string) {
@@ -108,23 +113,30 @@ func TestLongPathIsRefusedInWords(t *testing.T) {
 func TestSessionsAndSignIns(t *testing.T) {
 	path := serve(t, &node{})
 	c := api.Dial(path)
-	page, err := c.Sessions(t.Context(), inventory.MailSessionQuery{Account: "a", Protocol: "pop3", After: "x", Limit: 5})
+	page, err := c.Sessions(t.Context(), inventory.MailSessionQuery{Account: "a", Protocols: []string{"pop3"}, After: "x", Limit: 5})
 	if err != nil || len(page.Sessions) != 1 || page.Sessions[0].Account != "a" || page.Sessions[0].Protocol != "pop3" || page.Next != "x" {
 		t.Errorf("got %+v, %v", page, err)
 	}
 	if err := c.EndSession(t.Context(), "1"); err != nil {
 		t.Error(err)
 	}
-	if n, err := c.EndSessions(t.Context(), "abc"); n != 3 || err != nil {
+	if n, err := c.EndSessions(t.Context(), inventory.MailSessionQuery{Account: "abc", Within: []string{"a.test", "b.test"}}); n != 23 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
 	list, err := c.SignIns(t.Context(), "a/b")
 	if err != nil || len(list) != 1 || list[0].Address != "a/b" {
 		t.Errorf("got %+v, %v", list, err)
 	}
+	all, err := c.Mailboxes(t.Context(), "a/b")
+	if err != nil || all.Messages != 3 || len(all.Mailboxes) != 1 || all.Mailboxes[0].Name != "a/b" {
+		t.Errorf("got %+v, %v", all, err)
+	}
 	for want, ask := range map[int]func() error{
 		404: func() error { return c.EndSession(t.Context(), "2") },
-		422: func() error { _, err := c.EndSessions(t.Context(), ""); return err },
+		422: func() error {
+			_, err := c.EndSessions(t.Context(), inventory.MailSessionQuery{Protocols: []string{"pop3"}})
+			return err
+		},
 	} {
 		if p, ok := errors.AsType[*api.Problem](ask()); !ok || p.Status != want {
 			t.Errorf("got %#v, want %d", p, want)

@@ -25,14 +25,27 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, http.StatusOK, inventory.EndedMailSessions{Ended: 1})
 }
 
-// endSessions ends those of one account: ending all there are is what a restart is for.
+// endSessions ends those of some: ending all there are is what a restart is for.
 func (s *Server) endSessions(w http.ResponseWriter, r *http.Request) {
-	account := inventory.ID(r.URL.Query().Get("account"))
-	if account == "" {
-		s.refuse(w, http.StatusUnprocessableEntity, "No session was ended", "name the account whose sessions shall end")
+	q, err := inventory.ParseMailSessionQuery(r.URL.Query())
+	if err == nil && q.Everybody() {
+		err = inventory.Errorf(inventory.Invalid, "name the account, or the addresses or domains, whose sessions shall end")
+	}
+	if err != nil {
+		s.refuse(w, http.StatusUnprocessableEntity, "No session was ended", err.Error())
 		return
 	}
-	ended := s.node.EndSessions(account)
-	s.log.Info("an account's sessions were ended", "account", string(account), "sessions", ended)
+	ended := s.node.EndSessions(q)
+	s.log.Info("sessions were ended", "account", string(q.Account), "within", q.Within, "sessions", ended)
 	s.answer(w, http.StatusOK, inventory.EndedMailSessions{Ended: ended})
+}
+
+func (s *Server) mailboxes(w http.ResponseWriter, r *http.Request) {
+	all, err := s.node.Mailboxes(r.Context(), inventory.ID(r.PathValue("id")))
+	if err != nil {
+		s.log.Error("the mailboxes of an account were not read", "account", r.PathValue("id"), "error", err)
+		s.refuse(w, http.StatusInternalServerError, "The mailboxes were not read", "the mailboxes of the account cannot be read; the mailnode's log says why")
+		return
+	}
+	s.answer(w, http.StatusOK, all)
 }

@@ -5,9 +5,11 @@ package directory
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 
+	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 )
 
@@ -20,7 +22,15 @@ type Account struct {
 
 	SCRAM        string // keys of the same password in credential.SCRAM's form; "" for none
 	AppPasswords []api.AppPassword
+
+	QuotaBytes    int64 // 0: no limit, here and below
+	QuotaMessages int64
+	MessageBytes  int64
+	Off           []inventory.Feature // switched off for it
 }
+
+// May reports whether a feature is not switched off for the account.
+func (a *Account) May(f inventory.Feature) bool { return !slices.Contains(a.Off, f) }
 
 // Why an address is no recipient.
 var (

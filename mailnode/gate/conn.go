@@ -147,12 +147,12 @@ func (c *Conn) session() inventory.MailSession {
 	return s
 }
 
-// Sessions describes the open connections, those of one account when it is not empty.
-func (g *Gate) Sessions(account inventory.ID) (list []inventory.MailSession) {
-	for _, c := range g.conns() {
-		if s := c.session(); account == "" || s.Account == account {
-			list = append(list, s)
-		}
+// Sessions describes the open connections.
+func (g *Gate) Sessions() []inventory.MailSession {
+	conns := g.conns()
+	list := make([]inventory.MailSession, len(conns))
+	for i, c := range conns {
+		list[i] = c.session()
 	}
 	return list
 }
@@ -167,20 +167,6 @@ func (g *Gate) End(id string) bool {
 	}
 	c.end()
 	return true
-}
-
-// EndAccount ends the connections of an account and returns how many they were.
-func (g *Gate) EndAccount(account inventory.ID) (ended int) {
-	for _, c := range g.conns() {
-		c.mu.Lock()
-		its := c.account == account
-		c.mu.Unlock()
-		if its {
-			c.end()
-			ended++
-		}
-	}
-	return ended
 }
 
 func (g *Gate) conns() []*Conn {

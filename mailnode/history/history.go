@@ -59,7 +59,7 @@ type History struct {
 type record struct{ entries []entry }
 
 type entry struct {
-	inventory.SignIn
+	inventory.MailSignIn
 	written time.Time // Last as it is on the disk
 }
 
@@ -87,16 +87,16 @@ func (h *History) Run(ctx context.Context) {
 }
 
 // Add implements auth.History.
-func (h *History) Add(account string, s inventory.SignIn) {
+func (h *History) Add(account string, s inventory.MailSignIn) {
 	now := time.Now().UTC().Truncate(time.Second)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.load(account)
-	i := slices.IndexFunc(r.entries, func(e entry) bool { return alike(e.SignIn, s) })
+	i := slices.IndexFunc(r.entries, func(e entry) bool { return alike(e.MailSignIn, s) })
 	if i < 0 {
 		s.First = now
 		i = len(r.entries)
-		r.entries = append(r.entries, entry{SignIn: s})
+		r.entries = append(r.entries, entry{MailSignIn: s})
 	}
 	e := &r.entries[i]
 	e.Last = now
@@ -107,7 +107,7 @@ func (h *History) Add(account string, s inventory.SignIn) {
 	r.trim()
 }
 
-func alike(a, b inventory.SignIn) bool {
+func alike(a, b inventory.MailSignIn) bool {
 	a.First, a.Last, a.Count = b.First, b.Last, b.Count
 	return a == b
 }
@@ -133,13 +133,13 @@ func (h *History) Known(account, neighbourhood string) bool {
 }
 
 // List returns what is remembered of an account, the latest first.
-func (h *History) List(account string) []inventory.SignIn {
+func (h *History) List(account string) []inventory.MailSignIn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	entries := h.load(account).entries
-	list := make([]inventory.SignIn, len(entries))
+	list := make([]inventory.MailSignIn, len(entries))
 	for i, e := range entries {
-		list[i] = e.SignIn
+		list[i] = e.MailSignIn
 	}
 	return list
 }
@@ -166,13 +166,13 @@ func (h *History) read(account string) *record {
 		}
 		return r
 	}
-	var list []inventory.SignIn
+	var list []inventory.MailSignIn
 	if err := json.Unmarshal(text, &list); err != nil {
 		h.log.Error("sign-ins are not readable", "account", account, "error", err)
 		return r
 	}
 	for _, s := range list {
-		r.entries = append(r.entries, entry{SignIn: s, written: s.Last})
+		r.entries = append(r.entries, entry{MailSignIn: s, written: s.Last})
 	}
 	return r
 }
@@ -215,9 +215,9 @@ func (h *History) encode() (values map[string][]byte, marks map[string]time.Time
 	defer h.mu.Unlock()
 	values, marks = make(map[string][]byte, len(h.unwritten)), make(map[string]time.Time, len(h.unwritten))
 	for account, r := range h.unwritten {
-		list := make([]inventory.SignIn, len(r.entries))
+		list := make([]inventory.MailSignIn, len(r.entries))
 		for i, e := range r.entries {
-			list[i] = e.SignIn
+			list[i] = e.MailSignIn
 			if e.Last.After(marks[account]) {
 				marks[account] = e.Last
 			}

@@ -59,12 +59,12 @@ func running(t *testing.T, f func(t *testing.T, d *disk, h *History)) {
 	})
 }
 
-func success(address string) inventory.SignIn {
-	return inventory.SignIn{Protocol: "pop3", Address: address, Mechanism: "PLAIN", OK: true}
+func success(address string) inventory.MailSignIn {
+	return inventory.MailSignIn{Protocol: "pop3", Address: address, Mechanism: "PLAIN", OK: true}
 }
 
-func failure(address string) inventory.SignIn {
-	return inventory.SignIn{Protocol: "pop3", Address: address, Mechanism: "PLAIN", Reason: "wrong password"}
+func failure(address string) inventory.MailSignIn {
+	return inventory.MailSignIn{Protocol: "pop3", Address: address, Mechanism: "PLAIN", Reason: "wrong password"}
 }
 
 func TestAttemptsThatAreAlikeAreOneEntry(t *testing.T) {

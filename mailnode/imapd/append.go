@@ -141,6 +141,15 @@ func (s *session) arriveFlags(in *intake, a *arrival) error {
 	return nil
 }
 
+// messageBytes is the largest message that the user may add; 0: any.
+func (s *session) messageBytes() int64 {
+	server, own := s.set.MessageBytes, s.user.MessageBytes
+	if own > 0 && (server == 0 || own < server) {
+		return own
+	}
+	return server
+}
+
 // mayTake fails when n bytes more would not be taken. It is asked before the peer
 // gets leave to send them.
 func (s *session) mayTake(in *intake, n int64) error {
@@ -148,7 +157,7 @@ func (s *session) mayTake(in *intake, n int64) error {
 	for _, a := range in.list {
 		start = a.offset + a.size
 	}
-	if s.set.MessageBytes > 0 && n > s.set.MessageBytes-(in.spool.size-start) {
+	if most := s.messageBytes(); most > 0 && n > most-(in.spool.size-start) {
 		return errTooBig
 	}
 	total := in.spool.size + n

@@ -182,6 +182,8 @@ func (s *session) refuseSignIn(err error) error {
 		return wire.Bad("the response is not one of the mechanism")
 	case errors.Is(err, auth.ErrSuspended):
 		return no(imap.ResponseCodeContactAdmin, "the account is suspended")
+	case errors.Is(err, auth.ErrOff):
+		return no(imap.ResponseCodeContactAdmin, "IMAP is switched off for this account, ask your administrator")
 	case errors.Is(err, auth.ErrRefused):
 		return no(imap.ResponseCodeAuthenticationFailed, "wrong address or password")
 	}

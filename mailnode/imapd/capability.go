@@ -28,8 +28,8 @@ func (s *session) capabilityList() string {
 	caps := slices.Clone(offered)
 	if s.user != nil {
 		caps = append(caps, offeredUsers...)
-		if s.set.MessageBytes > 0 {
-			caps = append(caps, "APPENDLIMIT="+strconv.FormatInt(s.set.MessageBytes, 10))
+		if most := s.messageBytes(); most > 0 {
+			caps = append(caps, "APPENDLIMIT="+strconv.FormatInt(most, 10))
 		}
 		if !s.compressed {
 			caps = append(caps, "COMPRESS=DEFLATE")

@@ -284,7 +284,7 @@ func (s *session) statusValue(m *store.Mailbox, item statusItems) uint64 {
 	case statusSize:
 		return m.Bytes
 	case statusAppendLimit:
-		return uint64(s.set.MessageBytes)
+		return uint64(s.messageBytes())
 	case statusDeletedStorage:
 		return m.DeletedBytes
 	case statusHighestModSeq:

@@ -170,6 +170,8 @@ func (s *session) fail(err error) {
 		s.refuse(malformed)
 	case errors.Is(err, auth.ErrSuspended):
 		s.refuse(suspended)
+	case errors.Is(err, auth.ErrOff):
+		s.refuse(switchedOff)
 	case errors.Is(err, auth.ErrRefused):
 		s.refuse(wrong)
 	default:

@@ -194,7 +194,7 @@ func TestNobodySignsInInTheClear(t *testing.T) {
 	p.do("STLS", "-ERR TLS is on already") // in English again: what was said before TLS does not count
 	p.signIn()
 	p.do("STLS", "-ERR")
-	if s := n.Gate.Sessions(user1); len(s) != 1 || s[0].TLS != "TLS 1.3" || s[0].User != "user1@example.test" {
+	if s := n.Gate.Sessions(); len(s) != 1 || s[0].Account != user1 || s[0].TLS != "TLS 1.3" || s[0].User != "user1@example.test" {
 		t.Errorf("the gate knows %+v", s)
 	}
 

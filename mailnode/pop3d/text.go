@@ -73,6 +73,7 @@ var (
 
 	wrong           = text{credential, "wrong address or password", "地址或密码错误"}
 	suspended       = text{credential, "the account is suspended", "账户已停用"}
+	switchedOff     = text{credential, "POP3 is switched off for this account, ask your administrator", "该账户未开通 POP3，请联系管理员"}
 	tooManyFailures = text{temporary, "too many failed sign-ins, try again in %s", "登录失败次数过多，请在 %s 后重试"}
 	inUse           = text{"[IN-USE] ", "another session has the maildrop", "邮箱正被另一会话使用"}
 	trouble         = text{temporary, "the server has a problem, try again later", "服务器暂时出现问题，请稍后重试"}

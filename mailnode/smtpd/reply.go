@@ -37,6 +37,8 @@ var (
 	badSender      = reply{501, "5.1.7", "The sender's address is not well-formed"}
 	badRecipient   = reply{501, "5.1.3", "The recipient's address is not well-formed"}
 	tooLarge       = reply{552, "5.3.4", "The message is larger than this server takes"}
+	tooLargeHere   = reply{552, "5.2.3", "The message is larger than the recipient takes"}
+	apart          = reply{452, "4.5.3", "Send to this recipient in a transaction of its own"}
 	tooMany        = reply{452, "4.5.3", "Too many recipients"}
 	noSpace        = reply{452, "4.3.1", "There is not enough disk space, try again later"}
 	mailboxFull    = reply{452, "4.2.2", "The mailbox is full, try again later"}

@@ -26,6 +26,7 @@ type session struct {
 	from     string   // reverse-path, "" for <>
 	size     int64    // of the message as the peer announced it, 0 when it did not
 	accounts []string // ids, one for each recipient
+	most     int64    // largest message that all of them take
 	to       string   // the first recipient
 }
 
@@ -69,6 +70,18 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if err != nil {
 		return s.refused(recipientReply(err), nil)
 	}
+	most := s.guard.set.MessageBytes
+	if a.MessageBytes > 0 && a.MessageBytes < most {
+		most = a.MessageBytes
+	}
+	switch {
+	case s.size > most:
+		return s.refused(tooLargeHere, nil)
+	case len(s.accounts) == 0:
+		s.most = most
+	case most != s.most && s.size == 0: // one answer at the end could not be right for both
+		return s.refused(apart, nil)
+	}
 	if err := s.srv.mailboxes.CanTake(a.ID, 1, s.size); errors.Is(err, store.ErrQuota) {
 		return s.refused(mailboxFull, nil)
 	} else if err != nil {
@@ -77,7 +90,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if len(s.accounts) == 0 {
 		s.to = to
 	}
-	s.accounts = append(s.accounts, a.ID)
+	s.accounts, s.most = append(s.accounts, a.ID), min(s.most, most)
 	return nil
 }
 
@@ -95,10 +108,12 @@ func (s *session) recipient(to string) (directory.Account, error) {
 func (s *session) Data(r io.Reader) error {
 	sp := &spool{dir: s.srv.spoolDir}
 	defer sp.close()
-	err := sp.fill(r, s.guard.set.MessageBytes)
+	err := sp.fill(r, s.most)
 	switch {
 	case s.guard.ended != nil:
 		return s.refused(*s.guard.ended, nil)
+	case errors.Is(err, errTooLarge) && s.most < s.guard.set.MessageBytes:
+		return s.refused(tooLargeHere, nil)
 	case errors.Is(err, errTooLarge):
 		return s.refused(tooLarge, nil)
 	case errors.Is(err, syscall.ENOSPC):
@@ -138,7 +153,7 @@ func (s *session) refused(r reply, cause error) error {
 
 // Reset implements smtp.Session.
 func (s *session) Reset() {
-	s.begun, s.from, s.size, s.accounts, s.to = false, "", 0, nil, ""
+	s.begun, s.from, s.size, s.accounts, s.most, s.to = false, "", 0, nil, 0, ""
 }
 
 // Logout implements smtp.Session.

@@ -41,7 +41,7 @@ const (
 )
 
 func users() (all []string) {
-	for _, c := range []corpus{letters, talk, crowd} {
+	for _, c := range []corpus{letters, talk, archive} {
 		all = append(all, user(c.name))
 	}
 	for i := range writers {

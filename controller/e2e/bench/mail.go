@@ -22,8 +22,8 @@ var (
 	letters = corpus{"letters", 10_000, func(i int) []byte { return letter(uint64(i), 10<<10) }}
 	// talk is Chinese and English mail as people write it, half of it in GBK.
 	talk = corpus{"talk", 100_000, chat}
-	// crowd is as many messages as a mailbox will ever have, small ones.
-	crowd = corpus{"crowd", 500_000, func(i int) []byte { return letter(uint64(i), 0) }}
+	// archive is as many messages as a mailbox will ever have, small ones.
+	archive = corpus{"archive", 500_000, func(i int) []byte { return letter(uint64(i), 0) }}
 )
 
 const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

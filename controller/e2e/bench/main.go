@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -46,13 +47,16 @@ type settings struct {
 var suites = map[string]func(context.Context, settings) ([]Row, error){
 	"fleet":   fleetSuite,
 	"console": consoleSuite,
+	"ops":     opsSuite,
+	"agents":  manyAgents, // the first part of ops
+	"crowd":   crowdSuite, // the second
 	"store":   storeSuite,
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	suite := flag.String("suite", "", "fleet, console or store; empty: all")
+	suite := flag.String("suite", "", "fleet, console, ops or store (agents and crowd are the parts of ops); empty: all")
 	settle := flag.Duration("settle", 5*time.Minute, "how long agents run before they are measured")
 	only := flag.String("run", "", "rows of the store suite to measure, a regular expression; empty: all")
 	flag.Parse()
@@ -76,10 +80,10 @@ func measure(ctx context.Context, only, rows string, settle time.Duration) error
 	if err := os.MkdirAll(filepath.Join(root, ".bench"), 0o755); err != nil {
 		return err
 	}
-	names := []string{"fleet", "console", "store"}
+	names := []string{"fleet", "console", "ops", "store"}
 	if only != "" {
 		if suites[only] == nil {
-			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(names, ", "))
+			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(slices.Sorted(maps.Keys(suites)), ", "))
 		}
 		names = []string{only}
 	}

@@ -46,7 +46,7 @@ func storeTrials() []trial {
 	})
 	for _, cold := range []bool{false, true} {
 		all = append(all, temper(cold, trial{
-			row: "SELECT of 500,000", unit: "ms", times: 1, limit: 100, needs: []corpus{crowd}, spared: "cur", rounds: 4, measure: selects,
+			row: "SELECT of 500,000", unit: "ms", times: 1, limit: 100, needs: []corpus{archive}, spared: "cur", rounds: 4, measure: selects,
 		}))
 	}
 	return append(all,
@@ -192,8 +192,8 @@ func search(keys string, want int) func(context.Context, contender) (float64, er
 }
 
 func selects(ctx context.Context, c contender) (float64, error) {
-	a, seconds, err := timed(ctx, c, user(crowd.name), "", "SELECT INBOX")
-	if err == nil && a.exists != crowd.count {
+	a, seconds, err := timed(ctx, c, user(archive.name), "", "SELECT INBOX")
+	if err == nil && a.exists != archive.count {
 		err = fmt.Errorf("there are %d messages", a.exists)
 	}
 	return 1000 * seconds, err
@@ -223,7 +223,7 @@ func downloads(ahead int) func(context.Context, contender) (float64, error) {
 // idleIMAP holds connections that have selected their inbox and idle, over
 // 1,000 accounts.
 func idleIMAP(count int) func(context.Context, contender) (float64, error) {
-	return idle(count, func(ctx context.Context, c contender, i int) (*talker, error) {
+	return perConnection(count, func(ctx context.Context, c contender, i int) (*talker, error) {
 		t, err := imap(ctx, c, idler(i%idlers), "INBOX", 1<<10)
 		if err != nil {
 			return nil, err
@@ -241,7 +241,7 @@ func idleIMAP(count int) func(context.Context, contender) (float64, error) {
 
 // idlePOP3 holds connections that have signed in, each to an account of its own.
 func idlePOP3(count int) func(context.Context, contender) (float64, error) {
-	return idle(count, func(ctx context.Context, c contender, i int) (*talker, error) {
+	return perConnection(count, func(ctx context.Context, c contender, i int) (*talker, error) {
 		t, err := pop3(ctx, c, idler(i%idlers), 1<<10)
 		if err != nil {
 			return nil, err
@@ -250,9 +250,9 @@ func idlePOP3(count int) func(context.Context, contender) (float64, error) {
 	})
 }
 
-// idle measures the memory of a server that was just started and then had a few
+// perConnection measures the memory of a server that was just started and then had a few
 // connections, and again with many.
-func idle(count int, open func(context.Context, contender, int) (*talker, error)) func(context.Context, contender) (float64, error) {
+func perConnection(count int, open func(context.Context, contender, int) (*talker, error)) func(context.Context, contender) (float64, error) {
 	return func(ctx context.Context, c contender) (float64, error) {
 		if err := errors.Join(c.stop(), c.start(ctx)); err != nil {
 			return 0, err

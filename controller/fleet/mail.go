@@ -1,0 +1,90 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	agentapi "mailfleet/agent/api"
+	"mailfleet/inventory"
+)
+
+// MailSessions asks a server for a page of the connections to its mailnode.
+func (f *Fleet) MailSessions(ctx context.Context, id inventory.ID, q inventory.MailSessionQuery) (inventory.MailSessionPage, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.MailSessionPage, error) { return c.MailSessions(ctx, q) })
+}
+
+const (
+	countLimit  = 3 * time.Second // for a server to tell how many connections it has
+	countAtOnce = 16              // servers that are asked at the same time
+)
+
+// CountMailSessions asks servers how many connections their mailnodes hold.
+// Those that do not answer are not among the counts.
+func (f *Fleet) CountMailSessions(ctx context.Context, ids []inventory.ID) map[inventory.ID]int {
+	ctx, cancel := context.WithTimeout(ctx, countLimit)
+	defer cancel()
+	var mu sync.Mutex
+	counts := make(map[inventory.ID]int, len(ids))
+	var asking errgroup.Group
+	asking.SetLimit(countAtOnce)
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		asking.Go(func() error {
+			page, err := f.MailSessions(ctx, id, inventory.MailSessionQuery{Limit: 1})
+			if err != nil {
+				return nil // not known
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			counts[id] = page.Total
+			return nil
+		})
+	}
+	_ = asking.Wait()
+	return counts
+}
+
+// EndMailSession has a server end a connection to its mailnode. NotFound: it is not there (any more).
+func (f *Fleet) EndMailSession(ctx context.Context, id inventory.ID, session string) error {
+	_, err := askMail(ctx, f, id, func(c *agentapi.Client) (struct{}, error) { return struct{}{}, c.EndMailSession(ctx, session) })
+	return err
+}
+
+// EndMailSessions has a server end the connections that a query means, and returns how many they were.
+func (f *Fleet) EndMailSessions(ctx context.Context, id inventory.ID, q inventory.MailSessionQuery) (int, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (int, error) { return c.EndMailSessions(ctx, q) })
+}
+
+// Mailboxes asks an account's server for its folders.
+func (f *Fleet) Mailboxes(ctx context.Context, id, account inventory.ID) (inventory.Mailboxes, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.Mailboxes, error) { return c.Mailboxes(ctx, account) })
+}
+
+// SignIns asks an account's server for the last sign-ins to it.
+func (f *Fleet) SignIns(ctx context.Context, id, account inventory.ID) ([]inventory.MailSignIn, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.MailSignIn, error) { return c.SignIns(ctx, account) })
+}
+
+// askMail asks a server's mailnode through its agent. What the mailnode does not
+// have is NotFound; when it gives no answer it is Unavailable.
+func askMail[T any](ctx context.Context, f *Fleet, id inventory.ID, ask func(*agentapi.Client) (T, error)) (out T, err error) {
+	var s *inventory.Server
+	err = f.store.View(ctx, func(tx inventory.Tx) (err error) {
+		s, err = server(tx, string(id))
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	client, err := f.agent(s)
+	if err != nil {
+		return out, err
+	}
+	if out, err = ask(client); err != nil && !inventory.Is(err, inventory.NotFound) {
+		return out, inventory.Wrap(inventory.Unavailable, err, "the mailnode of %s did not answer", s.Name)
+	}
+	return out, err
+}
