@@ -53,8 +53,12 @@ check: ui/dist/console/index.html $(LINT) ## Format, vet, lint, import law, pack
 	cd ui && npm run --silent check
 
 .PHONY: bench
-bench: build ## Measure: SUITE=fleet|console (both without it); tables here, figures in .bench/
-	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE))
+bench: peers build ## Measure: SUITE=fleet|console|ops|store (all without it), ROWS=regexp; tables here, figures in .bench/
+	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE)) $(if $(ROWS),-run '$(ROWS)')
+
+.PHONY: soak
+soak: ## Kill agents and controller at random, KILLS times (default 1000), while operations run; a history checker decides
+	SOAK_KILLS=$${KILLS:-1000} go test ./controller/e2e -run '^TestOperationsSurviveKills$$' -count 1 -v -timeout 4h
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for TIME (default 20s) each

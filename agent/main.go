@@ -17,9 +17,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfleet/agent/app"
+	"mailfleet/agent/handover"
+	"mailfleet/agent/releases"
 	"mailfleet/agent/supervise"
 	"mailfleet/agent/uplink"
 	"mailfleet/inventory"
+	"mailfleet/inventory/release"
 )
 
 // defaultDir is where an agent keeps its things.
@@ -52,7 +55,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(joinCommand(), runCommand(), doctorCommand())
+	root.AddCommand(joinCommand(), runCommand(), trustCommand(), doctorCommand())
 	return root
 }
 
@@ -84,9 +87,42 @@ func joinCommand() *cobra.Command {
 	return cmd
 }
 
+func trustCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "trust FILE", Short: "Trust the release keys in FILE", Args: cobra.ExactArgs(1),
+		Long: "Makes the list of release keys in FILE (release trust writes one) the one that this\nserver's agent trusts, whatever it trusted before. Every program that is signed with one\nof the keys can be run here by who runs the controller: get FILE from its maker, not\nfrom the controller. The agent may run meanwhile.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := uplink.Joined(dir); err != nil {
+				return err
+			}
+			text, err := os.ReadFile(args[0])
+			if err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			chain, err := release.Parse(text)
+			if err != nil {
+				return fmt.Errorf("%w: %s: %w", errUsage, args[0], err)
+			}
+			if err := releases.Pin(dir, chain); err != nil {
+				return err
+			}
+			for _, key := range chain.Keys() {
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), "trusted:", key); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", defaultDir, "directory of the agent")
+	return cmd
+}
+
 func runCommand() *cobra.Command {
 	o := app.Options{}
 	debug := false
+	limit := handover.DefaultLimit
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent", Args: cobra.NoArgs,
 		Long: "Runs the agent until SIGTERM or SIGINT. The services it supervises go on without\nit, and the next agent takes them over.",
@@ -106,17 +142,24 @@ func runCommand() *cobra.Command {
 			if o.Mailnode, err = filepath.Abs(o.Mailnode); err != nil {
 				return err
 			}
+			if o.Handover, err = handover.Begin(o.Dir, o.Log); err != nil {
+				return err
+			}
 			a, err := app.New(o)
 			if err != nil {
 				return err
 			}
-			return a.Run(cmd.Context())
+			if err := a.Run(cmd.Context()); err != nil || !o.Handover.Pending() || cmd.Context().Err() != nil {
+				return err
+			}
+			return o.Handover.Carry(cmd.Context(), limit)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Dir, "dir", defaultDir, "directory of the agent")
 	f.StringVar(&o.Mailnode, "mailnode", "mailfleet-mailnode", "the mailnode program")
 	f.BoolVar(&o.StopServices, "stop-services", false, "stop the services before ending, as in a container")
+	f.DurationVar(&limit, "upgrade-limit", limit, "how long another build of the agent may take to reach the controller before this one goes on")
 	f.BoolVar(&debug, "debug", false, "log more")
 	f.StringVar(&o.Machines, "dev-machines", "", "directory of the dev fleet's machines, on which reboot and power act instead of this one")
 	_ = f.MarkHidden("dev-machines")

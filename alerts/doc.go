@@ -25,6 +25,9 @@
 //     afresh: its alerts go on under the same ID where the new condition holds
 //     and resolve where it does not.
 //
+// Whether a server is up (ServerUp) is the one metric that no server judges of
+// itself: the controller begins and ends its alerts, by the same conditions.
+//
 // Metrics that only grow, such as the bytes an interface has received, are
 // judged by their increase per second (Metric.Counter).
 //

@@ -30,7 +30,12 @@ type Metric struct {
 	Counter bool `json:"counter,omitempty"`
 }
 
+// ServerUp is 1 while a server is up and 0 while it is down, unless it was shut
+// down on purpose. No agent can tell that of itself: the controller does.
+const ServerUp = "server_up"
+
 var catalogue = []Metric{
+	gauge(ServerUp, "服务器在线", "server up", ""),
 	gauge("load_load1", "1 分钟负载", "load (1 min)", ""),
 	gauge("load_load5", "5 分钟负载", "load (5 min)", ""),
 	gauge("load_load15", "15 分钟负载", "load (15 min)", ""),

@@ -23,6 +23,7 @@ type wording struct {
 	// What is said of an alert that fires, that is over, and that is over
 	// although nobody saw the value recover.
 	firing, resolved, closed string
+	down, up                 string // the same of a server that is down, and up again
 }
 
 var chinese = wording{
@@ -49,6 +50,8 @@ var chinese = wording{
 	firing:   "[{severity}] {server} {what} {value}，{comparison} {threshold}，{time}",
 	resolved: "[{severity}已恢复] {server} {what} {value}，阈值 {threshold}，{time}",
 	closed:   "[{severity}已关闭] {server} {what} 最后 {value}，规则或设备已变更，{time}",
+	down:     "[{severity}] {server} 服务器失联，{time}",
+	up:       "[{severity}已恢复] {server} 服务器已恢复在线，{time}",
 }
 
 var english = wording{
@@ -74,6 +77,8 @@ var english = wording{
 	firing:   "{severity} {server}: {what} is {value}, {comparison} {threshold}, at {time}",
 	resolved: "RESOLVED ({severity}) {server}: {what} is {value}, limit {threshold}, at {time}",
 	closed:   "CLOSED ({severity}) {server}: {what} was {value}, rule or device changed, at {time}",
+	down:     "{severity} {server}: the server is down, at {time}",
+	up:       "RESOLVED ({severity}) {server}: the server is up again, at {time}",
 }
 
 // Text words the one text message a person gets about an alert: that it fires
@@ -96,8 +101,15 @@ func Text(alert inventory.Alert, language string) string {
 
 func (w *wording) text(a inventory.Alert) string {
 	sentence, at := w.firing, a.Fired
+	absence := a.Metric == ServerUp
+	if absence && a.Value < 1 {
+		sentence = w.down
+	}
 	if a.State == inventory.AlertResolved {
 		sentence, at = w.resolved, a.Resolved
+		if absence && a.Value == 1 {
+			sentence = w.up
+		}
 		if compare(a.Comparison, a.Value, a.Threshold) {
 			sentence = w.closed
 		}

@@ -77,6 +77,9 @@ func termsOf(r inventory.Rule) terms {
 // holds reports whether the condition is satisfied.
 func (t terms) holds(value float64) bool { return compare(t.Comparison, value, t.Threshold) }
 
+// Holds reports whether a value satisfies a rule's condition.
+func Holds(rule inventory.Rule, value float64) bool { return termsOf(rule).holds(value) }
+
 // cleared reports whether value is on the good side of the clear value.
 func (t terms) cleared(value float64) bool { return !compare(t.Comparison, value, t.Clear) }
 

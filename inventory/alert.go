@@ -106,8 +106,14 @@ type Alert struct {
 	Resolved   time.Time         `json:"resolved"` // zero: not yet
 	Acked      time.Time         `json:"acked"`    // zero: nobody has taken it
 	AckedBy    string            `json:"acked_by,omitempty"`
-	Window     ID                `json:"window,omitempty"` // maintenance window because of which nobody was told
+	Window     ID                `json:"window,omitempty"`   // maintenance window it fired in
+	MutedBy    string            `json:"muted_by,omitempty"` // what that window is for
+	Told       time.Time         `json:"told,omitzero"`      // when people were told that it fires; zero: not (yet)
 }
+
+// Muted reports whether a maintenance window keeps the alert from people: they
+// were not told of it, and are not told of its end.
+func (a *Alert) Muted() bool { return a.Window != "" && a.Told.IsZero() }
 
 // SMSState is where a text message stands.
 type SMSState string

@@ -47,8 +47,8 @@ const (
 	OpServiceReload    OperationKind = "service.reload" // have it read its configuration again
 	OpServiceDrain     OperationKind = "service.drain"  // give it no new work
 	OpServiceUndrain   OperationKind = "service.undrain"
-	OpServiceUpgrade   OperationKind = "service.upgrade" // run another release of the mailnode
-	OpAgentUpgrade     OperationKind = "agent.upgrade"   // run another release of the agent
+	OpServiceUpgrade   OperationKind = "service.upgrade" // run another release, or command, and go back when that does not do well
+	OpAgentUpgrade     OperationKind = "agent.upgrade"   // run another release of the agent, and go back when that does not come up
 	OpConfigApply      OperationKind = "config.apply"    // change services' settings and put them in force
 )
 
@@ -127,7 +127,7 @@ type Operation struct {
 type Params struct {
 	Release ID             `json:"release,omitempty"` // service.upgrade, agent.upgrade
 	Fixes   []string       `json:"fixes,omitempty"`   // server.tune: names of checks
-	Config  *ServiceConfig `json:"config,omitempty"`  // config.apply: what is set replaces
+	Config  *ServiceConfig `json:"config,omitempty"`  // config.apply: what is set replaces; service.upgrade: the command, instead of a release
 }
 
 // Rolling says how an operation goes over its targets.
@@ -166,6 +166,7 @@ type Step struct {
 	Message string         `json:"message,omitempty"` // why it failed, what was done, or what it waits for
 	Turn    time.Time      `json:"turn,omitzero"`     // when it could begin; zero: it waits for its turn
 	Index   uint64         `json:"index,omitempty"`   // of the desired state that does it, once its agent has applied that
+	Needs   uint64         `json:"needs,omitempty"`   // index its agent must have applied to be believed that it is done
 	Was     string         `json:"was,omitempty"`     // how the target was: drained, running or stopped; empty: not known
 	Started time.Time      `json:"started"`
 	Ended   time.Time      `json:"ended"`

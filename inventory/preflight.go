@@ -42,21 +42,3 @@ func (p *Preflight) Worst() CheckState {
 	}
 	return worst
 }
-
-// Release is a program's build that the controller can hand to agents.
-type Release struct {
-	Meta
-	Program   string `json:"program"`  // mailfleet-agent or mailfleet-mailnode
-	Number    string `json:"number"`   // its version, as the program prints it
-	Platform  string `json:"platform"` // linux/amd64
-	Size      int64  `json:"size"`
-	SHA256    string `json:"sha256"`    // hexadecimal
-	Signature []byte `json:"signature"` // ed25519, over inventory.ReleaseText
-	Key       string `json:"key"`       // of the signer: base64 of the public key
-	Actor     string `json:"actor"`
-}
-
-// ReleaseText is what a release's signature covers: who it is and what it holds.
-func (r *Release) ReleaseText() []byte {
-	return []byte("mailfleet release 1\n" + r.Program + "\n" + r.Number + "\n" + r.Platform + "\n" + r.SHA256 + "\n")
-}

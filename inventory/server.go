@@ -37,6 +37,7 @@ type Server struct {
 	Address string            `json:"address"` // the IP its services listen on
 	Region  string            `json:"region"`
 	Labels  map[string]string `json:"labels"`
+	Off     bool              `json:"off,omitempty"` // it was shut down on purpose and has not been up since
 
 	// What the agent last told.
 	BootID       string    `json:"boot_id"`
@@ -101,7 +102,7 @@ type ServiceConfig struct {
 	Dir     string            `json:"dir,omitempty"`     // working directory
 	Ports   map[string]int    `json:"ports,omitempty"`   // KindMailnode: listener → port, 0 or absent: off
 	User    string            `json:"user,omitempty"`    // it runs as; empty: the agent's
-	Release ID                `json:"release,omitempty"` // KindMailnode: build to run; empty: the agent's own
+	Release ID                `json:"release,omitempty"` // KindMailnode, KindCommand: build to run; empty: the mailnode beside the agent, the command as it is
 
 	Limits     ProcessLimits `json:"limits,omitzero"`
 	Probe      *Probe        `json:"probe,omitempty"`         // nil: alive is well

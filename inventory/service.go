@@ -82,7 +82,7 @@ func (c ServiceConfig) checkProgram(kind ServiceKind) error {
 		{"env", len(c.Env) > 0, []ServiceKind{KindCommand, KindMailnode}},
 		{"limits", c.Limits != ProcessLimits{}, []ServiceKind{KindCommand, KindMailnode}},
 		{"ports", len(c.Ports) > 0, []ServiceKind{KindMailnode}},
-		{"release", c.Release != "", []ServiceKind{KindMailnode}},
+		{"release", c.Release != "", []ServiceKind{KindMailnode, KindCommand}},
 	} {
 		switch {
 		case !f.set || slices.Contains(f.kinds, kind):
@@ -241,6 +241,11 @@ func CheckService(tx Tx, s *Service) error {
 	if err := s.Check(s.Kind); err != nil {
 		return err
 	}
+	if s.Release != "" {
+		if err := checkRelease(tx, s); err != nil {
+			return err
+		}
+	}
 	if len(s.After) == 0 {
 		return nil
 	}
@@ -254,6 +259,28 @@ func CheckService(tx Tx, s *Service) error {
 	}
 	after[s.Name] = s.After
 	return CheckAfter(after)
+}
+
+// Program is what a service's releases are of: the mailnode, or the service's own name.
+func (s *Service) Program() string {
+	if s.Kind == KindMailnode {
+		return ProgramMailnode
+	}
+	return s.Name
+}
+
+func checkRelease(tx Tx, s *Service) error {
+	r, err := tx.Releases().Get(s.Release)
+	if Is(err, NotFound) {
+		return FieldErrorf("release", "there is no release %q", s.Release)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Program != s.Program() {
+		return FieldErrorf("release", "release %s is of %s, not of %s", r.Number, r.Program, s.Program())
+	}
+	return nil
 }
 
 // CheckAfter looks at the start order of a server's services, by name the ones

@@ -27,7 +27,7 @@ export default defineConfig({
             { name: 'libraries', test: /node_modules|vite.preload|rolldown.runtime/, priority: 2 },
             {
               name: 'shared',
-              test: /console.(api|app|live|parts|text|alerts.(AlertLine|data)|operations.(data|OperationTable))/,
+              test: /console.(api|app|live|parts|text|alerts.(AlertLine|data)|operations.(BulkBar|data|kinds|Operate|OperationTable|Progress|SelectorDialog)\.)/,
               priority: 1,
             },
           ],

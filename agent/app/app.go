@@ -12,17 +12,21 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"mailfleet/agent/collect"
+	"mailfleet/agent/handover"
 	"mailfleet/agent/power"
 	"mailfleet/agent/preflight"
 	"mailfleet/agent/push"
+	"mailfleet/agent/releases"
 	"mailfleet/agent/state"
 	"mailfleet/agent/steward"
 	"mailfleet/agent/supervise"
+	"mailfleet/agent/supervise/systemd"
 	"mailfleet/agent/uplink"
 	"mailfleet/agent/watch"
 	"mailfleet/inventory"
@@ -35,12 +39,17 @@ const bootIDLimit = 5 * time.Second
 // stopLimit is how long services may take when the agent stops them.
 const stopLimit = 40 * time.Second
 
+// standsAfter is how long an agent that cannot reach its controller must have run
+// to be one that stands.
+const standsAfter = time.Minute
+
 // Options say which agent to run.
 type Options struct {
 	Dir          string // of its identity and all it keeps
 	Mailnode     string // the mailnode program
 	StopServices bool   // stop the services before ending, as in a container
 	Machines     string // directory of the dev fleet's machines; empty: this is no dev fleet
+	Handover     *handover.Handover
 	Log          *slog.Logger
 }
 
@@ -50,18 +59,25 @@ type App struct {
 	log      *slog.Logger
 	link     *uplink.Uplink
 	services *supervise.Supervisor
+	releases *releases.Shelf
 	steward  *steward.Steward
 	watch    *watch.Watch
 	inspect  *preflight.Inspector
 	sender   *push.Sender
 	pool     *members.Pool
-	stops    []func() error // run last in, first out
+	stops    []func() error  // run last in, first out
+	leave    func()          // ends Run, for another build to go on
+	over     <-chan struct{} // closed by leave
+	leaving  atomic.Bool     // another build goes on
 }
 
 // New opens what the agent keeps and adopts the services that run already. On
 // an error everything opened is closed again.
 func New(opts Options) (*App, error) {
 	a := &App{opts: opts, log: opts.Log}
+	var over context.Context
+	over, a.leave = context.WithCancel(context.Background())
+	a.over = over.Done()
 	if err := a.setup(); err != nil {
 		return nil, errors.Join(err, a.stop())
 	}
@@ -102,7 +118,7 @@ func (a *App) setup() (err error) {
 		return err
 	}
 	// First of all that keeps files: it refuses a directory that another agent has.
-	if a.services, err = supervise.New(supervise.Options{Dir: a.opts.Dir, BootID: boot, Log: a.log}); err != nil {
+	if a.services, err = supervise.New(supervise.Options{Dir: a.opts.Dir, BootID: boot, Units: a.units(), Log: a.log}); err != nil {
 		return fmt.Errorf("supervise services: %w", err)
 	}
 	a.onStop("supervision", a.services.Close)
@@ -111,15 +127,23 @@ func (a *App) setup() (err error) {
 		return err
 	}
 	a.onStop("journal", journal.Close)
+	if a.releases, err = releases.New(a.opts.Dir, a.link.Client(), a.log); err != nil {
+		return err
+	}
 	if err := a.joinPool(); err != nil {
 		return err
 	}
 	a.prepareInspection()
 	if a.steward, err = steward.New(steward.Options{
-		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal,
-		BootID: boot, Missing: a.missing, Executors: a.executors(machine, boot), Log: a.log,
+		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal, Releases: a.releases,
+		Trial: a.opts.Handover.OnTrial(), BootID: boot, Missing: a.missing, Executors: a.executors(machine, boot), Log: a.log,
 	}); err != nil {
 		return err
+	}
+	if !a.opts.Handover.OnTrial() {
+		if err := a.releases.Prune(a.steward.Builds(a.opts.Handover.Runs())); err != nil {
+			a.log.Warn("releases that nothing needs are left", "err", err)
+		}
 	}
 	if a.sender, err = push.New(push.Options{
 		Dir: filepath.Join(a.opts.Dir, "samples"), Server: a.link.Identity().Name, HTTP: a.link.HTTP(), Log: a.log,
@@ -134,10 +158,21 @@ func (a *App) setup() (err error) {
 	return err
 }
 
+// units are systemd's, when it runs this machine.
+func (a *App) units() supervise.Units {
+	if !systemd.Booted() {
+		return nil
+	}
+	u := systemd.New()
+	a.onStop("systemd", u.Close)
+	return u
+}
+
 // executors carry out the orders that are not about services.
 func (a *App) executors(machine power.Machine, boot string) map[inventory.OperationKind]steward.Executor {
 	all := (&steward.Power{Link: a.link, Machine: machine, BootID: boot, Drivers: a.drivers()}).Executors()
 	maps.Copy(all, a.inspections())
+	maps.Copy(all, (&steward.Succession{Releases: a.releases, Handover: a.opts.Handover, Leave: a.leave}).Executors())
 	return all
 }
 
@@ -155,7 +190,12 @@ func (a *App) joinPool() error {
 	if err != nil {
 		return fmt.Errorf("join the pool of members at %s: %w", net.JoinHostPort(me.Address, strconv.Itoa(me.Gossip.Port)), err)
 	}
-	a.onStop("members", func() error { return errors.Join(a.pool.Leave(), a.pool.Close()) })
+	a.onStop("members", func() error {
+		if a.leaving.Load() { // the next build is the same member, and soon
+			return a.pool.Close()
+		}
+		return errors.Join(a.pool.Leave(), a.pool.Close())
+	})
 	return nil
 }
 
@@ -169,20 +209,58 @@ func (a *App) missing() (names []string) {
 	return names
 }
 
-// Run runs the agent until ctx ends. Services go on, unless it is to stop them.
+// Run runs the agent until ctx ends, or until another build is to go on (see
+// package handover). Services go on, unless it is to stop them.
 func (a *App) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.link.Run(ctx) })
-	g.Go(func() error { return a.steward.Run(ctx) })
-	g.Go(func() error { return a.watch.Run(ctx) })
-	g.Go(func() error { return a.sender.Run(ctx) })
-	g.Go(func() error { return a.inspect.Run(ctx) })
-	a.log.Info("agent running", "controller", a.link.Identity().Controller)
+	working, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, working := errgroup.WithContext(working)
+	for _, part := range []func(context.Context) error{
+		a.link.Run, a.steward.Run, a.watch.Run, a.sender.Run, a.inspect.Run, a.stand,
+	} {
+		g.Go(func() error { return part(working) })
+	}
+	g.Go(func() error {
+		select {
+		case <-a.over:
+			cancel()
+		case <-working.Done():
+		}
+		return nil
+	})
+	a.log.Info("agent running", "controller", a.link.Identity().Controller, "version", inventory.Version, "on_trial", a.opts.Handover.OnTrial())
 	err := g.Wait()
-	if a.opts.StopServices {
+	a.leaving.Store(err == nil && ctx.Err() == nil)
+	if a.opts.StopServices && !a.leaving.Load() {
 		err = errors.Join(err, a.stopServices(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(err, a.stop())
+}
+
+// stand says when the agent stands; one that is on trial has then done its part.
+func (a *App) stand(ctx context.Context) error {
+	var late <-chan time.Time
+	if !a.opts.Handover.OnTrial() {
+		timer := time.NewTimer(standsAfter)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-late:
+	case <-a.steward.Fresh():
+	}
+	if err := a.opts.Handover.Stand(); err != nil {
+		if a.opts.Handover.OnTrial() {
+			return fmt.Errorf("say that this agent stands: %w", err)
+		}
+		a.log.Warn("that this agent stands is not written down", "err", err)
+	}
+	if a.opts.Handover.OnTrial() {
+		a.leave()
+	}
+	return nil
 }
 
 // stopServices stops all services, in the reverse of their start order.

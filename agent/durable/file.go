@@ -27,10 +27,17 @@ func WriteFile(path string, data []byte) error {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
 	if err != nil {
+		_ = os.Remove(tmp)
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	return Place(tmp, path)
+}
+
+// Place makes the file at tmp, in the same file system and synced already, the
+// one at path. Once it has returned nil that survives a power cut.
+func Place(tmp, path string) error {
+	if err := os.Rename(tmp, path); err != nil {
 		_ = os.Remove(tmp)
 		return fmt.Errorf("replace %s: %w", path, err)
 	}

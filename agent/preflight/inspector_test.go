@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,7 +36,8 @@ func (u uplink) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestTheServerIsLookedAtAtJoinDailyAndWhenAsked(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		var reports []api.PreflightReport
+		var mu sync.Mutex
+		var reports []api.PreflightReport // guarded by mu
 		var refuse atomic.Bool
 		link := uplink{make(chan struct{}), func(w http.ResponseWriter, r *http.Request) {
 			var report api.PreflightReport
@@ -46,6 +48,8 @@ func TestTheServerIsLookedAtAtJoinDailyAndWhenAsked(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			reports = append(reports, report)
 		}}
 		machine, facts := good()
@@ -63,6 +67,8 @@ func TestTheServerIsLookedAtAtJoinDailyAndWhenAsked(t *testing.T) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if len(reports) != want {
 				t.Fatalf("%s: %d reports, want %d", what, len(reports), want)
 			}
@@ -79,7 +85,10 @@ func TestTheServerIsLookedAtAtJoinDailyAndWhenAsked(t *testing.T) {
 		machine.fsync = time.Second
 		checks := i.Look(t.Context())
 		after(0, 3, "when asked")
-		if worst := (&inventory.Preflight{Checks: reports[2].Checks}).Worst(); worst != inventory.CheckFailed || len(checks) != len(Names) {
+		mu.Lock()
+		asked := reports[2]
+		mu.Unlock()
+		if worst := (&inventory.Preflight{Checks: asked.Checks}).Worst(); worst != inventory.CheckFailed || len(checks) != len(Names) {
 			t.Errorf("the worst is %s", worst)
 		}
 		refuse.Store(true)

@@ -1,6 +1,7 @@
 package steward
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -25,6 +26,9 @@ type Executor struct {
 	// earlier agent was killed over; unknown or running while that cannot be
 	// told, then it is asked again. nil: it stays unknown.
 	Settle func(step state.Step) (inventory.OperationState, string)
+	// Resume sees to an order that an earlier agent was killed over: it is called
+	// once, when this agent begins, and ends the order. nil: Settle is asked.
+	Resume func(ctx context.Context, step state.Step, say func(line string)) (inventory.OperationState, string)
 	Limit  time.Duration // how long Do may take; 0: 2 min
 	Beside bool          // it disturbs nothing and waits for nothing
 }
@@ -36,6 +40,8 @@ func (s *Steward) executors() map[inventory.OperationKind]Executor {
 		inventory.OpServiceStop:    {Do: onService(s.Services.Stop, "stopped"), Settle: s.settleService},
 		inventory.OpServiceRestart: {Do: onService(s.Services.Restart, "restarted"), Settle: s.settleService},
 		inventory.OpServiceReload:  {Do: onService(s.Services.Reload, "told to read its configuration again")},
+		inventory.OpServiceUpgrade: {Do: s.upgradeService, Resume: s.resumeUpgrade, Limit: upgradeLimit},
+		inventory.OpConfigApply:    {Do: s.applyConfig},
 	}
 	maps.Copy(all, s.Executors)
 	return all
@@ -56,30 +62,69 @@ func onService(act func(context.Context, string) error, done string) func(contex
 // agent is told to stop.
 func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 	for _, o := range orders {
-		fresh, err := s.Journal.Begin(o, s.BootID)
+		fresh, err := s.Journal.Begin(o, s.BootID, s.processOf(o.Service))
 		if err != nil {
 			s.log.Error("order not taken: it cannot be written down first", "order", o.ID, "err", err)
 			continue
 		}
-		s.reportSoon() // also of one taken before: it asks because it has not heard
 		if !fresh {
+			s.reportSoon() // it asks because it has not heard
 			continue
 		}
+		s.reportWithin(unhurried)
 		received := time.Now()
 		x := s.kinds[o.Kind]
-		before, done := s.lines.join(reachOf(o, x))
-		s.orders.Go(func() {
-			defer done()
-			for _, other := range before {
-				<-other
-			}
-			state, message := s.act(context.WithoutCancel(ctx), x, o, received)
-			s.log.Info("order carried out", "order", o.ID, "kind", o.Kind, "service", o.Service, "state", state, "message", message)
-			if err := s.Journal.Finish(o.ID, state, message); err != nil {
-				s.log.Error("the end of an order is not on disk", "order", o.ID, "err", err)
-			}
-			s.reportSoon()
+		s.inLine(x, o, func() (inventory.OperationState, string) { return s.act(context.WithoutCancel(ctx), x, o, received) })
+	}
+}
+
+// processOf is the process of a service; 0: there is none.
+func (s *Steward) processOf(service string) int {
+	for _, v := range s.Services.Status() {
+		if v.Name == service {
+			return v.PID
+		}
+	}
+	return 0
+}
+
+// inLine carries an order out when those before it that it would disturb have ended.
+func (s *Steward) inLine(x Executor, o api.Order, act func() (inventory.OperationState, string)) {
+	before, done := s.lines.join(reachOf(o, x))
+	s.orders.Go(func() {
+		defer done()
+		for _, other := range before {
+			<-other
+		}
+		state, message := act()
+		s.log.Info("order carried out", "order", o.ID, "kind", o.Kind, "service", o.Service, "state", state, "message", message)
+		if err := s.Journal.Finish(o.ID, state, message); err != nil {
+			s.log.Error("the end of an order is not on disk", "order", o.ID, "err", err)
+		}
+		s.reportSoon()
+	})
+}
+
+// resume sees to the orders that an earlier agent was killed over.
+func (s *Steward) resume(ctx context.Context) {
+	for _, step := range s.Journal.Unsettled() {
+		x := s.kinds[step.Order.Kind]
+		if x.Resume == nil {
+			continue
+		}
+		s.inLine(x, step.Order, func() (inventory.OperationState, string) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(x.Limit, orderLimit))
+			defer cancel()
+			return x.Resume(ctx, step, s.sayer(step.Order.ID))
 		})
+	}
+}
+
+// sayer adds lines to a step's log.
+func (s *Steward) sayer(id inventory.ID) func(string) {
+	return func(line string) {
+		s.Journal.Say(id, line)
+		s.reportSoon()
 	}
 }
 
@@ -92,16 +137,9 @@ func (s *Steward) act(ctx context.Context, x Executor, o api.Order, received tim
 	if x.Do == nil {
 		return inventory.OpFailed, fmt.Sprintf("this agent does not know %q: it may need an upgrade", o.Kind)
 	}
-	limit := x.Limit
-	if limit == 0 {
-		limit = orderLimit
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(x.Limit, orderLimit))
 	defer cancel()
-	return x.Do(ctx, o, func(line string) {
-		s.Journal.Say(o.ID, line)
-		s.reportSoon()
-	})
+	return x.Do(ctx, o, s.sayer(o.ID))
 }
 
 // settle finds out how orders went that nobody is at.

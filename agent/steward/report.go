@@ -11,6 +11,9 @@ import (
 const (
 	// gather is how long a report waits for more changes.
 	gather = 20 * time.Millisecond
+	// unhurried is how long what nobody waits for may wait for what somebody does:
+	// that a document is in force, that an order is in hand.
+	unhurried = 200 * time.Millisecond
 	// reportLimit ends a report whose answer is lost.
 	reportLimit = 10 * time.Second
 )
@@ -22,6 +25,9 @@ func (s *Steward) reportSoon() {
 	default:
 	}
 }
+
+// reportWithin makes a report due after a time, unless one is due before.
+func (s *Steward) reportWithin(d time.Duration) { time.AfterFunc(d, s.reportSoon) }
 
 // report tells the controller how the server is: at every change, at every new
 // link, and before it would take us for dead.

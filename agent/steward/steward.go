@@ -11,11 +11,13 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"mailfleet/agent/releases"
 	"mailfleet/agent/state"
 	"mailfleet/agent/supervise"
 	"mailfleet/controller/api"
@@ -36,21 +38,24 @@ type Link interface {
 	Client() *api.Client
 	Up() <-chan struct{} // closed while there is a link
 	CertExpires() time.Time
+	ComeBackWithin(spread time.Duration)
 	// MailCertificate keeps file a valid certificate for mail listeners.
 	MailCertificate(ctx context.Context, file string) (replaced bool, err error)
 }
 
-// Options are what a Steward is made of. All are needed but Missing and Executors.
+// Options are what a Steward is made of. All are needed but Missing, Executors and Trial.
 type Options struct {
 	Dir      string // of the agent
 	Mailnode string // program
 	Link     Link
 	Services *supervise.Supervisor
 	Journal  *state.Journal
+	Releases *releases.Shelf // builds of programs
 	BootID   string
 	Missing  func() []string // servers that gossip finds dead
 	// Executors carry out kinds of order that the Steward does not know by itself.
 	Executors map[inventory.OperationKind]Executor
+	Trial     bool // this agent is on trial: it carries no orders out
 	Log       *slog.Logger
 }
 
@@ -63,21 +68,33 @@ type Steward struct {
 	kinds    map[inventory.OperationKind]Executor
 	orders   sync.WaitGroup
 	lines    lines
+	picks    *picks
+	wanting  chan struct{} // has a value when a build is wanted that is not here
+	gate     time.Duration // how long an upgraded service must be well
+	fresh    chan struct{} // closed when the first document of the controller's is in force
+	once     sync.Once
 
-	mu      sync.Mutex
-	desired api.Desired
-	problem string
-	news    chan struct{} // closed and replaced when desired changes
+	applying sync.Mutex // one at a time
+
+	mu       sync.Mutex
+	desired  api.Desired
+	problem  string
+	problems map[string]string       // by service: why it is not as it is to be
+	missing  map[inventory.ID]string // builds that are wanted and not here, and of what program
+	news     chan struct{}           // closed and replaced when desired changes
 }
 
 // New returns a steward that knows the last desired state on disk.
 func New(o Options) (*Steward, error) {
 	s := &Steward{
 		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1),
-		news: make(chan struct{}),
+		news: make(chan struct{}), fresh: make(chan struct{}), wanting: make(chan struct{}, 1), gate: upgradeGate,
 	}
 	s.kinds = s.executors()
 	var err error
+	if s.picks, err = openPicks(filepath.Join(o.Dir, "upgraded.json")); err != nil {
+		return nil, err
+	}
 	if s.mailnode, err = newMailnode(o.Dir, o.Mailnode); err != nil {
 		return nil, err
 	}
@@ -87,6 +104,7 @@ func New(o Options) (*Steward, error) {
 	}
 	if ok {
 		s.desired = d
+		s.Link.ComeBackWithin(time.Duration(d.Spread))
 	}
 	return s, nil
 }
@@ -100,12 +118,17 @@ func (s *Steward) Desired() (api.Desired, <-chan struct{}) {
 	return s.desired, s.news
 }
 
+// Fresh is closed when the controller's desired state was read and is in force.
+func (s *Steward) Fresh() <-chan struct{} { return s.fresh }
+
 // Run works until ctx ends; orders in hand are finished first.
 func (s *Steward) Run(ctx context.Context) error {
-	if d, _ := s.Desired(); d.Index > 0 {
-		s.apply(ctx, d)
+	s.apply(ctx)
+	if !s.Trial {
+		s.resume(ctx)
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { s.fetchWanted(ctx); return nil })
 	g.Go(func() error { s.follow(ctx); return nil })
 	g.Go(func() error { s.report(ctx); return nil })
 	g.Go(func() error { s.keepCertificate(ctx); return nil })
@@ -142,31 +165,54 @@ func (s *Steward) follow(ctx context.Context) {
 	}
 }
 
-// take makes a document the one in force.
+// take makes a document the one in force. One that brings nothing but orders
+// is not kept on disk, where they are left out: they need not wait for that.
 func (s *Steward) take(ctx context.Context, d api.Desired) {
-	if err := state.SaveDesired(s.desiredFile(), d); err != nil {
-		s.log.Error("desired state not kept on disk", "err", err)
+	if before, _ := s.Desired(); before.Index == 0 || !same(before, d) {
+		if err := state.SaveDesired(s.desiredFile(), d); err != nil {
+			s.log.Error("desired state not kept on disk", "err", err)
+		}
 	}
 	s.mu.Lock()
 	s.desired = d
 	close(s.news)
 	s.news = make(chan struct{})
 	s.mu.Unlock()
-	s.apply(ctx, d)
-	s.execute(ctx, d.Orders)
+	s.Link.ComeBackWithin(time.Duration(d.Spread))
+	s.apply(ctx)
+	s.once.Do(func() { close(s.fresh) })
+	if !s.Trial {
+		s.execute(ctx, d.Orders)
+	}
 }
 
-// apply makes services and the mailnode's configuration as the document says.
-func (s *Steward) apply(ctx context.Context, d api.Desired) {
+// same tells whether two documents say the same but for their orders.
+func same(a, b api.Desired) bool {
+	a.Index, a.Orders, b.Index, b.Orders = 0, nil, 0, nil
+	return reflect.DeepEqual(a, b)
+}
+
+// apply makes services and the mailnode's configuration as the document in force says.
+func (s *Steward) apply(ctx context.Context) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	d, _ := s.Desired()
+	if d.Index == 0 {
+		return // there is none yet
+	}
 	specs := make([]supervise.Spec, 0, len(d.Services))
 	var errs []error
+	missing := make(map[inventory.ID]string)
 	for _, v := range d.Services {
 		spec := specOf(v)
 		if v.Kind == inventory.KindMailnode {
 			if err := s.mailnode.configure(ctx, d, v); err != nil {
-				errs = append(errs, err)
+				errs = append(errs, &supervise.Refused{Service: v.Name, Err: err})
 			}
 			s.mailnode.specify(&spec)
+		}
+		if err := s.choose(&spec, v, missing); err != nil {
+			errs = append(errs, &supervise.Refused{Service: v.Name, Err: err})
 		}
 		specs = append(specs, spec)
 	}
@@ -174,14 +220,43 @@ func (s *Steward) apply(ctx context.Context, d api.Desired) {
 		errs = append(errs, err)
 	}
 	problem := ""
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if err != nil {
 		problem = err.Error()
 		s.log.Error("the desired state cannot be carried out as it is", "index", d.Index, "err", err)
 	}
 	s.mu.Lock()
-	s.problem = problem
+	news := s.problem != problem
+	s.problem, s.problems, s.missing = problem, refusals(err), missing
 	s.mu.Unlock()
-	s.reportSoon()
+	if len(missing) > 0 {
+		select {
+		case s.wanting <- struct{}{}:
+		default:
+		}
+	}
+	if news {
+		s.reportSoon()
+	}
+	s.reportWithin(unhurried)
+}
+
+// refusals are the reasons in an error of apply, by service.
+func refusals(err error) map[string]string {
+	why := make(map[string]string)
+	var walk func(error)
+	walk = func(err error) {
+		switch e := err.(type) { //nolint:errorlint // the tree itself is walked
+		case *supervise.Refused:
+			why[e.Service] = e.Error()
+		case interface{ Unwrap() []error }:
+			for _, part := range e.Unwrap() {
+				walk(part)
+			}
+		}
+	}
+	walk(err)
+	return why
 }
 
 // specOf is how a service is run as its settings say.
@@ -209,11 +284,8 @@ func (s *Steward) keepCertificate(ctx context.Context) {
 			s.log.Warn("certificate for the mail listeners not issued, will try again", "err", err)
 		}
 		if replaced {
-			d, _ := s.Desired()
 			s.mailnode.renewed()
-			if d.Index > 0 {
-				s.apply(ctx, d)
-			}
+			s.apply(ctx)
 		}
 		sleep(ctx, certificateCheck)
 	}

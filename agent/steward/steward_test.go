@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/agent/releases"
 	"mailfleet/agent/state"
 	"mailfleet/agent/supervise"
 	"mailfleet/controller/api"
@@ -28,6 +29,7 @@ type controller struct {
 	desired api.Desired
 	changed chan struct{}
 	reports chan api.Report
+	mux     *http.ServeMux
 }
 
 func newController(t *testing.T) *controller {
@@ -58,6 +60,7 @@ func newController(t *testing.T) *controller {
 		}
 		c.reports <- report
 	})
+	c.mux = mux
 	c.server = httptest.NewServer(mux)
 	t.Cleanup(c.server.Close)
 	return c
@@ -90,9 +93,10 @@ func (c *controller) await(t *testing.T, what string, fits func(api.Report) bool
 	}
 }
 
-func (c *controller) Client() *api.Client    { return &api.Client{Base: c.server.URL} }
-func (c *controller) Up() <-chan struct{}    { return c.up }
-func (c *controller) CertExpires() time.Time { return time.Time{} }
+func (c *controller) Client() *api.Client          { return &api.Client{Base: c.server.URL} }
+func (c *controller) Up() <-chan struct{}          { return c.up }
+func (c *controller) CertExpires() time.Time       { return time.Time{} }
+func (c *controller) ComeBackWithin(time.Duration) {}
 func (c *controller) MailCertificate(context.Context, string) (bool, error) {
 	return false, nil
 }
@@ -109,10 +113,15 @@ func agent(t *testing.T, dir string, c *controller) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{Dir: dir, Mailnode: "/nonexistent", Link: c, Services: services, Journal: journal, BootID: "boot", Log: log})
+	shelf, err := releases.New(dir, c.Client(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s, err := New(Options{Dir: dir, Mailnode: "/nonexistent", Link: c, Services: services, Journal: journal, Releases: shelf, BootID: "boot", Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.gate = time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()

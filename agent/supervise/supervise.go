@@ -124,9 +124,20 @@ func identity(path string) (string, error) {
 	return id, durable.WriteFile(path, []byte(id+"\n"))
 }
 
+// Refused says that one service cannot be as it is wanted, and stays as it is.
+type Refused struct {
+	Service string
+	Err     error
+}
+
+func (r *Refused) Error() string { return r.Err.Error() }
+
+// Unwrap returns why.
+func (r *Refused) Unwrap() error { return r.Err }
+
 // Apply makes specs what is wanted, all of it: services that are not among them
 // are stopped and forgotten, with their output. It does not wait for that. The
-// error names the specs that cannot be; those services stay as they are.
+// error holds a Refused for each spec that cannot be; those services stay as they are.
 func (s *Supervisor) Apply(specs []Spec) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,15 +149,18 @@ func (s *Supervisor) Apply(specs []Spec) error {
 	circular := circular(specs)
 	clear(s.next)
 	for _, spec := range specs {
-		switch err := spec.validate(); {
+		err := spec.validate()
+		switch {
 		case err != nil:
-			errs = append(errs, err)
 		case named[spec.Name]:
-			errs = append(errs, inventory.FieldErrorf("name", "there are two services %s", spec.Name))
+			err = inventory.FieldErrorf("name", "there are two services %s", spec.Name)
 		case circular[spec.Name] != nil:
-			errs = append(errs, circular[spec.Name])
+			err = circular[spec.Name]
 		default:
-			errs = append(errs, s.apply(spec))
+			err = s.apply(spec)
+		}
+		if err != nil {
+			errs = append(errs, &Refused{spec.Name, err})
 		}
 		named[spec.Name] = true
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mailfleet/agent/durable"
+	"mailfleet/agent/releases"
 	"mailfleet/controller/api"
 	"mailfleet/inventory"
 	"mailfleet/inventory/identity"
@@ -77,6 +78,10 @@ func Join(ctx context.Context, dir, controller, token, name string) (Identity, e
 	text, err := json.MarshalIndent(me, "", "  ")
 	if err != nil {
 		return Identity{}, err
+	}
+	// Whose builds to trust is the controller's to say only now, when a person vouches for it.
+	if err := releases.Pin(dir, joined.ReleaseKeys); err != nil {
+		return Identity{}, fmt.Errorf("keep the release keys: %w", err)
 	}
 	// The identity goes last: with it the others are complete.
 	for _, f := range []struct {

@@ -27,9 +27,10 @@ import (
 	"mailfleet/inventory/link"
 )
 
-// After a break the link is dialled again within firstRetry at random, then
-// within ever longer times up to lastRetry, so that a fleet does not come back
-// all at once.
+// After a break the link is dialled again at a random moment within a time, and
+// then of ever longer ones, so that a fleet does not come back all at once: at
+// first firstRetry, or what the controller has found right for a fleet of its
+// size, at last lastRetry, or twice that.
 const (
 	firstRetry = time.Second
 	lastRetry  = 15 * time.Second
@@ -48,7 +49,10 @@ type Uplink struct {
 	log     *slog.Logger
 	client  *http.Client
 
+	hold func(context.Context) error // one link until it breaks
+
 	mu       sync.Mutex
+	spread   time.Duration // of the fleet's coming back; 0: not known
 	cert     *tls.Certificate
 	received time.Time
 	link     *link.Link
@@ -70,7 +74,7 @@ func Open(dir string, handler http.Handler, log *slog.Logger) (*Uplink, error) {
 		return nil, err
 	}
 	u := &Uplink{dir: dir, me: me, root: root, handler: handler, log: log.With("component", "uplink"), up: make(chan struct{})}
-	u.client = &http.Client{Transport: u}
+	u.client, u.hold = &http.Client{Transport: u}, u.connect
 	if u.cert, u.received, err = loadCertificate(filepath.Join(dir, certFile)); err != nil {
 		return nil, err
 	}
@@ -123,21 +127,38 @@ func (u *Uplink) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// ComeBackWithin tells over how long a fleet of this size spreads its coming
+// back after a break.
+func (u *Uplink) ComeBackWithin(spread time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.spread = max(spread, 0)
+}
+
+// retries are the first and the longest time to dial again in.
+func (u *Uplink) retries() (first, last time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return max(firstRetry, u.spread), max(lastRetry, 2*u.spread)
+}
+
 // keep dials, serves and dials again.
 func (u *Uplink) keep(ctx context.Context) {
-	retry := firstRetry
+	var retry time.Duration
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := u.connect(ctx)
+		err := u.hold(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		first, last := u.retries()
 		if time.Since(began) > lastRetry {
-			retry = firstRetry // it held: this is a new trouble
+			retry = first // it held: this is a new trouble
 		}
+		retry = min(max(retry, first), last)
 		u.log.Warn("no link to the controller", "controller", u.me.Controller, "err", err)
 		pause(ctx, rand.N(retry))
-		retry = min(2*retry, lastRetry)
+		retry *= 2
 	}
 }
 

@@ -27,6 +27,8 @@ type Joined struct {
 	Certificate string       `json:"certificate"` // PEM
 	CA          string       `json:"ca"`          // PEM
 	Gossip      Gossip       `json:"gossip"`
+
+	ReleaseKeys []inventory.ReleaseKeys `json:"release_keys,omitempty"` // chain of lists, from the first
 }
 
 // Gossip is how to enter the pool of members.
@@ -55,6 +57,7 @@ type Desired struct {
 	Index    uint64             `json:"index"`
 	Server   DesiredServer      `json:"server"`
 	Interval inventory.Duration `json:"interval"` // between samples
+	Spread   inventory.Duration `json:"spread"`   // after a break the link is dialled again at a random moment within this
 	Services []DesiredService   `json:"services"`
 	Mail     DesiredMail        `json:"mail"`
 	Rules    []inventory.Rule   `json:"rules"`  // enabled ones that watch this server

@@ -46,11 +46,14 @@ func (c *Client) do(ctx context.Context, method, path string, in any, header ...
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	client := c.HTTP
-	if client == nil {
-		client = http.DefaultClient
+	return c.client().Do(req)
+}
+
+func (c *Client) client() *http.Client {
+	if c.HTTP == nil {
+		return http.DefaultClient
 	}
-	return client.Do(req)
+	return c.HTTP
 }
 
 // answer is what a caller may need besides the body.

@@ -18,7 +18,7 @@ type NewOperation struct {
 	Versions map[string]uint64       `json:"versions,omitempty" doc:"Version seen of each target, by server id or server id/service; another one: 412"`
 	Override []string                `json:"override,omitempty" doc:"Names of the refusals of the preview to pass over" example:"controller"`
 	Approval bool                    `json:"approval,omitempty" doc:"Wait for the consent of a second person"`
-	Window   *bool                   `json:"window,omitempty" doc:"Open a maintenance window for the time it takes. Default true for what interrupts a service"`
+	Window   *bool                   `json:"window,omitempty" doc:"Open a maintenance window for the time it takes. Default true for what interrupts a service, and for server.poweron"`
 
 	Params  NewParams   `json:"params,omitempty"`
 	Rolling *NewRolling `json:"rolling,omitempty" doc:"Absent: all targets at once"`

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mailfleet/alerts"
 	"mailfleet/alerts/sms"
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
@@ -26,6 +27,7 @@ import (
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/releases"
 	"mailfleet/controller/rest"
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
@@ -54,6 +56,7 @@ type App struct {
 
 	store    *dbstore.Store
 	samples  *embedded.Store
+	releases *releases.Shelf
 	ca       *identity.CA
 	seal     *seal.Key
 	self     *identity.Self
@@ -124,7 +127,8 @@ func (a *App) openStores(ctx context.Context) (err error) {
 		return fmt.Errorf("open the sample store: %w", err)
 	}
 	a.onStop("sample store", a.samples.Close)
-	return nil
+	a.releases, err = releases.Open(a.config.Dir)
+	return err
 }
 
 func (a *App) openIdentity(context.Context) (err error) {
@@ -174,6 +178,9 @@ func (a *App) firstStart(ctx context.Context) error {
 	if !created {
 		return nil
 	}
+	if err := a.firstRule(ctx); err != nil {
+		return fmt.Errorf("make the first rule: %w", err)
+	}
 	file := filepath.Join(a.config.Dir, PasswordFile)
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keep the operator's one-time password: %w", err)
@@ -181,6 +188,19 @@ func (a *App) firstStart(ctx context.Context) error {
 	_, err = fmt.Fprintf(a.out, "First start. Sign in at %s as %q with password %s\n(kept in %s; delete it when you have changed the password)\n",
 		a.config.URL, auth.FirstPerson, password, file)
 	return err
+}
+
+// firstRule makes the rule that a fleet should not be without. It can be changed
+// or deleted as any other.
+func (a *App) firstRule(ctx context.Context) error {
+	rule := &inventory.Rule{
+		Name: "服务器失联 Server down", Metric: alerts.ServerUp, Comparison: inventory.Below, Value: 1, Clear: 1,
+		Severity: inventory.Critical, Enabled: true,
+	}
+	if err := alerts.Check(rule); err != nil {
+		return err
+	}
+	return a.store.Update(ctx, func(tx inventory.Tx) error { return tx.Rules().Create(rule) })
 }
 
 // setting returns one of the controller's own values, making it at the first start.
@@ -267,14 +287,14 @@ func (a *App) buildLogic(ctx context.Context) error {
 		return err
 	}
 	a.fleet, err = fleet.New(ctx, fleet.Options{
-		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool},
+		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool}, Releases: a.releases,
 		Pool: api.Gossip{Key: key, Port: int(bind.Port()), Peers: []string{a.config.Gossip.Advertise}},
 		URL:  a.config.URL, Interval: a.config.Samples.Interval, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Log: a.log})
+	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Sessions: a.fleet.CountMailSessions, Log: a.log})
 	gateway, err := a.gateway(ctx)
 	if err != nil {
 		return err
@@ -309,7 +329,7 @@ func readings(server string, samples []metrics.Sample) []api.Reading {
 
 func (a *App) buildFace(ctx context.Context) (err error) {
 	a.rest, err = rest.New(rest.Options{
-		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Mailnodes: a.fleet,
+		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Mailnodes: a.fleet, Releases: a.releases,
 		Problems: a.problems, Console: ui.Console(), Version: inventory.Version, Logger: a.log,
 	})
 	if err != nil {

@@ -156,15 +156,21 @@ func Allow(p Principal, resource inventory.Kind, verb Verb) error {
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s", p.Role, verb, resource)
 	case p.Role != anyone && !p.Fleet() && !Scoped(resource):
 		return inventory.Errorf(inventory.Forbidden, "the role %s may not %s %s: its scope is not the fleet", p.Role, verb, resource)
-	case p.Must == MustChange && resource != Session:
+	case p.Must == MustChange && !forDuty(resource, verb):
 		return inventory.Errorf(inventory.Forbidden, "change your password before anything else")
-	case p.Must == MustEnrol && resource != Session:
+	case p.Must == MustEnrol && !forDuty(resource, verb):
 		return inventory.Errorf(inventory.Forbidden, "enrol a second factor before anything else")
 	case p.Token != "" && !slices.ContainsFunc(p.scopes, func(s string) bool { return covers(s, right(resource, verb)) }):
 		return inventory.Errorf(inventory.Forbidden, "none of the token's scopes covers %s", right(resource, verb))
 	default:
 		return nil
 	}
+}
+
+// forDuty reports whether somebody needs a right to do what they must do first:
+// what is their own, and what the policy asks of a password.
+func forDuty(resource inventory.Kind, verb Verb) bool {
+	return resource == Session || resource == Policy && verb == Read
 }
 
 func right(resource inventory.Kind, verb Verb) string { return string(resource) + ":" + string(verb) }

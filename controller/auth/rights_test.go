@@ -101,6 +101,24 @@ func TestANarrowScopeHasNothingOfTheFleets(t *testing.T) {
 	}
 }
 
+// TestADutyLeavesWhatIsNeededForIt looks at what is left to somebody who has
+// to change the password or to enrol a second factor first.
+func TestADutyLeavesWhatIsNeededForIt(t *testing.T) {
+	for _, duty := range []Duty{MustChange, MustEnrol} {
+		bound := Principal{Name: "alice", Role: inventory.RoleOperator, Session: "s", Must: duty}
+		for _, right := range Rights(bound) {
+			if !strings.HasPrefix(right, "session:") && right != "policy:read" {
+				t.Errorf("%s leaves %s", duty, right)
+			}
+		}
+		for verb, allowed := range map[Verb]bool{Read: true, Write: false} {
+			if err := Allow(bound, Policy, verb); allowed != (err == nil) {
+				t.Errorf("%s: %s the policy: %v", duty, verb, err)
+			}
+		}
+	}
+}
+
 func TestScopesNarrowATokensRole(t *testing.T) {
 	cases := []struct {
 		role     inventory.Role

@@ -26,7 +26,9 @@ import (
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/releases"
 	"mailfleet/controller/rest"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
 	"mailfleet/inventory/identity"
@@ -37,12 +39,13 @@ type controller struct {
 	t              *testing.T
 	store          inventory.Store
 	url, ca, token string
+	dir            string
 }
 
 func start(t *testing.T) *controller {
 	t.Helper()
-	c := &controller{t: t}
 	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
+	c := &controller{t: t, dir: dir}
 	store, err := dbstore.Open(t.Context(), dbstore.Options{Path: filepath.Join(dir, "inventory.db")})
 	c.ok(err)
 	t.Cleanup(func() { c.ok(store.Close()) })
@@ -57,10 +60,14 @@ func start(t *testing.T) *controller {
 	c.ok(err)
 	gate := auth.New(store)
 	write := metrics.WriteHandler(metrics.WriteOptions{Store: samples, Server: gate.WriteIdentity, Logger: quiet})
-	servers, err := fleet.New(t.Context(), fleet.Options{Store: store, CA: ca, Write: write, URL: "https://controller", Interval: time.Minute, Log: quiet})
+	key, err := seal.Open(filepath.Join(dir, "seal.key"))
+	c.ok(err)
+	servers, err := fleet.New(t.Context(), fleet.Options{Store: store, CA: ca, Seal: key, Write: write, URL: "https://controller", Interval: time.Minute, Log: quiet})
+	c.ok(err)
+	shelf, err := releases.Open(dir)
 	c.ok(err)
 	handler, err := rest.New(rest.Options{
-		Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Mailnodes: servers, Version: "test", Logger: quiet,
+		Releases: shelf, Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Powers: servers, Mailnodes: servers, Version: "test", Logger: quiet,
 	})
 	c.ok(err)
 	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
@@ -188,7 +195,7 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.does("", words("domain remove example.test"))
 	c.does("", words("domain list"), "POSTMASTER")
 
-	token := c.does("", words("token add ci --scope servers:read --expires 1h"), "mft_")
+	token := c.does("", words("token add ci --only servers:read --expires 1h"), "mft_")
 	c.does("", words("token list"), "servers:read", "token:cli")
 	c.does("", words("token remove ci"))
 	c.fails(exitUnreachable, "the token is not known", "server", "list", "--token", strings.Fields(token)[3])
@@ -203,6 +210,75 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	if !json.Valid([]byte(c.does("", words("api"), `"openapi": "3.1.0"`))) {
 		t.Error("the description is no JSON")
 	}
+}
+
+func TestPeopleTenantsAndPlansFromTheCommandLine(t *testing.T) {
+	c := start(t)
+	c.does("", words("plan add basic --quota 1073741824 --sent-a-day 500 --off imap,webmail"), "quota=1073741824 sent-a-day=500", "imap webmail")
+	c.does("", words("plan set basic --quota 2000 --off imap"), "quota=2000")
+	c.does("", words("tenant add acme --plan basic --max-domains 2"), "acme", "enterprise", "basic", "2")
+	c.does("", words("tenant set acme --plan basic --max-domains 3 --contact ops@acme.test"), "ops@acme.test")
+	c.does("", words("tenant list"), "acme  enterprise", "basic  3")
+	c.fails(exitFailed, "acme", "plan", "remove", "basic")
+	c.does("", words("domain add acme.test"))
+	c.does("", words("domain set acme.test --tenant acme --max-accounts 5"), "acme.test")
+	c.fails(exitFailed, "acme", "tenant", "remove", "acme")
+
+	made := c.does("", words("person add 李雷 --role domain-admin --scope domain:acme.test"), "domain-admin", "domain:acme.test", "PASSWORD")
+	if strings.Contains(c.does("", words("person list"), "李雷"), strings.Fields(made)[7]) {
+		t.Error("the first password is listed")
+	}
+	c.does("", words("person set 李雷 --role helpdesk --email li@acme.test"), "helpdesk", "li@acme.test")
+	c.does("", words("person set 李雷 --disabled --forget-second-factor --unlock"), "disabled")
+	c.does("correct horse battery", words("person password 李雷"), "李雷")
+	c.fails(exitUsage, "role", "person", "set", "李雷", "--role", "emperor")
+	c.does("", words("person remove 李雷"))
+
+	c.does("", words("policy set --password-length 12 --second-factor operator,auditor --approval server.shutdown --token-life 720h"), "12", "operator auditor", "server.shutdown", "720h")
+	c.does("", words("policy set --approval="), "operator auditor")
+	if out := c.does("", words("policy show")); strings.Contains(out, "server.shutdown") {
+		t.Errorf("an approval that was taken away:\n%s", out)
+	}
+	c.does("", words("token add box --role domain-admin --scope domain:acme.test --expires 1h"), "mft_")
+	c.does("", words("token list"), "domain:acme.test")
+	c.fails(exitUsage, "720h", "token", "add", "long", "--expires", "7200h")
+}
+
+func TestServicesPowerAndPoolsFromTheCommandLine(t *testing.T) {
+	c := start(t)
+	for _, name := range []string{"mail-1", "mail-2"} {
+		c.does("", words("server add "+name+" 192.0.2.1"))
+	}
+	c.does("", words("service add mail-1 rspamd --dir /tmp --env A=b --user nobody --after mailnode --tcp 127.0.0.1:11333 -- /usr/bin/rspamd -f"), "mail-1", "rspamd")
+	set := c.does("", words("service settings mail-1 rspamd"), `"/usr/bin/rspamd"`, `"nobody"`, `"127.0.0.1:11333"`)
+	c.does(strings.Replace(set, "nobody", "daemon", 1), words("service settings mail-1 rspamd --replace -"), "rspamd")
+	c.does("", words("service settings mail-1 rspamd"), `"daemon"`)
+	if _, problems, code := run(t, `{"comand":["x"]}`, words("service settings mail-1 rspamd --replace -")...); code != exitUsage || !strings.Contains(problems, "comand") {
+		t.Errorf("a setting that is not one: %d %s", code, problems)
+	}
+	c.does("", words("service remove mail-1 rspamd"))
+
+	c.does("s3cret", words("power set mail-1 ipmi --bmc 192.0.2.9 --user admin --password"), "ipmi", "192.0.2.9", "true")
+	if out := c.does("", []string{"power", "show", "mail-1", "-o", "json"}); strings.Contains(out, "s3cret") {
+		t.Errorf("the password is shown:\n%s", out)
+	}
+	c.does("", words("power remove mail-1"))
+	c.fails(exitFailed, "mail-1", "power", "show", "mail-1")
+	c.does("", words("preflight list"), "SERVER")
+	c.fails(exitFailed, "mail-1", "preflight", "show", "mail-1")
+
+	c.does("", words("pool add web mailnode mail-1 --max-unavailable 1"), "mail-1=1")
+	c.does("", words("pool join web mail-2 --weight 3"), "mail-1=1 mail-2=3")
+	c.does("", words("pool leave web mail-1"), "mail-2=3")
+	c.does("", words("pool list"), "web   mailnode  mail-2=3")
+	c.does("", words("pool remove web"))
+
+	opened := strings.Fields(c.does("", words("window open mail-2 --reason disks --for 30m"), "mail-2", "disks", "token:cli"))
+	id := opened[len(opened)-1]
+	c.does("", words("window list"), id)
+	c.does("", words("window close "+id), id)
+	c.does("", words("window remove "+id))
+	c.fails(exitUsage, "reason", "window", "open", "mail-2")
 }
 
 func TestAlertsAreTakenOn(t *testing.T) {

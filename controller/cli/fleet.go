@@ -87,7 +87,8 @@ func (s *settings) sampleCommand() *cobra.Command {
 var tokenColumns = []column[inventory.Token]{
 	{"NAME", func(v inventory.Token) string { return v.Name }},
 	{"ROLE", func(v inventory.Token) string { return string(v.Role) }},
-	{"SCOPES", func(v inventory.Token) string { return strings.Join(v.Scopes, " ") }},
+	{"SCOPE", func(v inventory.Token) string { return many(v.Scope) }},
+	{"ONLY", func(v inventory.Token) string { return strings.Join(v.Scopes, " ") }},
 	{"EXPIRES", func(v inventory.Token) string { return moment(v.Expires) }},
 	{"MADE BY", func(v inventory.Token) string { return v.Actor }},
 	{"ID", func(v inventory.Token) string { return string(v.ID) }},
@@ -96,9 +97,11 @@ var tokenColumns = []column[inventory.Token]{
 func (s *settings) tokenCommand() *cobra.Command {
 	var in api.NewToken
 	var role string
+	var scope []string
 	var life time.Duration
 	add := s.ask("add NAME", "Make an API token; it is printed this once", cobra.ExactArgs(1), func(cmd *cobra.Command, c *api.Client, args []string) error {
 		in.Name, in.Role, in.Expires = args[0], inventory.Role(role), api.Expiry{For: life}
+		in.Scope = scopes(scope)
 		token, err := c.CreateToken(cmd.Context(), in)
 		if err != nil {
 			return err
@@ -110,8 +113,8 @@ func (s *settings) tokenCommand() *cobra.Command {
 		})
 	})
 	f := add.Flags()
-	f.StringVar(&role, "role", string(inventory.RoleViewer), "operator, viewer or auditor")
-	f.StringSliceVar(&in.Scopes, "scope", nil, "resource:read, resource:write, *:read or * (the default)")
+	roleFlags(f, &role, &scope, inventory.RoleViewer)
+	f.StringSliceVar(&in.Scopes, "only", nil, "narrow the role to resource:read, resource:write or *:read")
 	f.DurationVar(&life, "expires", 0, "lifetime (default 2160h)")
 	return parent("token", "API tokens",
 		list(s, "List tokens", api.Tokens, tokenColumns), add,

@@ -32,11 +32,48 @@ func (s *settings) domainCommand() *cobra.Command {
 	})
 	add.Flags().StringVar(&in.Postmaster, "postmaster", "", "account that gets postmaster@")
 	return parent("domain", "Mail domains",
-		list(s, "List mail domains", api.Domains, domainColumns), add,
+		list(s, "List mail domains", api.Domains, domainColumns), add, s.setDomainCommand(),
 		s.remove("remove DOMAIN...", "Serve mail domains no more", func(cmd *cobra.Command, c *api.Client, ref string) error {
 			return c.DeleteDomain(cmd.Context(), ref, 0)
 		}),
 	)
+}
+
+// setDomainCommand changes what is named and leaves the rest.
+func (s *settings) setDomainCommand() *cobra.Command {
+	var to api.NewDomain
+	var tenant, plan string
+	var accounts int
+	cmd := s.ask("set DOMAIN", "Change a mail domain; what is not named stays", cobra.ExactArgs(1), func(cmd *cobra.Command, c *api.Client, args []string) error {
+		now, err := c.Domain(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		f := cmd.Flags()
+		in := api.NewDomain{Name: now.Name, Postmaster: now.Postmaster}
+		if f.Changed("postmaster") {
+			in.Postmaster = to.Postmaster
+		}
+		if f.Changed("tenant") {
+			in.Tenant = &tenant
+		}
+		if f.Changed("plan") {
+			in.Plan = &plan
+		}
+		if f.Changed("max-accounts") {
+			in.MaxAccounts = &accounts
+		}
+		if now, err = c.ReplaceDomain(cmd.Context(), now.Name, now.Version, in); err != nil {
+			return err
+		}
+		return showOne(s, cmd.OutOrStdout(), now, domainColumns)
+	})
+	f := cmd.Flags()
+	f.StringVar(&to.Postmaster, "postmaster", "", "account that gets postmaster@")
+	f.StringVar(&tenant, "tenant", "", "it belongs to; empty: the operator")
+	f.StringVar(&plan, "plan", "", "of its accounts that name none; empty: the tenant's")
+	f.IntVar(&accounts, "max-accounts", 0, "0: no limit")
+	return cmd
 }
 
 func accountColumns(ctx context.Context, c *api.Client) ([]column[inventory.Account], error) {
@@ -70,6 +107,11 @@ func (s *settings) accountCommand() *cobra.Command {
 					return err
 				}
 				return s.changeAccount(cmd, c, args[0], api.AccountChange{Password: &password})
+			}),
+		s.ask("plan ADDRESS [PLAN]", "Give an account a plan of its own, or (without one) its domain's", cobra.RangeArgs(1, 2),
+			func(cmd *cobra.Command, c *api.Client, args []string) error {
+				plan := strings.Join(args[1:], "")
+				return s.changeAccount(cmd, c, args[0], api.AccountChange{Plan: &plan})
 			}),
 		s.accountStateCommand("suspend", "Suspend an account", inventory.AccountSuspended),
 		s.accountStateCommand("resume", "End an account's suspension", inventory.AccountActive),

@@ -37,6 +37,9 @@ func (a *act) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.in.Confirm, "confirm", "", "what the preview asks to be typed: the server's name, or the number of targets")
 	f.StringSliceVar(&a.in.Override, "override", nil, "pass over refusals of the preview, by name")
 	f.BoolVar(&a.window, "window", true, "silence alerts of its targets while it lasts")
+	if k := a.in.Kind; k == "" || k == inventory.OpServiceUpgrade || k == inventory.OpAgentUpgrade {
+		f.StringVar(&a.in.Params.Release, "release", "", "build to run, by version or id (upgrades)")
+	}
 }
 
 // spread are the flags of what goes over several targets.
@@ -74,6 +77,10 @@ func (a *act) request(f *pflag.FlagSet) api.NewOperation {
 // run previews the operation or has it done.
 func (s *settings) operate(cmd *cobra.Command, c *api.Client, a *act) error {
 	in := a.request(cmd.Flags())
+	var err error
+	if in.Params.Release, err = releaseID(cmd.Context(), c, in.Kind, in.Params.Release); err != nil {
+		return err
+	}
 	if a.preview {
 		impact, err := c.PreviewOperation(cmd.Context(), in)
 		if err != nil {
@@ -149,7 +156,6 @@ func (s *settings) createOperationCommand() *cobra.Command {
 	}
 	a.flags(cmd.Flags())
 	a.spread(cmd.Flags())
-	cmd.Flags().StringVar(&a.in.Params.Release, "release", "", "build to run, by id (upgrades)")
 	cmd.Flags().StringSliceVar(&a.in.Params.Fixes, "fix", nil, "checks to mend, by name (server.tune)")
 	return cmd
 }

@@ -71,6 +71,7 @@ func (s *settings) serverCommand() *cobra.Command {
 		s.onServers("shutdown", "Shut servers down", inventory.OpServerShutdown),
 		s.onServers("poweron", "Switch servers on, and wait for their agents", inventory.OpServerPowerOn),
 		s.onServers("powercycle", "Switch servers off and on again by their power driver", inventory.OpServerPowerCycle),
+		s.onServers("upgrade", "Have servers run another release of the agent, and go back when that does not come up", inventory.OpAgentUpgrade),
 		s.remove("remove SERVER...", "Take servers from the fleet", func(cmd *cobra.Command, c *api.Client, ref string) error {
 			return c.RemoveServer(cmd.Context(), ref, 0)
 		}),

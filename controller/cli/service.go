@@ -33,10 +33,13 @@ var serviceColumns = []column[placed]{
 func (s *settings) serviceCommand() *cobra.Command {
 	return parent("service", "Services on the servers",
 		s.listServicesCommand(),
+		s.addServiceCommand(), s.settingsCommand(), s.removeServiceCommand(),
 		s.onServices("start", "Start services", inventory.OpServiceStart),
 		s.onServices("stop", "Stop services", inventory.OpServiceStop),
 		s.onServices("restart", "Restart services", inventory.OpServiceRestart),
 		s.onServices("reload", "Have services read their configuration again", inventory.OpServiceReload),
+		s.onServices("upgrade", "Have services run another release, and go back when that does not do well", inventory.OpServiceUpgrade),
+		s.onServices("apply", "Put services' settings in force now", inventory.OpConfigApply),
 		s.onServices("drain", "Give services no new work", inventory.OpServiceDrain),
 		s.onServices("undrain", "Give drained services work again", inventory.OpServiceUndrain),
 		s.logCommand(),

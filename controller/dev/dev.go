@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"mailfleet/inventory/release"
 )
 
 // Options say what fleet to start.
@@ -51,6 +53,7 @@ const (
 	readyLimit = 2 * time.Minute
 	lockFile   = "dev.lock"
 	infoFile   = "dev.json"
+	releaseKey = "release.key" // signs releases of programs
 )
 
 // fleet is a dev fleet being run.
@@ -154,7 +157,7 @@ func (f *fleet) claim() (unlock func(), err error) {
 // forget removes what a dev fleet keeps, and only that.
 func (f *fleet) forget() error {
 	var errs []error
-	for _, name := range []string{infoFile, "controller.yaml", "controller", "servers", "log", "machines"} {
+	for _, name := range []string{infoFile, releaseKey, "controller.yaml", "controller", "servers", "log", "machines"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(f.Dir, name)))
 	}
 	return errors.Join(errs...)
@@ -190,6 +193,9 @@ func (f *fleet) start(ctx context.Context) error {
 }
 
 func (f *fleet) startController(ctx context.Context) error {
+	if err := f.trustReleaseKey(); err != nil {
+		return fmt.Errorf("make the fleet's release key: %w", err)
+	}
 	config := filepath.Join(f.Dir, "controller.yaml")
 	text := fmt.Sprintf("# Written by mailfleet-controller dev at each start.\ndir: %q\nlisten: %q\nurl: %q\ngossip:\n  listen: %q\nsamples:\n  interval: %s\n",
 		f.controllerDir(), f.Listen, f.url, f.address(controllerHost)+":7946", f.Interval)
@@ -200,6 +206,38 @@ func (f *fleet) startController(ctx context.Context) error {
 		return err
 	}
 	return f.awaitController(ctx)
+}
+
+// trustReleaseKey makes a key that signs releases, at the first start, and has the
+// controller trust it; agents learn of it when they join.
+func (f *fleet) trustReleaseKey() error {
+	file := filepath.Join(f.Dir, releaseKey)
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	key, err := release.NewKey()
+	if err != nil {
+		return err
+	}
+	chain, err := release.NewChain(key)
+	if err != nil {
+		return err
+	}
+	list, err := chain.Text()
+	if err != nil {
+		return err
+	}
+	secret, err := release.KeyPEM(key)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.controllerDir(), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(f.controllerDir(), "release.keys"), list, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(file, secret, 0o600) // last: with it the list is there
 }
 
 func (f *fleet) startAgent(ctx context.Context, s ServerInfo) error {

@@ -33,7 +33,7 @@ func (f *Fleet) takeAlerts(ctx context.Context, who caller, reports []api.AlertR
 	})
 }
 
-func takeAlert(tx inventory.Tx, s *inventory.Server, window inventory.ID, r api.AlertReport) error {
+func takeAlert(tx inventory.Tx, s *inventory.Server, window *inventory.Window, r api.AlertReport) error {
 	if _, err := inventory.ParseID(string(r.ID)); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func takeAlert(tx inventory.Tx, s *inventory.Server, window inventory.ID, r api.
 			return err
 		}
 	}
-	if a.State == inventory.AlertPending || a.Window != "" {
+	if a.State == inventory.AlertPending || a.Muted() {
 		return nil
 	}
 	return tell(tx, a)
@@ -83,11 +83,16 @@ func order(s inventory.AlertState) int {
 
 // advance moves an alert on. Of one that fires in a maintenance window nobody
 // is told, nor that it has resolved.
-func advance(a *inventory.Alert, window inventory.ID, r api.AlertReport) {
+func advance(a *inventory.Alert, window *inventory.Window, r api.AlertReport) {
 	a.State, a.Value = r.State, r.Value
 	switch r.State {
 	case inventory.AlertFiring:
-		a.Fired, a.Window = r.Time.UTC(), window
+		a.Fired = r.Time.UTC()
+		if window != nil {
+			mute(a, window)
+		} else {
+			a.Told = time.Now().UTC()
+		}
 	case inventory.AlertResolved:
 		a.Resolved = r.Time.UTC()
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mailfleet/alerts"
 	"mailfleet/controller/api"
 	"mailfleet/controller/ops"
 	"mailfleet/inventory"
@@ -135,7 +136,11 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 				}
 			}
 		}
+		spread := spreadOf(len(b.docs))
 		for _, d := range b.docs {
+			if d.desired.Spread != spread {
+				d.desired.Spread, d.dirty = spread, true
+			}
 			if d.dirty {
 				d.desired.Index, d.dirty = index, false
 				close(d.changed)
@@ -147,6 +152,20 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 		b.moved = make(chan struct{})
 		return nil
 	})
+}
+
+// linksPerSecond is how fast a fleet whose links have all broken should come
+// back: each is a handshake and a report, and the controller has other work.
+const linksPerSecond = 320
+
+// spreadOf is the time over which n agents should come back, in steps, so that
+// not every server that is added changes all documents.
+func spreadOf(n int) inventory.Duration {
+	spread := time.Second
+	for float64(n) > spread.Seconds()*linksPerSecond {
+		spread *= 2
+	}
+	return inventory.Duration(spread)
 }
 
 // wait blocks until the docs hold everything up to index.
@@ -328,7 +347,7 @@ func (b *board) readRules(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inv
 	for _, doc := range docs {
 		var rules []inventory.Rule
 		for _, r := range list {
-			if r.Enabled && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
+			if r.Enabled && r.Metric != alerts.ServerUp && (len(r.Servers) == 0 || slices.Contains(r.Servers, doc.desired.Server.Name)) {
 				rules = append(rules, *r)
 			}
 		}

@@ -125,11 +125,12 @@ func (f *Fleet) invite(tx inventory.Tx, s *inventory.Server) (api.Enrolment, err
 func (f *Fleet) Join(ctx context.Context, address string, req api.Join) (api.Joined, error) {
 	var out api.Joined
 	var refused error
+	revoked := 0
 	err := f.store.Update(ctx, func(tx inventory.Tx) error {
 		out, refused = api.Joined{}, nil
 		s, t, err := admit(tx, req)
 		if err == nil {
-			out, err = f.enrol(tx, s, t, req.CSR)
+			out, revoked, err = f.enrol(tx, s, t, req.CSR)
 		}
 		actor := inventory.Actor{Name: "agent", Address: address}
 		target := req.Name
@@ -156,6 +157,9 @@ func (f *Fleet) Join(ctx context.Context, address string, req api.Join) (api.Joi
 		return api.Joined{}, err
 	}
 	f.cut(out.ID) // whoever held the link before has lost its certificate
+	if revoked == 0 {
+		return out, nil
+	}
 	return out, f.loadRevoked(ctx)
 }
 
@@ -200,23 +204,27 @@ func admit(tx inventory.Tx, req api.Join) (*inventory.Server, *inventory.JoinTok
 }
 
 // enrol certifies the server's agent and revokes what it was certified before.
-func (f *Fleet) enrol(tx inventory.Tx, s *inventory.Server, t *inventory.JoinToken, csr string) (api.Joined, error) {
+func (f *Fleet) enrol(tx inventory.Tx, s *inventory.Server, t *inventory.JoinToken, csr string) (joined api.Joined, revoked int, err error) {
 	now := time.Now().UTC()
-	if err := revokeAll(tx, s.ID, now); err != nil {
-		return api.Joined{}, err
+	if revoked, err = revokeAll(tx, s.ID, now); err != nil {
+		return api.Joined{}, 0, err
 	}
 	cert, _, err := f.issue(tx, s, identity.ProfileAgent, csr)
 	if err != nil {
-		return api.Joined{}, err
+		return api.Joined{}, 0, err
+	}
+	keys, err := f.releaseKeys()
+	if err != nil {
+		return api.Joined{}, 0, err
 	}
 	t.Used = now
 	if err := tx.JoinTokens().Update(t); err != nil {
-		return api.Joined{}, err
+		return api.Joined{}, 0, err
 	}
 	return api.Joined{
 		ID: s.ID, Name: s.Name, Address: s.Address, Certificate: cert,
-		CA: string(f.opts.CA.CertPEM()), Gossip: f.opts.Pool,
-	}, nil
+		CA: string(f.opts.CA.CertPEM()), Gossip: f.opts.Pool, ReleaseKeys: keys,
+	}, revoked, nil
 }
 
 // issue certifies the key of csr for a server and records it.
@@ -330,7 +338,7 @@ func (f *Fleet) RemoveIn(tx inventory.Tx, actor inventory.Actor, id inventory.ID
 	if err := tx.Servers().Update(s); err != nil {
 		return err
 	}
-	if err := revokeAll(tx, s.ID, now); err != nil {
+	if _, err := revokeAll(tx, s.ID, now); err != nil {
 		return err
 	}
 	services, _, err := tx.Services().List(inventory.Query{Where: map[string][]string{"server": {string(s.ID)}}})
@@ -425,10 +433,11 @@ func forgetExpired(tx inventory.Tx, id inventory.ID, now time.Time) error {
 	return nil
 }
 
-func revokeAll(tx inventory.Tx, id inventory.ID, now time.Time) error {
+// revokeAll revokes a server's certificates that are valid and returns how many.
+func revokeAll(tx inventory.Tx, id inventory.ID, now time.Time) (revoked int, err error) {
 	list, _, err := tx.Certificates().List(inventory.Query{Where: map[string][]string{"server": {string(id)}}})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, c := range list {
 		if !c.Revoked.IsZero() || now.After(c.Expires) {
@@ -436,10 +445,11 @@ func revokeAll(tx inventory.Tx, id inventory.ID, now time.Time) error {
 		}
 		c.Revoked = now
 		if err := tx.Certificates().Update(c); err != nil {
-			return err
+			return 0, err
 		}
+		revoked++
 	}
-	return nil
+	return revoked, nil
 }
 
 func checkAddress(address string) error {

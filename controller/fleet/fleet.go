@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/identity"
+	"mailfleet/inventory/release"
 )
 
 // Gossip is what fleet needs to know of the pool of members.
@@ -27,13 +29,20 @@ type Gossip interface {
 	Alive() map[string]bool
 }
 
-// Options are what a Fleet is made of. All are needed but Gossip.
+// Releases are the builds that agents fetch.
+type Releases interface {
+	Keys() (release.Chain, error)
+	Content(sum string) (*os.File, error)
+}
+
+// Options are what a Fleet is made of. All are needed but Gossip and Releases.
 type Options struct {
 	Store    inventory.Store
 	CA       *identity.CA
 	Seal     *seal.Key     // of passwords of management controllers
 	Write    http.Handler  // takes samples at /api/v2/write; asks ServerOf who writes
 	Gossip   Gossip        // nil: links are the only witness
+	Releases Releases      // nil: there are none
 	Pool     api.Gossip    // how agents enter the pool; Port is set per server
 	URL      string        // of this controller, for the line an operator pastes
 	Interval time.Duration // between samples

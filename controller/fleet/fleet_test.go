@@ -368,3 +368,18 @@ func TestAServerWithAccountsStays(t *testing.T) {
 		t.Errorf("removed with an account on it: %v", err)
 	}
 }
+
+func TestAFleetIsToldOverHowLongToComeBack(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: time.Second, 200: time.Second, 320: time.Second, 321: 2 * time.Second, 5000: 16 * time.Second, 20000: 64 * time.Second} {
+		if got := spreadOf(n); time.Duration(got) != want {
+			t.Errorf("%d agents: %v, want %s", n, got, want)
+		}
+	}
+	w := newWorld(t)
+	w.run()
+	id := w.add("mail1")
+	agent, _ := w.connect(id, "mail1")
+	if d, ok, err := agent.Desired(t.Context(), 0, 5*time.Second); err != nil || !ok || d.Spread != inventory.Duration(time.Second) {
+		t.Errorf("its desired state has %v: %v %v", d.Spread, ok, err)
+	}
+}

@@ -88,6 +88,9 @@ func (f *Fleet) routes() *http.ServeMux {
 		return json.NewEncoder(w).Encode(out)
 	}))
 	mux.HandleFunc("GET /agent/v1/orders/{id}/secret", f.handle(f.orderSecret))
+	mux.HandleFunc("GET /agent/v1/releases/{id}", f.handle(f.showRelease))
+	mux.HandleFunc("GET /agent/v1/releases/{id}/content", f.handle(f.sendRelease))
+	mux.HandleFunc("GET /agent/v1/release-keys", f.handle(f.showKeys))
 	mux.Handle("POST /api/v2/write", f.opts.Write)
 	return mux
 }

@@ -76,6 +76,9 @@ func (f *Fleet) judge(ctx context.Context) error {
 			if err := f.judgeAll(ctx, time.Since(started) < grace); err != nil && ctx.Err() == nil {
 				f.log.Error("judge who is up", "err", err)
 			}
+			if err := f.watchAbsence(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				f.log.Error("watch for servers that are down", "err", err)
+			}
 			if err := f.speak(ctx, time.Now()); err != nil && ctx.Err() == nil {
 				f.log.Error("tell of alerts after maintenance", "err", err)
 			}
@@ -176,6 +179,7 @@ func (f *Fleet) become(ctx context.Context, states map[inventory.ID]inventory.Se
 			}
 			f.log.Info("server state", "server", s.Name, "from", s.State, "to", to)
 			s.State, s.Since = to, time.Now().UTC()
+			s.Off = s.Off && to != inventory.ServerUp
 			if err := tx.Servers().Update(s); err != nil {
 				return err
 			}

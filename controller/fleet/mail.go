@@ -2,6 +2,11 @@ package fleet
 
 import (
 	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	agentapi "mailfleet/agent/api"
 	"mailfleet/inventory"
@@ -10,6 +15,36 @@ import (
 // MailSessions asks a server for a page of the connections to its mailnode.
 func (f *Fleet) MailSessions(ctx context.Context, id inventory.ID, q inventory.MailSessionQuery) (inventory.MailSessionPage, error) {
 	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.MailSessionPage, error) { return c.MailSessions(ctx, q) })
+}
+
+const (
+	countLimit  = 3 * time.Second // for a server to tell how many connections it has
+	countAtOnce = 16              // servers that are asked at the same time
+)
+
+// CountMailSessions asks servers how many connections their mailnodes hold.
+// Those that do not answer are not among the counts.
+func (f *Fleet) CountMailSessions(ctx context.Context, ids []inventory.ID) map[inventory.ID]int {
+	ctx, cancel := context.WithTimeout(ctx, countLimit)
+	defer cancel()
+	var mu sync.Mutex
+	counts := make(map[inventory.ID]int, len(ids))
+	var asking errgroup.Group
+	asking.SetLimit(countAtOnce)
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		asking.Go(func() error {
+			page, err := f.MailSessions(ctx, id, inventory.MailSessionQuery{Limit: 1})
+			if err != nil {
+				return nil // not known
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			counts[id] = page.Total
+			return nil
+		})
+	}
+	_ = asking.Wait()
+	return counts
 }
 
 // EndMailSession has a server end a connection to its mailnode. NotFound: it is not there (any more).

@@ -62,14 +62,16 @@ func storeReports(tx inventory.Tx, list []told) error {
 		if err != nil {
 			return err
 		}
-		r := t.report
+		r, before := t.report, *s
 		s.BootID, s.AgentVersion, s.CertExpires = r.BootID, r.Version, r.CertExpires.UTC()
 		s.Applied, s.Problem = r.Applied, r.Problem
 		if math.Abs(s.ClockSkew-t.skew) >= skewStep {
 			s.ClockSkew = math.Round(t.skew)
 		}
-		if err := tx.Servers().Update(s); err != nil {
-			return err
+		if changed(&before, s) {
+			if err := tx.Servers().Update(s); err != nil {
+				return err
+			}
 		}
 		if err := takeStatuses(tx, s.ID, r.Services); err != nil {
 			return err
@@ -79,6 +81,13 @@ func storeReports(tx inventory.Tx, list []told) error {
 		}
 	}
 	return ops.Apply(tx, steps, time.Now())
+}
+
+// changed tells whether a report brought anything new of a server: one that only
+// tells of a step costs no write of the server, and what follows from that.
+func changed(before, after *inventory.Server) bool {
+	return before.BootID != after.BootID || before.AgentVersion != after.AgentVersion || !before.CertExpires.Equal(after.CertExpires) ||
+		before.Applied != after.Applied || before.Problem != after.Problem || before.ClockSkew != after.ClockSkew
 }
 
 // skewed tells whether a server's clock moved since its last stored report.

@@ -4,21 +4,51 @@ import (
 	"context"
 	"time"
 
+	"mailfleet/controller/ops"
 	"mailfleet/inventory"
 )
 
-// openWindow finds a maintenance window that is open for a server; empty: none is.
-func openWindow(tx inventory.Tx, server inventory.ID, now time.Time) (inventory.ID, error) {
-	windows, _, err := tx.Windows().List(inventory.Query{})
+// openWindow finds a maintenance window that is open for a server; nil: none
+// is. Those of operations are found by the operations that go on, so that all
+// the windows of the past cost nothing.
+func openWindow(tx inventory.Tx, server inventory.ID, now time.Time) (*inventory.Window, error) {
+	planned, _, err := tx.Windows().List(inventory.Query{Where: map[string][]string{"operation": {""}}})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for _, w := range windows {
+	for _, w := range planned {
 		if w.Open(server, now) {
-			return w.ID, nil
+			return w, nil
 		}
 	}
-	return "", nil
+	list, err := ops.Open(tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, op := range list {
+		if op.Window == "" {
+			continue
+		}
+		w, err := tx.Windows().Get(op.Window)
+		if inventory.Is(err, inventory.NotFound) {
+			continue // it has not begun
+		}
+		if err != nil {
+			return nil, err
+		}
+		if w.Open(server, now) {
+			return w, nil
+		}
+	}
+	return nil, nil
+}
+
+// mute notes that an alert fired in a maintenance window.
+func mute(a *inventory.Alert, w *inventory.Window) {
+	a.Window, a.MutedBy = w.ID, w.Reason
+	if w.Actor != "" {
+		a.MutedBy += " (" + w.Actor + ")"
+	}
 }
 
 // speak tells of alerts that still fire after the maintenance windows that kept
@@ -32,14 +62,14 @@ func (f *Fleet) speak(ctx context.Context, now time.Time) error {
 			return err
 		}
 		for _, a := range firing {
-			if a.Window == "" {
+			if !a.Muted() {
 				continue
 			}
 			window, err := openWindow(tx, a.Server, now)
 			if err != nil {
 				return err
 			}
-			if window == "" {
+			if window == nil {
 				due = append(due, a.ID)
 			}
 		}
@@ -57,7 +87,7 @@ func (f *Fleet) speak(ctx context.Context, now time.Time) error {
 			if err != nil {
 				return err
 			}
-			a.Window = ""
+			a.Told = now.UTC()
 			if err := tx.Alerts().Update(a); err != nil {
 				return err
 			}

@@ -13,7 +13,7 @@ func TestAlertsOfPlannedWorkTellNobodyUntilItIsOver(t *testing.T) {
 	id := w.add("mail1")
 	agent, _ := w.connect(id, "mail1")
 	rule := &inventory.Rule{Name: "memory", Metric: "mem_used_percent", Comparison: inventory.Above, Value: 90, Clear: 80, Severity: inventory.Critical, Enabled: true}
-	window := &inventory.Window{Servers: []inventory.ID{id}, From: time.Now().Add(-time.Minute), Reason: "new disks"}
+	window := &inventory.Window{Servers: []inventory.ID{id}, From: time.Now().Add(-time.Minute), Reason: "new disks", Actor: alice.Name}
 	w.write(func(tx inventory.Tx) error {
 		if err := tx.Contacts().Create(&inventory.Contact{Name: "a", Phone: "+861", Language: "en"}); err != nil {
 			return err
@@ -49,7 +49,7 @@ func TestAlertsOfPlannedWorkTellNobodyUntilItIsOver(t *testing.T) {
 	over, lasting := fire(), fire()
 	resolve(over)
 	for _, alert := range []inventory.ID{over, lasting} {
-		if a, messages := look(alert); a.Window != window.ID || messages != 0 {
+		if a, messages := look(alert); !a.Muted() || a.Window != window.ID || a.MutedBy != "new disks (operator:alice)" || messages != 0 {
 			t.Errorf("in the window the alert is %s, of window %q, with %d messages", a.State, a.Window, messages)
 		}
 	}
@@ -69,8 +69,11 @@ func TestAlertsOfPlannedWorkTellNobodyUntilItIsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a, messages := look(lasting); a.Window != "" || messages != 1 {
-		t.Errorf("after the window: window %q, %d messages, want one", a.Window, messages)
+	if a, messages := look(lasting); a.Muted() || a.Window != window.ID || a.Told.IsZero() || messages != 1 {
+		t.Errorf("after the window: %+v, %d messages, want one", a, messages)
+	}
+	if a, _ := look(over); !a.Muted() || a.State != inventory.AlertResolved {
+		t.Errorf("the one that was over in the window: %+v", a)
 	}
 	fire()
 	if _, messages := look(lasting); messages != 2 {

@@ -211,8 +211,15 @@ func (o *Ops) make(tx inventory.Tx, f *snapshot, op *inventory.Operation, m move
 	if m.text != "" {
 		say(s, f.now, m.text)
 	}
-	if m.turn && kindOf(op, s) == inventory.OpServiceDrain {
+	switch kind := kindOf(op, s); {
+	case m.turn && kind == inventory.OpServiceDrain:
 		s.Was = wasDrained
+	case kind == inventory.OpServerShutdown && m.to == inventory.OpSucceeded:
+		server := f.servers[s.Target.Server]
+		server.Off = true // nobody need be told that it is down
+		if err := tx.Servers().Update(server); err != nil {
+			return nil, err
+		}
 	}
 	end(s, m.to, m.text, f.now)
 	return nil, nil

@@ -25,8 +25,8 @@ func Orders(op *inventory.Operation, name func(inventory.ID) string, power func(
 			ID: s.ID, Operation: op.ID, Kind: kindOf(op, s), Service: s.Target.Service, Expires: s.Turn.Add(life(op)),
 			Params: inventory.Params{Release: op.Params.Release, Fixes: op.Params.Fixes},
 		}
-		if o.Kind == inventory.OpConfigApply {
-			o.Kind = inventory.OpServiceRestart // the new settings are in the desired state
+		if o.Kind == inventory.OpServiceUpgrade {
+			o.Params.Config = op.Params.Config
 		}
 		if s.Agent != "" {
 			o.Target = name(s.Target.Server)
@@ -114,7 +114,7 @@ func openFor(tx inventory.Tx, servers map[inventory.ID]bool) ([]*inventory.Opera
 func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, now time.Time) error {
 	kind := kindOf(op, s)
 	switch kind {
-	case inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart, inventory.OpServiceUpgrade, inventory.OpConfigApply:
+	case inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart, inventory.OpConfigApply:
 	default:
 		return nil
 	}
@@ -125,25 +125,48 @@ func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, now time.
 	if err != nil {
 		return err
 	}
-	before := v.ServiceConfig
+	before, wanted := v.ServiceConfig, v.Want
 	switch kind {
 	case inventory.OpServiceStop:
 		v.Want = inventory.WantStopped
 	case inventory.OpServiceStart, inventory.OpServiceRestart:
 		v.Want = inventory.WantRunning
-	case inventory.OpServiceUpgrade:
-		v.Release = op.Params.Release
 	case inventory.OpConfigApply:
 		v.ServiceConfig = merged(v.ServiceConfig, op.Params.Config)
+	}
+	if kind != inventory.OpConfigApply && v.Want == wanted {
+		return nil // a command to a whole fleet need not write all its services
 	}
 	if err := tx.Services().Update(v); err != nil {
 		return err
 	}
-	if kind != inventory.OpServiceUpgrade && kind != inventory.OpConfigApply {
+	if kind != inventory.OpConfigApply {
 		return nil
 	}
-	if v.Want != inventory.WantRunning { // nothing to restart: it is done when the agent knows of it
-		s.State, s.Started, s.Index = inventory.OpRunning, now, v.Version
+	s.Needs = v.Version
+	if op.Params.Config == nil {
+		return nil
+	}
+	return auditConfig(tx, op, v, before)
+}
+
+// upgradedService makes what a service was upgraded to what is wanted of it: only
+// now, so that until then every start is on what was proven.
+func upgradedService(tx inventory.Tx, op *inventory.Operation, s *inventory.Step) error {
+	v, err := tx.Services().Find("server/name", string(s.Target.Server)+"/"+s.Target.Service)
+	if inventory.Is(err, inventory.NotFound) {
+		return nil // removed since
+	}
+	if err != nil {
+		return err
+	}
+	before := v.ServiceConfig
+	v.Release = op.Params.Release
+	if op.Params.Config != nil {
+		v.Command = op.Params.Config.Command
+	}
+	if err := tx.Services().Update(v); err != nil {
+		return err
 	}
 	return auditConfig(tx, op, v, before)
 }
@@ -261,6 +284,9 @@ func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.Ste
 			s.Ended = now
 		}
 	}
+	if s.State == inventory.OpSucceeded && kindOf(op, s) == inventory.OpServiceUpgrade {
+		return true, upgradedService(tx, op, s)
+	}
 	return true, nil
 }
 
@@ -271,6 +297,8 @@ func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.S
 	switch {
 	case kind == inventory.OpAgentUpgrade && r.State == inventory.OpSucceeded:
 		return upgraded(tx, op, s, r)
+	case kind == inventory.OpConfigApply && r.State == inventory.OpSucceeded:
+		return applied(tx, s, r)
 	case !switches(kind):
 		return r.State, r.Message, nil
 	case s.State == inventory.OpUnknown && r.State != inventory.OpFailed:
@@ -299,6 +327,19 @@ func upgraded(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api
 	}
 	if server.AgentVersion != release.Number {
 		return inventory.OpFailed, fmt.Sprintf("the agent came back as %s, not %s", server.AgentVersion, release.Number), nil
+	}
+	return r.State, r.Message, nil
+}
+
+// applied believes an agent that settings are in force when it has applied the
+// desired state they are in.
+func applied(tx inventory.Tx, s *inventory.Step, r api.StepReport) (inventory.OperationState, string, error) {
+	server, err := tx.Servers().Get(s.Target.Server)
+	if err != nil {
+		return "", "", err
+	}
+	if server.Applied < s.Needs {
+		return inventory.OpFailed, fmt.Sprintf("the agent says that the settings are in force, and has applied only index %d of %d", server.Applied, s.Needs), nil
 	}
 	return r.State, r.Message, nil
 }

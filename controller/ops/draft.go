@@ -68,7 +68,7 @@ func (o *Ops) draft(tx inventory.Tx, actor inventory.Actor, req api.NewOperation
 		return nil, err
 	}
 	steps(f, op)
-	if req.Window == nil && op.Kind.Interrupts() || req.Window != nil && *req.Window {
+	if req.Window == nil && (op.Kind.Interrupts() || op.Kind == inventory.OpServerPowerOn) || req.Window != nil && *req.Window {
 		op.Window = inventory.NewID()
 	}
 	d := &draft{op: op, fleet: f}
@@ -265,7 +265,7 @@ func rolling(f *snapshot, req api.NewOperation) (*inventory.Rolling, error) {
 func checkParams(tx inventory.Tx, f *snapshot, op *inventory.Operation, req api.NewOperation) error {
 	switch op.Kind {
 	case inventory.OpServiceUpgrade, inventory.OpAgentUpgrade:
-		return checkRelease(tx, f, op, req.Params.Release)
+		return checkUpgrade(tx, f, op, req)
 	case inventory.OpServerTune:
 		if len(req.Params.Fixes) == 0 {
 			return inventory.FieldErrorf("params.fixes", "name the checks whose fixes are to be applied")
@@ -287,7 +287,12 @@ func checkParams(tx inventory.Tx, f *snapshot, op *inventory.Operation, req api.
 	return nil
 }
 
-func checkRelease(tx inventory.Tx, f *snapshot, op *inventory.Operation, id string) error {
+// checkUpgrade checks and sets what is to be run: a release, or a command.
+func checkUpgrade(tx inventory.Tx, f *snapshot, op *inventory.Operation, req api.NewOperation) error {
+	id, c := req.Params.Release, req.Params.Config
+	if c != nil && op.Kind == inventory.OpServiceUpgrade {
+		return checkCommand(f, op, id, c)
+	}
 	if id == "" {
 		return inventory.FieldErrorf("params.release", "%s needs a release", op.Kind)
 	}
@@ -298,25 +303,54 @@ func checkRelease(tx inventory.Tx, f *snapshot, op *inventory.Operation, id stri
 	if err != nil {
 		return err
 	}
-	program := "mailfleet-agent"
-	if op.Kind == inventory.OpServiceUpgrade {
-		program = "mailfleet-mailnode"
-		for i, t := range op.Targets {
-			if v := f.service(t); v != nil && v.Kind != inventory.KindMailnode {
-				return inventory.FieldErrorf(fmt.Sprintf("targets[%d].service", i), "%s is not a mailnode: only those have releases", f.title(t))
-			}
+	op.Params.Release = r.ID
+	if op.Kind == inventory.OpAgentUpgrade && r.Program != inventory.ProgramAgent {
+		return inventory.FieldErrorf("params.release", "release %s is of %s, not of %s", r.Number, r.Program, inventory.ProgramAgent)
+	}
+	for i, t := range op.Targets {
+		v := f.service(t)
+		if v == nil || op.Kind != inventory.OpServiceUpgrade {
+			continue
+		}
+		if v.Kind == inventory.KindUnit {
+			return inventory.FieldErrorf(fmt.Sprintf("targets[%d].service", i), "%s is a systemd unit, which the system that installed it upgrades", f.title(t))
+		}
+		if r.Program != v.Program() {
+			return inventory.FieldErrorf("params.release", "release %s is of %s, not of %s, which %s runs", r.Number, r.Program, v.Program(), f.title(t))
 		}
 	}
-	if r.Program != program {
-		return inventory.FieldErrorf("params.release", "release %s is of %s, not of %s", r.Number, r.Program, program)
+	return nil
+}
+
+// checkCommand checks an upgrade to another command that the site has installed itself.
+func checkCommand(f *snapshot, op *inventory.Operation, release string, c *inventory.ServiceConfig) error {
+	if release != "" {
+		return inventory.FieldErrorf("params.config", "name a release or a command, not both")
 	}
-	op.Params.Release = r.ID
+	only := inventory.ServiceConfig{Command: c.Command}
+	if b, err := json.Marshal(c); err != nil || len(c.Command) == 0 {
+		return inventory.FieldErrorf("params.config", "service.upgrade takes the command of config and nothing else: use config.apply for other settings")
+	} else if a, err := json.Marshal(only); err != nil || string(a) != string(b) {
+		return inventory.FieldErrorf("params.config", "service.upgrade takes the command of config and nothing else: use config.apply for other settings")
+	}
+	if err := only.Check(inventory.KindCommand); err != nil {
+		return inventory.FieldErrorf("params.config.command", "%s", err)
+	}
+	for i, t := range op.Targets {
+		if v := f.service(t); v != nil && v.Kind != inventory.KindCommand {
+			return inventory.FieldErrorf(fmt.Sprintf("targets[%d].service", i), "%s is not a command: its command cannot be set", f.title(t))
+		}
+	}
+	op.Params.Config = &only
 	return nil
 }
 
 func checkConfig(f *snapshot, op *inventory.Operation, c *inventory.ServiceConfig) error {
 	if c == nil {
-		return inventory.FieldErrorf("params.config", "config.apply needs settings")
+		return nil // the settings there are
+	}
+	if c.Release != "" {
+		return inventory.FieldErrorf("params.config.release", "another release is run by service.upgrade")
 	}
 	if b, err := json.Marshal(c); err != nil || string(b) == "{}" {
 		return inventory.FieldErrorf("params.config", "no setting is set")

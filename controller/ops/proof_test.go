@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,26 @@ func TestAShutdownIsOverWhenTheServerIsGone(t *testing.T) {
 	if got := r.get(op.ID); got.State != inventory.OpSucceeded {
 		t.Errorf("gone, it is %s", got.State)
 	}
+	quick := r.create(on(inventory.OpServerShutdown, "web2"))
+	r.look(r.now)
+	r.server("web2", func(s *inventory.Server) { s.State, s.Since = inventory.ServerDown, r.now.Add(-time.Hour) })
+	r.update(func(tx inventory.Tx) error { return Deliver(tx, just(r.ids["web2"]), r.now) })
+	r.look(r.now)
+	if got := r.get(quick.ID); got.State != inventory.OpDelivered {
+		t.Errorf("handed to a server that was still held for down, it is %s", got.State)
+	}
+	r.server("web2", func(s *inventory.Server) { s.Since = r.now.Add(time.Second) })
+	r.look(r.now)
+	if got := r.get(quick.ID); got.State != inventory.OpSucceeded {
+		t.Errorf("gone before its agent could tell, it is %s", got.State)
+	}
+	r.update(func(tx inventory.Tx) error {
+		s, err := tx.Servers().Get(r.ids["web1"])
+		if err == nil && !s.Off {
+			t.Error("the server is not said to be off on purpose")
+		}
+		return err
+	})
 }
 
 func TestWhatIsNotConfirmedOrSeenAsItIsDoesNotHappen(t *testing.T) {
@@ -181,7 +202,7 @@ func TestAnOperationWaitsForASecondPerson(t *testing.T) {
 	}
 }
 
-func TestSettingsComeIntoForceWithTheirRestart(t *testing.T) {
+func TestSettingsComeIntoForce(t *testing.T) {
 	r := newRoller(t, "web1", "web2")
 	r.service("web1", func(v *inventory.Service) {
 		v.Command, v.Env, v.Dir = []string{"/bin/web"}, map[string]string{"A": "1", "B": "2"}, "/srv"
@@ -189,7 +210,7 @@ func TestSettingsComeIntoForceWithTheirRestart(t *testing.T) {
 	r.service("web2", func(v *inventory.Service) { v.Want, v.State = inventory.WantStopped, inventory.ServiceStopped })
 	got := r.run(r.create(api.NewOperation{Kind: inventory.OpConfigApply, Selector: "service=web",
 		Params: api.NewParams{Config: &inventory.ServiceConfig{Env: map[string]string{"A": "9"}, User: "www"}}}))
-	if got.State != inventory.OpSucceeded || strings.Join(r.did, ",") != "web1 service.restart" {
+	if got.State != inventory.OpSucceeded || len(r.did) != 2 || !slices.Contains(r.did, "web1 config.apply") || !slices.Contains(r.did, "web2 config.apply") {
 		t.Errorf("%s; agents did %v", r.history(got), r.did)
 	}
 	r.service("web1", func(v *inventory.Service) {
@@ -227,6 +248,126 @@ func TestAnUpgradeIsBelievedWhenTheAgentIsTheNewOne(t *testing.T) {
 		Targets: []api.NewTarget{{Server: "web1"}, {Server: "web2"}}}))
 	if r.history(got) != "web1 agent.upgrade failed, web2 agent.upgrade succeeded" || !strings.Contains(got.Steps[0].Message, "came back as 1.0") {
 		t.Errorf("%s: %s", r.history(got), got.Steps[0].Message)
+	}
+}
+
+func TestSettingsAreBelievedInForceWhenTheirIndexIsApplied(t *testing.T) {
+	r := newRoller(t, "web1")
+	op := r.create(api.NewOperation{Kind: inventory.OpConfigApply, Targets: []api.NewTarget{{Server: "web1", Service: "web"}}})
+	r.look(r.now)
+	id := r.ids["web1"]
+	r.update(func(tx inventory.Tx) error { return Deliver(tx, just(id), r.now) })
+	step := r.get(op.ID).Steps[0]
+	if step.Needs == 0 || step.State != inventory.OpDelivered {
+		t.Fatalf("delivered it is %+v", step)
+	}
+	r.server("web1", func(s *inventory.Server) { s.Applied = step.Needs - 1 })
+	done := api.StepReport{ID: step.ID, State: inventory.OpSucceeded, Started: r.now, Ended: r.now}
+	r.update(func(tx inventory.Tx) error { return Apply(tx, reports(id, done), r.now) })
+	if got := r.get(op.ID); got.State != inventory.OpFailed || !strings.Contains(got.Steps[0].Message, "has applied only index") {
+		t.Errorf("%s: %s", got.State, got.Steps[0].Message)
+	}
+}
+
+// build makes a release.
+func (r *roller) build(program, number string) *inventory.Release {
+	r.t.Helper()
+	release := &inventory.Release{Program: program, Number: number, SHA256: program + number}
+	r.update(func(tx inventory.Tx) error { return tx.Releases().Create(release) })
+	return release
+}
+
+func TestAServiceIsWantedUpgradedOnlyWhenItWas(t *testing.T) {
+	r := newRoller(t, "web1", "web2", "web3")
+	release := r.build("web", "2.0")
+	r.fails["web2"] = true
+	req := roll(inventory.OpServiceUpgrade, api.NewRolling{Batch: 1, MaxUnavailable: 1})
+	req.Params.Release = string(release.ID)
+	got := r.run(r.create(req))
+	if got.State != inventory.OpFailed || !strings.Contains(got.Stopped, "service.upgrade of web on web2 failed") {
+		t.Errorf("%s, stopped for %q: %s", got.State, got.Stopped, r.history(got))
+	}
+	for name, want := range map[string]inventory.ID{"web1": release.ID, "web2": "", "web3": ""} {
+		r.service(name, func(v *inventory.Service) {
+			if v.Release != want || v.Drained {
+				t.Errorf("%s is to run release %q, drained %v", name, v.Release, v.Drained)
+			}
+		})
+	}
+	if strings.Contains(strings.Join(r.did, ","), "web3") {
+		t.Errorf("agents did %v", r.did)
+	}
+	r.service("web3", func(v *inventory.Service) { v.Command = []string{"/opt/web1", "run"} })
+	got = r.run(r.create(api.NewOperation{Kind: inventory.OpServiceUpgrade, Targets: []api.NewTarget{{Server: "web3", Service: "web"}},
+		Params: api.NewParams{Config: &inventory.ServiceConfig{Command: []string{"/opt/web2", "run"}}}}))
+	r.service("web3", func(v *inventory.Service) {
+		if got.State != inventory.OpSucceeded || v.Command[0] != "/opt/web2" {
+			t.Errorf("%s; web3 is to run %v", r.history(got), v.Command)
+		}
+	})
+}
+
+func TestWhatCannotBeUpgradedSoIsRefused(t *testing.T) {
+	r := newRoller(t, "web1")
+	web, agent, other := r.build("web", "2.0"), r.build(inventory.ProgramAgent, "2.0"), r.build("shop", "2.0")
+	on := func(kind inventory.OperationKind, service string, p api.NewParams) api.NewOperation {
+		return api.NewOperation{Kind: kind, Targets: []api.NewTarget{{Server: "web1", Service: service}}, Params: p}
+	}
+	command := &inventory.ServiceConfig{Command: []string{"/opt/web"}}
+	for want, req := range map[string]api.NewOperation{
+		"agent.upgrade needs a release":                  on(inventory.OpAgentUpgrade, "", api.NewParams{}),
+		"is of web, not of mailfleet-agent":              on(inventory.OpAgentUpgrade, "", api.NewParams{Release: string(web.ID)}),
+		"is of mailfleet-agent, not of web":              on(inventory.OpServiceUpgrade, "web", api.NewParams{Release: string(agent.ID)}),
+		"is of shop, not of web, which web on web1 runs": on(inventory.OpServiceUpgrade, "web", api.NewParams{Release: string(other.ID)}),
+		"a release or a command, not both":               on(inventory.OpServiceUpgrade, "web", api.NewParams{Release: string(web.ID), Config: command}),
+		"takes the command of config and nothing else":   on(inventory.OpServiceUpgrade, "web", api.NewParams{Config: &inventory.ServiceConfig{Command: command.Command, Dir: "/"}}),
+		"absolute path or a bare name":                   on(inventory.OpServiceUpgrade, "web", api.NewParams{Config: &inventory.ServiceConfig{Command: []string{"opt/web"}}}),
+		"another release is run by service.upgrade":      on(inventory.OpConfigApply, "web", api.NewParams{Config: &inventory.ServiceConfig{Release: web.ID}}),
+	} {
+		if _, err := r.ops.Create(t.Context(), inventory.Actor{Name: "operator:a"}, "", req); !inventory.Is(err, inventory.Invalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
+	}
+}
+
+func TestAnAgentThatIsUpgradedMayBeAwayForAWhile(t *testing.T) {
+	r := newRoller(t, "web1")
+	release := r.build(inventory.ProgramAgent, "2.0")
+	op := r.create(api.NewOperation{Kind: inventory.OpAgentUpgrade, Targets: []api.NewTarget{{Server: "web1"}}, Params: api.NewParams{Release: string(release.ID)}})
+	r.look(r.now)
+	id := r.ids["web1"]
+	r.update(func(tx inventory.Tx) error { return Deliver(tx, just(id), r.now) })
+	trial := api.StepReport{ID: op.Steps[0].ID, State: inventory.OpRunning, Started: r.now}
+	r.update(func(tx inventory.Tx) error { return Apply(tx, reports(id, trial), r.now) })
+	r.server("web1", func(s *inventory.Server) { s.State = inventory.ServerDown })
+	r.look(r.now.Add(time.Minute))
+	if got := r.get(op.ID); got.State != inventory.OpRunning {
+		t.Errorf("away for a minute it is %s", got.State)
+	}
+	r.look(r.now.Add(bootTime + time.Minute))
+	if got := r.get(op.ID); got.State != inventory.OpUnknown {
+		t.Errorf("away for longer than it takes it is %s", got.State)
+	}
+	r.server("web1", func(s *inventory.Server) { s.State, s.AgentVersion = inventory.ServerUp, "1.0" })
+	back := api.StepReport{ID: op.Steps[0].ID, State: inventory.OpFailed, Message: "returned to 1.0 because 2.0 ended", Started: r.now, Ended: r.now}
+	r.update(func(tx inventory.Tx) error { return Apply(tx, reports(id, back), r.now) })
+	if got := r.get(op.ID); got.State != inventory.OpFailed || got.Steps[0].Message != back.Message {
+		t.Errorf("back it is %s: %s", got.State, got.Steps[0].Message)
+	}
+}
+
+func TestAgentsAreUpgradedInTurnAndTheFirstFailureStopsIt(t *testing.T) {
+	r := newRoller(t, "web1", "web2", "web3")
+	release := r.build(inventory.ProgramAgent, "2.0")
+	for name := range r.ids {
+		r.server(name, func(s *inventory.Server) { s.AgentVersion = "2.0" }) // as its report would say
+	}
+	r.fails["web2"] = true
+	req := roll(inventory.OpAgentUpgrade, api.NewRolling{Batch: 1})
+	req.Params.Release = string(release.ID)
+	got := r.run(r.create(req))
+	if r.history(got) != "web1 agent.upgrade succeeded, web2 agent.upgrade failed, web3 agent.upgrade cancelled" {
+		t.Errorf("%s", r.history(got))
 	}
 }
 

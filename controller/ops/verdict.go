@@ -66,7 +66,7 @@ func (f *snapshot) proof(op *inventory.Operation, s *inventory.Step) (inventory.
 	}
 	switch kindOf(op, s) {
 	case inventory.OpServerReboot, inventory.OpServerPowerCycle:
-		if server.BootID != "" && server.BootID != s.BootID {
+		if server.BootID != "" && server.BootID != s.BootID && server.State != inventory.ServerDown {
 			return inventory.OpSucceeded, "it is back with another boot id"
 		}
 	case inventory.OpServerPowerOn:
@@ -74,7 +74,8 @@ func (f *snapshot) proof(op *inventory.Operation, s *inventory.Step) (inventory.
 			return inventory.OpSucceeded, "its agent is back"
 		}
 	case inventory.OpServerShutdown:
-		if s.State != inventory.OpDelivered && server.State == inventory.ServerDown {
+		// One that has just come back may still be held for down.
+		if server.State == inventory.ServerDown && (s.State != inventory.OpDelivered || server.Since.After(s.Turn)) {
 			return inventory.OpSucceeded, "it is gone: neither its link nor gossip finds it"
 		}
 	case inventory.OpServerAdd:
@@ -116,7 +117,7 @@ func (f *snapshot) verdict(op *inventory.Operation, s *inventory.Step) (inventor
 		if f.now.After(due.Add(silence)) {
 			return inventory.OpUnknown, "the agent was handed this and has not told how it ended"
 		}
-		if !switches(kind) && f.gone(acting(s)) {
+		if !switches(kind) && kind != inventory.OpAgentUpgrade && f.gone(acting(s)) {
 			return inventory.OpUnknown, "the server went down while this was in its hands"
 		}
 	case inventory.OpRunning:
@@ -146,6 +147,7 @@ func (f *snapshot) overtime(op *inventory.Operation, s *inventory.Step, kind inv
 			inventory.OpServerPowerOn:    "its power was switched on and its agent has not come back",
 			inventory.OpServerShutdown:   "it was told to shut down and is still seen",
 		}[kind]
+	case kind == inventory.OpAgentUpgrade && !f.now.After(began.Add(bootTime)): // it goes away and comes back
 	case !switches(kind) && s.Index == 0 && kind != inventory.OpServerAdd && f.gone(acting(s)):
 		return inventory.OpUnknown, "the server went down while this was in its hands"
 	}

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -29,6 +30,7 @@ type call struct {
 	reason    string // of the act, in the caller's own words
 	principal auth.Principal
 	writer    http.ResponseWriter
+	body      io.Reader // for the handlers that read it piece by piece
 }
 
 type callKey struct{}
@@ -51,7 +53,7 @@ func actorOf(ctx context.Context) inventory.Actor {
 // begin gives each request its call, the headers every answer has, and a
 // deadline; it answers for handlers that panic.
 func (s *Server) begin(g *gin.Context) {
-	c := &call{id: string(inventory.NewID()), fields: "body.", address: remoteAddress(g.Request), reason: reasonOf(g.Request), writer: g.Writer}
+	c := &call{id: string(inventory.NewID()), fields: "body.", address: remoteAddress(g.Request), reason: reasonOf(g.Request), writer: g.Writer, body: g.Request.Body}
 	if g.Request.Method == http.MethodGet {
 		c.fields = "query."
 	}

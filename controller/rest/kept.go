@@ -279,3 +279,7 @@ func (s *Server) pools() kept[*inventory.Pool] {
 func (s *Server) windows() kept[*inventory.Window] {
 	return kept[*inventory.Window]{s, inventory.Windows, "maintenance window", "", inventory.Tx.Windows}
 }
+
+func (s *Server) releases() kept[*inventory.Release] {
+	return kept[*inventory.Release]{s, inventory.Releases, "release", "", inventory.Tx.Releases}
+}

@@ -46,6 +46,7 @@ func (s *Server) route() {
 		s.powerRoutes,
 		s.serviceRoutes,
 		s.preflightRoutes,
+		s.releaseRoutes,
 		s.sampleRoutes,
 		s.operationRoutes,
 		s.ruleRoutes,

@@ -23,6 +23,7 @@ import (
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
 	"mailfleet/controller/metrics"
+	"mailfleet/controller/releases"
 	"mailfleet/inventory"
 )
 
@@ -50,7 +51,7 @@ type Fleet interface {
 	Crash(ctx context.Context, id inventory.ID, service string) (agentapi.Crash, error)
 }
 
-// Options is what a Server is made of. All are needed but Problems and Console.
+// Options is what a Server is made of. All are needed but Releases, Problems and Console.
 type Options struct {
 	Store      inventory.Store
 	Samples    metrics.Store
@@ -60,6 +61,7 @@ type Options struct {
 	Fleet      Fleet
 	Powers     Powers
 	Mailnodes  Mailnodes
+	Releases   *releases.Shelf // files of builds; nil: none are taken
 	Problems   func() []string // what ails the controller itself, a sentence each
 	Console    fs.FS           // the built console; without index.html a page says how to build it
 	Version    string          // of the program

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"iter"
+	"slices"
 
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/search"
@@ -78,31 +80,46 @@ func (i indexSource) UIDs(ctx context.Context, p search.Place) ([]uint32, error)
 	return uids, nil
 }
 
+// documentsAtOnce is how many messages are looked up at once.
+const documentsAtOnce = 256
+
 func (i indexSource) Documents(ctx context.Context, p search.Place, uids []uint32) iter.Seq2[search.Document, error] {
 	return func(yield func(search.Document, error) bool) {
-		for m, err := range i.s.Messages(ctx, placeOf(p), uids, true) {
-			if err != nil {
-				yield(search.Document{}, err)
-				return
+		ahead := i.s.Ahead()
+		defer ahead.Release()
+		for some := range slices.Chunk(uids, documentsAtOnce) {
+			messages := make([]store.Message, 0, len(some))
+			for m, err := range i.s.Messages(ctx, placeOf(p), some, true) {
+				if err != nil {
+					yield(search.Document{}, err)
+					return
+				}
+				messages = append(messages, m)
 			}
-			d, err := i.document(&m)
-			if !yield(d, err) || err != nil {
-				return
+			for n := range messages {
+				d, err := i.document(&messages[n], ahead.Body(messages[n:]))
+				if !yield(d, err) || err != nil {
+					return
+				}
 			}
 		}
 	}
 }
 
-func (i indexSource) document(m *store.Message) (search.Document, error) {
+// document is a message to be indexed. body is all of it when it was read ahead, nil else.
+func (i indexSource) document(m *store.Message, body []byte) (search.Document, error) {
 	structure, err := message.Encoded(m.Digest).Structure()
 	if err != nil {
 		return search.Document{}, err
 	}
-	prefix := make([]byte, m.Prefix)
 	all := i.s.ReaderAt(*m)
+	if body != nil {
+		all = bytes.NewReader(body)
+	}
+	prefix := make([]byte, m.Prefix)
 	if _, err := all.ReadAt(prefix, 0); err != nil && m.Prefix > 0 && !errors.Is(err, io.EOF) {
 		return search.Document{}, err
 	}
-	body := io.NewSectionReader(all, int64(m.Prefix), m.Size-int64(m.Prefix))
-	return search.Document{UID: m.UID, Prefix: string(prefix), Message: message.Open(body, structure)}, nil
+	itself := io.NewSectionReader(all, int64(m.Prefix), m.Size-int64(m.Prefix))
+	return search.Document{UID: m.UID, Prefix: string(prefix), Message: message.Open(itself, structure)}, nil
 }

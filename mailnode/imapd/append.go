@@ -273,7 +273,7 @@ func (s *session) openURL(name string) (part io.Reader, size int64, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		part, size, err := s.openSection(&m, item)
+		part, size, err := openSection(s.srv.store.ReaderAt(m), &m, item)
 		if errors.Is(err, errNoPart) {
 			return nil, 0, bad
 		}

@@ -74,8 +74,8 @@ func (d *sender) binary(m *store.Message, section *wire.Section) error {
 	}
 	var from io.Reader
 	if part == nil {
-		from = d.s.srv.store.Section(*m, 0, size)
-	} else if from, err = openMessage(d.s.srv.store, m, structure, false).Decode(part); err != nil {
+		from = span{0, size}.of(d.bytes(m))
+	} else if from, err = openMessage(d.bytes(m), m, structure, false).Decode(part); err != nil {
 		return d.broken(err)
 	}
 	p := span{0, size}.cut(section.Binary.Partial)

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"errors"
+	"io"
 
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/store"
@@ -18,12 +19,16 @@ type candidate struct {
 	search  *searching
 	message *store.Message
 	known   *message.Keys
+
+	follow []store.Message // it and those of the batch that come after it
+	body   []byte          // its bytes, when they were read ahead
 }
 
 // searching is one search.
 type searching struct {
-	s   *session
-	err error // the first one; the search is then worth nothing
+	s     *session
+	ahead *store.Ahead
+	err   error // the first one; the search is then worth nothing
 }
 
 func (r *searching) fail(err error) {
@@ -66,7 +71,8 @@ func (c *candidate) keys() *message.Keys {
 // First all are asked what costs nothing, then those that are left are read in
 // batches.
 func (s *session) candidates(c *call, m matcher, yield func(*candidate)) error {
-	run := &searching{s: s}
+	run := &searching{s: s, ahead: s.srv.store.Ahead()}
+	defer run.ahead.Release()
 	told, now := s.box.told, s.box.open.View()
 	p := newProgress(s, c, told.Len())
 	var batch []candidate
@@ -111,6 +117,7 @@ func (r *searching) look(batch []candidate, m matcher, yield func(*candidate)) {
 		uids = append(uids, batch[i].UID)
 	}
 	at := 0
+	messages := make([]store.Message, 0, len(batch))
 	for msg, err := range r.s.srv.store.Messages(r.s.srv.ctx, r.s.box.place, uids, m.cost >= ofDigest) {
 		if err != nil {
 			r.fail(err)
@@ -120,12 +127,31 @@ func (r *searching) look(batch []candidate, m matcher, yield func(*candidate)) {
 			at++
 		}
 		if at < len(batch) && batch[at].UID == msg.UID {
-			batch[at].message = &msg
+			messages = append(messages, msg)
+			batch[at].message = &messages[len(messages)-1]
 		}
 	}
+	at = 0
 	for i := range batch {
-		if one := &batch[i]; one.message != nil && m.match(one) {
+		one := &batch[i]
+		if one.message == nil {
+			continue
+		}
+		one.follow = messages[at:]
+		if at++; m.match(one) {
 			yield(one)
 		}
 	}
+}
+
+// bytes is the message. Only one candidate's are good at a time.
+func (c *candidate) bytes() io.ReaderAt {
+	if c.body == nil && c.follow != nil {
+		c.body = c.search.ahead.Body(c.follow)
+		c.follow = nil
+	}
+	if c.body != nil {
+		return readAhead(c.body)
+	}
+	return c.search.s.srv.store.ReaderAt(*c.record())
 }

@@ -10,7 +10,7 @@ import (
 
 // fetchBatch is how many messages are looked up at once. Between two batches nothing of
 // the store is held, however slowly the peer reads.
-const fetchBatch = 128
+const fetchBatch = 256
 
 // What must be read of a message for the items of a FETCH.
 const (
@@ -129,6 +129,11 @@ type sender struct {
 	digest bool  // and its digest
 	gone   bool  // a message was not there any more
 	failed error // a part that cannot be decoded was asked for
+
+	messages []store.Message // of the batch
+
+	ahead *store.Ahead // reads bodies; nil when none is needed
+	body  []byte       // of the message that is being sent; nil when it was not read ahead
 }
 
 // sendMessages answers a FETCH for messages.
@@ -139,6 +144,10 @@ func (s *session) sendMessages(f *wire.Fetch, seqs wire.Ranges) error {
 		d.digest = d.digest || !isWhole(section.Body)
 	}
 	d.record = d.digest || len(f.Sections) > 0 || f.Items&recordItems != 0
+	if len(f.Sections) > 0 {
+		d.ahead = s.srv.store.Ahead()
+		defer d.ahead.Release()
+	}
 	if !sameWords(d.now.Mailbox.Keywords, s.box.told.Mailbox.Keywords) {
 		s.tellFlags(d.now)
 	}
@@ -204,13 +213,18 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 	for _, seq := range seqs {
 		uids = append(uids, s.box.told.At(int(seq)-1).UID)
 	}
-	var messages []store.Message
-	for m, err := range s.srv.store.Messages(s.srv.ctx, s.box.place, uids, d.digest) {
+	from := s.srv.store.Digests(s.srv.ctx, s.box.place, uids)
+	if len(d.f.Sections) > 0 || d.f.Items&recordItems != 0 {
+		from = s.srv.store.Messages(s.srv.ctx, s.box.place, uids, d.digest)
+	}
+	messages := d.messages[:0]
+	for m, err := range from {
 		if err != nil {
 			return err
 		}
 		messages = append(messages, m)
 	}
+	d.messages = messages
 	at := 0
 	for i, seq := range seqs {
 		if at == len(messages) || messages[at].UID != uids[i] {
@@ -218,6 +232,7 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 			continue
 		}
 		m := &messages[at]
+		d.body = d.ahead.Body(messages[at:])
 		at++
 		item, ok := s.now(d.now, seq)
 		if !ok {

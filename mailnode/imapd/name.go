@@ -82,11 +82,16 @@ func (s *session) owner(name string) (account, own string, ok bool) {
 
 // find looks a mailbox up. One the user may not know of is not there.
 func (s *session) find(ctx context.Context, name string) (target, error) {
+	return s.findBy(ctx, name, func(account, own string) (store.Mailbox, error) { return s.lookUp(ctx, account, own) })
+}
+
+// findBy is find with a way to look a mailbox up by its owner's name for it.
+func (s *session) findBy(ctx context.Context, name string, lookUp func(account, own string) (store.Mailbox, error)) (target, error) {
 	account, own, ok := s.owner(name)
 	if !ok {
 		return target{}, store.ErrNoMailbox
 	}
-	box, err := s.lookUp(ctx, account, own)
+	box, err := lookUp(account, own)
 	if err != nil {
 		if account == s.user.ID && name == inbox && errors.Is(err, store.ErrNoMailbox) {
 			return s.firstInbox(ctx)
@@ -136,7 +141,10 @@ func (s *session) findWith(ctx context.Context, name string, need rights) (targe
 // findTarget is findWith for a mailbox that messages are put in: that it is missing
 // is said with TRYCREATE.
 func (s *session) findTarget(ctx context.Context, name string) (target, error) {
-	t, err := s.findWith(ctx, name, "i")
+	t, err := s.findBy(ctx, name, s.srv.store.Target)
+	if err == nil {
+		err = t.rights.need("i")
+	}
 	if errors.Is(err, store.ErrNoMailbox) {
 		return t, refuse(imap.ResponseCodeTryCreate, "there is no such mailbox")
 	}

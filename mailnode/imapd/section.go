@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -64,8 +65,8 @@ func (p span) cut(partial *imap.SectionPartial) span {
 	return span{p.offset + skip, min(partial.Size, p.size-skip)}
 }
 
-// openSection opens a section, all of it that was asked for.
-func (s *session) openSection(m *store.Message, b *imap.FetchItemBodySection) (io.Reader, int64, error) {
+// openSection opens a section, all of it that was asked for, of a message's bytes.
+func openSection(all io.ReaderAt, m *store.Message, b *imap.FetchItemBodySection) (io.Reader, int64, error) {
 	var structure *message.Part
 	if !isWhole(b) {
 		var err error
@@ -74,7 +75,7 @@ func (s *session) openSection(m *store.Message, b *imap.FetchItemBodySection) (i
 		}
 	}
 	if b.HeaderFields != nil || b.HeaderFieldsNot != nil {
-		x, err := s.headerFields(m, structure, b)
+		x, err := headerFields(all, m, structure, b)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -85,7 +86,43 @@ func (s *session) openSection(m *store.Message, b *imap.FetchItemBodySection) (i
 		return nil, 0, err
 	}
 	p = p.cut(b.Partial)
-	return s.srv.store.Section(*m, p.offset, p.size), p.size, nil
+	return p.of(all), p.size, nil
+}
+
+// of reads a stretch of a message. What it returns also implements io.WriterTo where that
+// saves copying.
+func (p span) of(all io.ReaderAt) io.Reader {
+	switch all := all.(type) {
+	case readAhead:
+		return bytes.NewReader(all[min(p.offset, int64(len(all))):min(p.offset+p.size, int64(len(all)))])
+	case interface {
+		Section(offset, n int64) io.Reader
+	}:
+		return all.Section(p.offset, p.size)
+	}
+	return io.NewSectionReader(all, p.offset, p.size)
+}
+
+// readAhead is a message that was read already.
+type readAhead []byte
+
+// ReadAt implements io.ReaderAt.
+func (b readAhead) ReadAt(p []byte, offset int64) (n int, err error) {
+	if offset < int64(len(b)) {
+		n = copy(p, b[offset:])
+	}
+	if n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// bytes is the message that is being sent.
+func (d *sender) bytes(m *store.Message) io.ReaderAt {
+	if d.body != nil {
+		return readAhead(d.body)
+	}
+	return d.s.srv.store.ReaderAt(*m)
 }
 
 // section writes a section. One that begins must end: when the store fails in between,
@@ -97,7 +134,7 @@ func (d *sender) section(m *store.Message, section *wire.Section) error {
 	case section.Binary != nil:
 		return d.binary(m, section)
 	}
-	from, size, err := d.s.openSection(m, section.Body)
+	from, size, err := openSection(d.bytes(m), m, section.Body)
 	d.s.w.Raw(section.Name).Space()
 	if errors.Is(err, errNoPart) {
 		d.s.w.Raw("NIL")
@@ -127,12 +164,12 @@ func (d *sender) broken(err error) error {
 
 // headerFields finds the fields of a header that are named, or the others, and the
 // empty line (RFC 9051 §6.4.5.1).
-func (s *session) headerFields(m *store.Message, p *message.Part, b *imap.FetchItemBodySection) (*message.Extract, error) {
+func headerFields(all io.ReaderAt, m *store.Message, p *message.Part, b *imap.FetchItemBodySection) (*message.Extract, error) {
 	section := message.Section{Path: b.Part, Specifier: message.HeaderFields, Fields: b.HeaderFields}
 	if b.HeaderFields == nil {
 		section.Specifier, section.Fields = message.HeaderFieldsNot, b.HeaderFieldsNot
 	}
-	x, err := openMessage(s.srv.store, m, p, len(b.Part) == 0).Section(section)
+	x, err := openMessage(all, m, p, len(b.Part) == 0).Section(section)
 	if errors.Is(err, message.ErrNoSection) {
 		return nil, errNoPart
 	}
@@ -145,8 +182,7 @@ func (s *session) headerFields(m *store.Message, p *message.Part, b *imap.FetchI
 // openMessage joins a message's bytes with its structure, whose offsets know nothing
 // of the header lines that the store put before it. The message itself, if that is what
 // is looked at, has them.
-func openMessage(st *store.Store, m *store.Message, p *message.Part, itself bool) *message.Message {
-	all := st.ReaderAt(*m)
+func openMessage(all io.ReaderAt, m *store.Message, p *message.Part, itself bool) *message.Message {
 	if itself {
 		whole := *p
 		whole.Body += int64(m.Prefix)

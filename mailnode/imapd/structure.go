@@ -7,7 +7,7 @@ import (
 )
 
 // bytesOrNil writes a string as it stands in a header, NIL for one that is absent.
-func (s *session) bytesOrNil(b []byte) { s.w.NString(string(b), b != nil) }
+func (s *session) bytesOrNil(b []byte) { s.w.NBytes(b) }
 
 // writeEnvelope is RFC 9051 §7.5.2's ENVELOPE.
 func (s *session) writeEnvelope(e *message.Envelope) {

@@ -24,9 +24,9 @@ func (p *compiler) text(k *wire.Key) (matcher, error) {
 	case k.Op == wire.OpText:
 		m, scope, sure = p.scope(message.TextScope, needle), message.TextScope, true
 	case strings.EqualFold(k.Name, "Subject") && needle != "":
-		return matcher{cost: ofDigest, match: func(c *candidate) bool {
+		m = matcher{cost: ofDigest, match: func(c *candidate) bool {
 			return strings.Contains(message.Fold(c.keys().Subject), needle)
-		}}, nil
+		}}
 	default:
 		m = matcher{cost: ofText, match: func(c *candidate) bool { return c.contains(k.Name, needle) }}
 	}
@@ -71,7 +71,7 @@ func (p *compiler) scope(scope message.Scope, needle string) matcher {
 		if scope == message.TextScope && m.Prefix > 0 && c.prefixContains(m, needle) {
 			return true
 		}
-		found, err := openMessage(c.search.s.srv.store, m, structure, false).Contains(scope, needle)
+		found, err := openMessage(c.bytes(), m, structure, false).Contains(scope, needle)
 		if err != nil {
 			c.search.fail(err)
 			return false
@@ -100,7 +100,7 @@ func (c *candidate) contains(name, needle string) bool {
 	if structure == nil {
 		return false
 	}
-	values, err := openMessage(c.search.s.srv.store, m, structure, true).Fields(name)
+	values, err := openMessage(c.bytes(), m, structure, true).Fields(name)
 	if err != nil {
 		c.search.fail(err)
 		return false

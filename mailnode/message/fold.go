@@ -69,7 +69,7 @@ func (f *foldStage) fold(dst, src []byte, end bool) []byte {
 			src = src[n:]
 			continue
 		}
-		n, ended := otherRun(src)
+		n, ended := otherRun(src, end)
 		if !ended && !end {
 			f.rest = append([]byte(nil), src...)
 			return dst
@@ -94,13 +94,14 @@ func (f *foldStage) gap(dst []byte, wide bool) []byte {
 func ideograph(r rune) bool { return r >= 0x4e00 && r <= 0x9fff || r >= 0x3400 && r <= 0x4dbf }
 
 // otherRun is the length of the run of characters that are neither ASCII nor
-// ideographs, and whether it ends there.
-func otherRun(src []byte) (n int, ended bool) {
+// ideographs, and whether it ends there. At the end of the text a character that is
+// not complete is bytes like any other.
+func otherRun(src []byte, end bool) (n int, ended bool) {
 	for n < len(src) && n < maxRun {
 		if src[n] < utf8.RuneSelf {
 			return n, true
 		}
-		if !utf8.FullRune(src[n:]) {
+		if !end && !utf8.FullRune(src[n:]) {
 			return n, n > maxRun-utf8.UTFMax
 		}
 		r, size := utf8.DecodeRune(src[n:])

@@ -56,6 +56,8 @@ func TestFoldedText(t *testing.T) {
 		{"soft\u00adhyphen\u200b", "SOFTHYPHEN"},
 		{"привет", "ПРИВЕТ"},
 		{"\xff\xfe", "\xff\xfe"},
+		{"天\xe5\xa4", "天\xe5\xa4"}, // cut in a character
+		{"é\xc3", "E\u0301\xc3"},
 	} {
 		if got := Fold(tc.in); got != tc.want {
 			t.Errorf("Fold(%q) = %q, want %q", tc.in, got, tc.want)

@@ -16,6 +16,7 @@ type Mailboxes interface {
 	View(ctx context.Context, p store.Place) (*store.View, error)
 	Messages(ctx context.Context, p store.Place, uids []uint32, withDigest bool) iter.Seq2[store.Message, error]
 	Body(m store.Message) io.Reader
+	Ahead() *store.Ahead
 	Expunge(ctx context.Context, p store.Place, uids []uint32) (store.Expunged, error)
 }
 
@@ -45,14 +46,15 @@ type maildrop struct {
 	count     int          // messages that are not deleted
 	octets    int64        // their size
 
-	ahead []store.Message // read before they are asked for, in the order of their UIDs
+	ahead  []store.Message // read before they are asked for, in the order of their UIDs
+	bodies *store.Ahead
 }
 
 // readAhead is how many messages are looked up at once: clients fetch one after the other.
 const readAhead = 64
 
 func openMaildrop(ctx context.Context, m Mailboxes, account string) (*maildrop, error) {
-	d := &maildrop{mailboxes: m, place: store.Place{Account: account, Mailbox: store.Inbox}}
+	d := &maildrop{mailboxes: m, place: store.Place{Account: account, Mailbox: store.Inbox}, bodies: m.Ahead()}
 	var err error
 	if d.view, err = m.View(ctx, d.place); err != nil {
 		return nil, err
@@ -111,6 +113,10 @@ func (d *maildrop) message(ctx context.Context, index int) (store.Message, error
 	}
 	return d.ahead[0], nil
 }
+
+// body returns the bytes of a message that was just looked up, when they were read ahead;
+// nil else.
+func (d *maildrop) body() []byte { return d.bodies.Body(d.ahead) }
 
 func (d *maildrop) delete(index int) {
 	d.deleted[index] = true

@@ -103,6 +103,7 @@ func (s *session) run(secure bool) {
 func (s *session) close() {
 	if s.drop != nil { // before the last answer, after which the peer may come again
 		s.srv.release(s.drop.place.Account)
+		s.drop.bodies.Release()
 	}
 	_ = s.w.flush() // an error means that nobody listens
 	_ = s.conn.Close()
@@ -111,15 +112,14 @@ func (s *session) close() {
 // readLine reads a line without its end. It has told the peer why when it fails, as
 // far as that makes sense. A line that begins like AUTH may be as long as its responses.
 func (s *session) readLine(limit int) ([]byte, error) {
-	if err := s.base.Await(idleTimeout); err != nil {
-		s.leave()
-		return nil, err
-	}
 	buffered, _ := s.r.Peek(s.r.Buffered())
-	if bytes.IndexByte(buffered, '\n') < 0 { // the peer may wait for our answers (RFC 2449 §6.6)
-		if err := s.w.flush(); err != nil {
+	if bytes.IndexByte(buffered, '\n') < 0 {
+		if err := s.await(); err != nil {
 			return nil, err
 		}
+	} else if err := s.base.Cause(); err != nil {
+		s.leave()
+		return nil, err
 	}
 	line, err := s.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -135,6 +135,36 @@ func (s *session) readLine(limit int) ([]byte, error) {
 		s.leave()
 	}
 	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), err
+}
+
+// lull is how long what was read ahead is kept for a peer that says nothing.
+const lull = time.Second
+
+// await makes ready to wait for a line: the peer may wait for our answers
+// (RFC 2449 §6.6).
+func (s *session) await() error {
+	patience := idleTimeout
+	if s.drop != nil && s.drop.bodies.Holds() {
+		if err := s.rest(lull); err != nil {
+			return err
+		}
+		// It is asked for the next message, or gone for long.
+		if _, err := s.r.Peek(s.r.Buffered() + 1); !errors.Is(err, os.ErrDeadlineExceeded) || s.base.Interrupted() {
+			return nil // ReadSlice says the same again
+		}
+		s.drop.bodies.Release()
+		patience -= lull
+	}
+	return s.rest(patience)
+}
+
+// rest sends what there is to send and sets how long the peer is waited for.
+func (s *session) rest(patience time.Duration) error {
+	if err := s.base.Await(patience); err != nil {
+		s.leave()
+		return err
+	}
+	return s.w.flush()
 }
 
 // readLong goes on with a line that is longer than the buffer.

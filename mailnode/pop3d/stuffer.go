@@ -20,10 +20,9 @@ type stuffer struct {
 
 var (
 	// errTop ends the copying of a message of which enough was sent.
-	errTop     = errors.New("pop3d: enough lines")
-	dot        = []byte(".")
-	newLineDot = []byte("\n.")
-	crlf       = []byte("\r\n")
+	errTop = errors.New("pop3d: enough lines")
+	dot    = []byte(".")
+	crlf   = []byte("\r\n")
 )
 
 // copy sends the message; an incomplete last line is completed.
@@ -70,16 +69,19 @@ func (s *stuffer) stuff(p []byte) error {
 		}
 	}
 	s.lineStart = p[len(p)-1] == '\n'
-	for {
-		i := bytes.Index(p, newLineDot)
-		if i < 0 {
-			_, err := s.w.Write(p)
+	start := 0
+	for i := 0; ; i++ { // dots are rarer than lines
+		n := bytes.IndexByte(p[i:], '.')
+		if n < 0 {
+			_, err := s.w.Write(p[start:])
 			return err
 		}
-		if _, err := s.w.Write(p[:i+2]); err != nil {
-			return err
+		if i += n; i > 0 && p[i-1] == '\n' {
+			if _, err := s.w.Write(p[start : i+1]); err != nil {
+				return err
+			}
+			start = i // the dot once more
 		}
-		p = p[i+1:] // the dot once more
 	}
 }
 

@@ -53,6 +53,7 @@ func (s *shelf) Messages(_ context.Context, _ store.Place, uids []uint32, _ bool
 	}
 }
 
+func (s *shelf) Ahead() *store.Ahead          { return nil }
 func (s *shelf) Body(store.Message) io.Reader { return strings.NewReader(first) }
 
 func (s *shelf) Expunge(_ context.Context, _ store.Place, uids []uint32) (store.Expunged, error) {
@@ -82,8 +83,8 @@ func (l *pipes) Close() error   { l.once.Do(func() { close(l.done) }); return ni
 func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // serve runs a server over a pipe and returns the peer's end and what ends it.
-func (s *shelf) serve(ctx context.Context) (*Server, net.Conn, func()) {
-	n := New(Options{Auth: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
+func serve(ctx context.Context, m Mailboxes) (*Server, net.Conn, func()) {
+	n := New(Options{Auth: accounts(), Mailboxes: m, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
 	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	guarded := n.Gate.Listen(l)
 	guarded.Local = true
@@ -102,7 +103,7 @@ func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
 	oneMessage() // in real time
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
-		n, client, end := s.serve(t.Context())
+		n, client, end := serve(t.Context(), s)
 		p := newPeer(t, client)
 		p.want("+OK")
 		f(t, n, s, p)
@@ -202,7 +203,7 @@ func FuzzSession(f *testing.F) {
 			return // a wrong password takes its time
 		}
 		s := &shelf{}
-		_, client, end := s.serve(t.Context())
+		_, client, end := serve(t.Context(), s)
 		var answers strings.Builder
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = io.Copy(&answers, client) })

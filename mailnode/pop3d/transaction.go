@@ -1,6 +1,7 @@
 package pop3d
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -98,7 +99,12 @@ func (s *session) send(index int, announced text, to *stuffer) bool {
 		return false
 	}
 	s.say(announced, m.Size)
-	if err = to.copy(s.srv.mailboxes.Body(m)); err == nil {
+	if body := s.drop.body(); body != nil {
+		err = to.copy(bytes.NewReader(body))
+	} else {
+		err = to.copy(s.srv.mailboxes.Body(m))
+	}
+	if err == nil {
 		s.line(".")
 		return true
 	}

@@ -102,13 +102,34 @@ func (s *Store) Mailboxes(ctx context.Context, account string) (list []Mailbox, 
 // Find returns the mailbox with a name; ErrNoMailbox when there is none. INBOX is found
 // in any case.
 func (s *Store) Find(ctx context.Context, account, name string) (Mailbox, error) {
-	name, err := cleanName(name)
-	if err != nil {
-		return Mailbox{}, ErrNoMailbox
-	}
 	list, err := s.Mailboxes(ctx, account)
 	if err != nil {
 		return Mailbox{}, err
+	}
+	return named(list, name)
+}
+
+// Target is Find for who is about to change the mailbox. It does not wait until what
+// others changed last is durable: that is so before the change that follows is.
+func (s *Store) Target(account, name string) (Mailbox, error) {
+	if err := checkAccount(account); err != nil {
+		return Mailbox{}, err
+	}
+	if name == "INBOX" { // where most goes
+		return readMailbox(s.db, Place{account, Inbox})
+	}
+	list, err := readMailboxes(s.db, account)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	return named(list, name)
+}
+
+// named is the mailbox of a name.
+func named(list []Mailbox, name string) (Mailbox, error) {
+	name, err := cleanName(name)
+	if err != nil {
+		return Mailbox{}, ErrNoMailbox
 	}
 	for _, m := range list {
 		if m.Name == name {

@@ -86,6 +86,33 @@ func (s *Store) Messages(ctx context.Context, p Place, uids []uint32, withDigest
 	}
 }
 
+// Digests is Messages for those who want nothing but UIDs and digests, and reads half as
+// much: the other fields may be empty.
+func (s *Store) Digests(ctx context.Context, p Place, uids []uint32) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for page := range slices.Chunk(uids, pageSize) {
+			rows, err := s.rows(p, 'd', page)
+			if err != nil {
+				yield(Message{}, err)
+				return
+			}
+			if len(rows) < len(page) || ctx.Err() != nil { // some are gone, or were never kept
+				for m, err := range s.Messages(ctx, p, page, true) {
+					if !yield(m, err) || err != nil {
+						return
+					}
+				}
+				continue
+			}
+			for _, r := range rows {
+				if !yield(Message{UID: r.uid, Digest: r.value}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // pageSize is how many messages are read at once: between two pages nothing of the
 // database is held, so that a slow reader costs no more.
 const pageSize = 256
@@ -161,6 +188,7 @@ func (s *Store) rows(p Place, table byte, uids []uint32) (rows []row, err error)
 	defer func() { err = errors.Join(err, it.Close()) }()
 	rows = make([]row, 0, len(uids))
 	key := uidKey(p, table, 0)
+	var values arena
 	uidAt := func() uint32 { return binary.BigEndian.Uint32(it.Key()[len(prefix):]) }
 	ok := it.First()
 	for _, uid := range uids {
@@ -180,9 +208,27 @@ func (s *Store) rows(p Place, table byte, uids []uint32) (rows []row, err error)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, row{uid, slices.Clone(v)})
+		rows = append(rows, row{uid, values.clone(v)})
 	}
 	return rows, it.Error()
+}
+
+// arena is memory for many small values.
+type arena []byte
+
+// arenaSize is how much of it is taken at once.
+const arenaSize = 16 << 10
+
+func (a *arena) clone(v []byte) []byte {
+	if len(v) > cap(*a)-len(*a) {
+		if len(v) > arenaSize/4 {
+			return slices.Clone(v)
+		}
+		*a = make([]byte, 0, arenaSize)
+	}
+	from := len(*a)
+	*a = append(*a, v...)
+	return (*a)[from:len(*a):len(*a)]
 }
 
 // Body reads a message's bytes. Should the message be expunged meanwhile, or its bytes
@@ -201,13 +247,17 @@ func (s *Store) Section(m Message, offset, n int64) io.Reader {
 	return r
 }
 
-// ReaderAt reads a message anywhere. It is safe for concurrent use.
+// ReaderAt reads a message anywhere. It is safe for concurrent use. What it returns also
+// has Section(offset, n int64) io.Reader, which is Store.Section of the message.
 func (s *Store) ReaderAt(m Message) io.ReaderAt { return readerAt{s, m} }
 
 type readerAt struct {
 	s *Store
 	m Message
 }
+
+// Section is Store.Section.
+func (r readerAt) Section(offset, n int64) io.Reader { return r.s.Section(r.m, offset, n) }
 
 // ReadAt implements io.ReaderAt.
 func (r readerAt) ReadAt(p []byte, offset int64) (int, error) {

@@ -44,10 +44,10 @@ try {
   const kib = (/** @type {number} */ n) => Math.round(n / 102.4) / 10
   results.push({
     name: 'JavaScript, gzip',
-    ours: kib(size.total),
+    ours: kib(size.heaviest),
     unit: 'KiB',
     aim: kib(size.budget),
-    met: size.total <= size.budget,
+    met: size.heaviest <= size.budget,
   })
   console.log(JSON.stringify(results, null, 2))
 } finally {

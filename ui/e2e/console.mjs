@@ -4,10 +4,14 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 
-/** @typedef {{console: string, operator: {user: string, password: string}, servers: {name: string}[]}} Dev */
+/**
+ * @typedef {{address: string, password: string, server: string}} User
+ * @typedef {{id: string, name: string, address: string, ports: Record<string, number>}} Server
+ * @typedef {{console: string, operator: {user: string, password: string}, servers: Server[], users: User[]}} Dev
+ */
 
 /** @type {Dev | undefined} */
-const dev = process.env.DEV_JSON ? JSON.parse(readFileSync(process.env.DEV_JSON, 'utf8')) : undefined
+export const dev = process.env.DEV_JSON ? JSON.parse(readFileSync(process.env.DEV_JSON, 'utf8')) : undefined
 
 /**
  * @param {string | undefined} value
@@ -75,25 +79,54 @@ export async function profile(browser, { theme = 'light', language = 'zh', width
   return { context, page, complaints }
 }
 
-/** @param {import('playwright-core').Page} page */
-export async function signIn(page) {
+/**
+ * @param {import('playwright-core').Page} page
+ * @param {{user: string, password: string}} who
+ */
+export async function signIn(page, who = target) {
   await page.goto(target.url)
-  await page.locator('input[name=user]').fill(target.user)
-  await page.locator('input[name=password]').fill(target.password)
+  await page.locator('input[name=user]').fill(who.user)
+  await page.locator('input[name=password]').fill(who.password)
   await page.locator('button[type=submit]').click()
   await page.locator('nav').first().waitFor({ state: 'attached' })
 }
 
 /**
+ * Asks the API as whoever is signed in on the page.
+ * @param {import('playwright-core').Page} page
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [data]
+ */
+export async function ask(page, method, path, data) {
+  const base = `${target.url}/api/v1`
+  const session = await (await page.request.get(`${base}/session`)).json()
+  const answer = await page.request.fetch(base + path, {
+    method,
+    data,
+    headers: { 'X-CSRF-Token': session.csrf ?? '' },
+  })
+  const text = await answer.text()
+  return { status: answer.status(), body: text ? JSON.parse(text) : undefined }
+}
+
+/**
  * Every screen, by name. A path may need to know the fleet.
- * @param {{server: string, operation?: string}} of
+ * @param {{server: string, operation?: string, account?: string, person?: string, pool?: string}} of
  * @returns {[name: string, path: string][]}
  */
-export function screens({ server, operation }) {
+export function screens({ server, operation, account, person, pool }) {
   /** @type {[string, string][]} */
   const all = [
     ['overview', '/'],
     ['server', `/servers/${server}`],
+    ['services', '/services'],
+    ['pools', '/pools'],
+    ['windows', '/windows'],
+    ['services', '/services'],
+    ['pools', '/pools'],
+    ['pool', '/pools/e2e-pool'],
+    ['windows', '/windows'],
     ['alerts', '/alerts?state=all'],
     ['operations', '/operations'],
     ['rules', '/rules'],
@@ -101,9 +134,19 @@ export function screens({ server, operation }) {
     ['sms', '/sms'],
     ['domains', '/domains'],
     ['accounts', '/accounts'],
+    ['tenants', '/tenants'],
+    ['plans', '/plans'],
+    ['people', '/people'],
+    ['tokens', '/tokens'],
+    ['sessions', '/sessions'],
+    ['policy', '/policy'],
+    ['security', '/security'],
     ['audit', '/audit'],
     ['not-found', '/nowhere'],
   ]
+  if (account) all.push(['account', `/accounts/${account}`])
+  if (person) all.push(['person', `/people/${person}`])
+  if (pool) all.push(['pool', `/pools/${pool}`])
   if (operation) all.splice(4, 0, ['operation', `/operations/${operation}`])
   return all
 }

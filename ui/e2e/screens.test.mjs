@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
-import { desktop, launch, phone, picture, profile, screens, servers, signIn, target, visit } from './console.mjs'
+import { ask, desktop, launch, phone, picture, profile, screens, servers, signIn, target, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 /** @typedef {import('./console.mjs').Look} Look */
@@ -18,6 +18,8 @@ let browser
 let state
 /** @type {[name: string, path: string][]} */
 let all
+/** The name of a server that is up. */
+let chosen = ''
 
 before(async () => {
   browser = await launch()
@@ -25,12 +27,36 @@ before(async () => {
   await signIn(page)
   state = await context.storageState()
   const server = (await servers(page).first().getAttribute('data-server')) ?? ''
-  const answer = await page.request.get(`${target.url}/api/v1/operations?limit=1`)
-  all = screens({ server, operation: (await answer.json()).items[0]?.id })
+  await furnish(page, server)
+  const first = async (/** @type {string} */ noun) => (await ask(page, 'GET', `/${noun}?limit=1`)).body.items[0]?.id
+  const [operation, account, person] = [await first('operations'), await first('accounts'), await first('people')]
+  chosen = server
+  all = screens({ server, operation, account, person, pool: 'screens' })
   await context.close()
 })
 
 after(() => browser.close())
+
+/**
+ * Sees to it that the lists of tenants, plans, people, tokens, pools and windows have something to show.
+ * @param {Page} page
+ * @param {string} server
+ */
+async function furnish(page, server) {
+  const have = async (/** @type {string} */ noun) => (await ask(page, 'GET', `/${noun}`)).body.items.length
+  const reseller = { name: 'Screens Reseller', kind: 'reseller', max_domains: 50 }
+  if ((await have('tenants')) === 0) await ask(page, 'POST', '/tenants', reseller)
+  const limits = { quota: 10 * 2 ** 30, message_size: 50 * 2 ** 20, recipients: 100 }
+  const plan = { name: 'Screens Plan', limits, features: { sms: false, pop3: true } }
+  if ((await have('plans')) === 0) await ask(page, 'POST', '/plans', plan)
+  const person = { name: 'screens', role: 'domain-admin', scope: ['domain:example.test'] }
+  if ((await have('people')) === 1) await ask(page, 'POST', '/people', person)
+  const pool = { name: 'screens', service: 'mailnode', members: [{ server }], per_region: 1 }
+  if ((await have('pools')) === 0) await ask(page, 'POST', '/pools', pool)
+  const from = new Date(Date.now() + 24 * 3_600_000)
+  const window = { reason: 'screens', servers: [server], from, to: new Date(from.getTime() + 3_600_000) }
+  if ((await have('windows')) === 0) await ask(page, 'POST', '/windows', window)
+}
 
 /** @param {Page} page */
 async function violations(page) {
@@ -127,4 +153,39 @@ describe('every screen', () => {
     await picture(page, 'rule-light-zh')
     await context.close()
   })
+
+  for (const theme of /** @type {const} */ (['light', 'dark']))
+    test(`passes axe where one steers, ${theme}`, async () => {
+      const { context, page, complaints } = await profile(browser, { state, theme, ...desktop })
+      await visit(page, `/servers/${chosen}`)
+      const services = page.getByRole('table', { name: '服务' })
+      /**
+       * @param {string} name
+       * @param {import('playwright-core').Locator} ready
+       */
+      const look = async (name, ready) => {
+        await ready.first().waitFor()
+        assert.deepEqual(await violations(page), [], name)
+        await picture(page, `${name}-${theme}-zh`)
+        await page.keyboard.press('Escape')
+        await page.locator('dialog, [role=menu]').waitFor({ state: 'detached' })
+      }
+      await page.getByRole('button', { name: '更多操作', exact: true }).click()
+      await look('menu', page.getByRole('menu'))
+      await page.getByRole('button', { name: `重启: ${chosen}` }).click()
+      await look('operate', page.locator('dialog .impact'))
+      await services.getByRole('button', { name: '日志' }).first().click()
+      await look('log', page.locator('dialog .log'))
+      await page.getByRole('button', { name: '添加服务' }).click()
+      await look('service', page.locator('dialog textarea'))
+      await page.getByRole('button', { name: '编辑: 电源' }).click()
+      await look('power', page.locator('dialog select'))
+      await visit(page, '/')
+      await page.getByRole('checkbox', { name: `选择 ${chosen}` }).check()
+      await page.getByRole('region', { name: '对所选的操作' }).waitFor()
+      assert.deepEqual(await violations(page), [], 'bulk')
+      await picture(page, `bulk-bar-${theme}-zh`)
+      assert.deepEqual(complaints, [])
+      await context.close()
+    })
 })

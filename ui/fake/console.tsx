@@ -5,6 +5,7 @@ import { vi } from 'vitest'
 import type { Role } from '../console/api/types'
 import { App } from '../console/app/App'
 import { newRouter } from '../console/app/routes'
+import { streamed } from './answers'
 import { Fleet } from './fleet'
 import { FakeApi } from './routes'
 
@@ -60,6 +61,17 @@ export class FakeStream {
   }
 }
 
+/** A stream that says what it has and stays open. */
+function following(text: string, signal: AbortSignal | null | undefined): Response {
+  const body = new ReadableStream<Uint8Array>({
+    start: (c) => {
+      c.enqueue(new TextEncoder().encode(text))
+      signal?.addEventListener('abort', () => c.close())
+    },
+  })
+  return new Response(body, { status: 200 })
+}
+
 /** Shows the console at a path, over a fake fleet. */
 export function show(path: string, { servers = 3, signedIn = true, role }: Options = {}) {
   const fleet = new Fleet(servers)
@@ -72,6 +84,7 @@ export function show(path: string, { servers = 3, signedIn = true, role }: Optio
     const method = init.method ?? 'GET'
     requests.push({ method, url, headers: new Headers(init.headers), body })
     const answer = api.handle(method, url, body)
+    if (answer.events) return following(streamed(answer.events), init.signal)
     return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), { status: answer.status })
   })
   const client = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 30_000 } } })

@@ -5,12 +5,22 @@ import type {
   Change,
   Contact,
   Domain,
+  MaintenanceWindow,
   Meta,
   Operation,
+  OperationKind,
+  Person,
+  Plan,
+  Pool,
+  Power,
+  Preflight,
   Rule,
   Server,
   SMS,
+  Tenant,
+  Token,
 } from '../console/api/types.ts'
+import { peopled } from './access.ts'
 
 // A made-up fleet in memory, for working on the console without a controller
 // and for its component tests. What counts is tested against the real one (e2e).
@@ -28,6 +38,22 @@ export interface Tables {
   audit: AuditEntry[]
   domains: Domain[]
   accounts: Account[]
+  tenants: Tenant[]
+  plans: Plan[]
+  people: Person[]
+  tokens: Token[]
+  pools: Pool[]
+  windows: MaintenanceWindow[]
+  powers: Power[]
+  preflights: Preflight[]
+}
+
+/** What a service is on its way to, and what it becomes, by what is done to it. */
+const ways: Partial<Record<OperationKind, readonly ['stopping' | 'starting', 'stopped' | 'running']>> = {
+  'service.start': ['starting', 'running'],
+  'service.stop': ['stopping', 'stopped'],
+  'service.restart': ['starting', 'running'],
+  'service.upgrade': ['starting', 'running'],
 }
 
 export class Fleet {
@@ -66,7 +92,24 @@ export class Fleet {
         server: s.id,
         state: 'active' as const,
       })),
+      tenants: [],
+      plans: [],
+      people: [],
+      tokens: [],
+      pools: [this.#pool(servers.slice(0, 2))],
+      windows: [],
+      powers: servers.slice(0, 1).map((s) => ({
+        ...this.meta(),
+        server: s.id,
+        kind: 'ipmi' as const,
+        address: '192.0.2.9',
+        user: 'admin',
+        has_secret: true,
+        tested: never,
+      })),
+      preflights: servers.slice(0, 2).map((s) => this.preflight(s)),
     }
+    peopled(this)
     this.text(contact.phone, `[严重] ${servers[0]?.name} 内存使用率 93% > 90%`)
     this.record('controller', 'server.join', 'servers', servers[0]?.name ?? '')
   }
@@ -105,10 +148,54 @@ export class Fleet {
           name: 'mailnode',
           kind: 'mailnode',
           want: 'running',
+          drained: false,
           state: state === 'down' ? 'unknown' : 'running',
           pid: 4000 + i,
           restarts: 0,
           since,
+        },
+      ],
+    }
+  }
+
+  #pool(members: Server[]): Pool {
+    return {
+      ...this.meta(),
+      name: 'webmail',
+      service: 'mailnode',
+      description: '网页邮箱前端',
+      members: members.map((s) => ({ server: s.id, weight: 1 })),
+      max_unavailable: 1,
+      per_region: 0,
+    }
+  }
+
+  /** What an agent finds on a server that is mostly well. */
+  preflight(s: Server): Preflight {
+    const fine = ['stack', 'processes', 'clock_sync', 'disk_space', 'dns_resolver']
+    return {
+      ...this.meta(),
+      server: s.id,
+      server_name: s.name,
+      checked: new Date().toISOString(),
+      worst: 'failed',
+      checks: [
+        ...fine.map((name) => ({ name, state: 'ok' as const, found: '1048576', fixable: false })),
+        {
+          name: 'open_files',
+          state: 'failed',
+          found: '1024',
+          wanted: 'at least 65536',
+          advice: 'raise the limit of open files: every connection and every file of the store takes one',
+          fixable: true,
+        },
+        {
+          name: 'dns_reverse',
+          state: 'warning',
+          found: 'no name',
+          wanted: s.name,
+          advice: 'ask who gave out the address for a PTR record',
+          fixable: false,
         },
       ],
     }
@@ -192,30 +279,55 @@ export class Fleet {
     return () => this.#listeners.delete(fn)
   }
 
-  /** Carries an operation out, as an agent would. */
+  /** Carries an operation out, as agents would: batch after batch, until a step fails. */
   async carryOut(op: Operation, pause: () => Promise<void>): Promise<void> {
     for (const step of op.steps) {
-      const service = this.tables.servers
-        .find((s) => s.id === step.target.server)
-        ?.services.find((s) => s.name === step.target.service)
-      const [going, gone] =
-        op.kind === 'service.stop' ? (['stopping', 'stopped'] as const) : (['starting', 'running'] as const)
+      if (step.state !== 'queued') continue
       op.state = step.state = 'running'
       step.started = new Date().toISOString()
+      step.log = [{ time: step.started, text: 'the agent has begun' }]
       this.changed('operations', 'updated', op)
-      for (const state of [going, gone]) {
-        if (!service) continue
+      const failed = await this.#act(op, step.target, pause)
+      step.state = failed ? 'failed' : 'succeeded'
+      step.message = failed
+      step.ended = new Date().toISOString()
+      if (failed && op.rolling) {
+        op.stopped = failed
+        for (const s of op.steps) if (s.state === 'queued') s.state = 'cancelled'
+      }
+    }
+    op.state = op.steps.find((s) => s.state === 'failed')?.state ?? 'succeeded'
+    op.ended = new Date().toISOString()
+    this.changed('operations', 'updated', op)
+  }
+
+  /** Does one step; a reason when it fails. A service named "broken" cannot start. */
+  async #act(op: Operation, target: Operation['targets'][number], pause: () => Promise<void>) {
+    const server = this.tables.servers.find((s) => s.id === target.server)
+    const service = server?.services.find((s) => s.name === target.service)
+    if (service) {
+      if (op.kind === 'service.drain' || op.kind === 'service.undrain') service.drained = op.kind === 'service.drain'
+      for (const state of ways[op.kind] ?? []) {
         await pause()
-        service.state = state
+        service.state = service.name === 'broken' && state === 'running' ? 'crashed' : state
         service.since = new Date().toISOString()
         service.pid = state === 'running' ? service.pid + 1 : 0
         this.changed('services', 'updated', service)
       }
-      step.state = 'succeeded'
-      step.ended = new Date().toISOString()
+      this.changed('services', 'updated', service)
+      return service.state === 'crashed' ? `${service.name} ended at once: exit status 1` : undefined
     }
-    op.state = 'succeeded'
-    op.ended = new Date().toISOString()
-    this.changed('operations', 'updated', op)
+    await pause()
+    if (server && op.kind === 'server.preflight') {
+      const before = this.tables.preflights.findIndex((p) => p.server === server.id)
+      if (before >= 0) this.tables.preflights.splice(before, 1)
+      const fresh = this.preflight(server)
+      this.tables.preflights.push(fresh)
+      this.changed('preflights', 'created', fresh)
+    }
+    if (server && op.kind === 'server.shutdown') server.state = 'down'
+    if (server && op.kind === 'server.remove') server.state = 'removed'
+    if (server) this.changed('servers', 'updated', server)
+    return undefined
   }
 }

@@ -1,62 +1,57 @@
-import type {
-  Account,
-  Contact,
-  Meta,
-  NewOperation,
-  NewRule,
-  Operation,
-  Role,
-  Rule,
-  Server,
-} from '../console/api/types.ts'
+import type { Account, Contact, Meta, NewRule, Role, Rule, Server, Session } from '../console/api/types.ts'
 import { seconds } from '../console/text/format.ts'
+import { FakeAccess } from './access.ts'
+import { type Answer, complain, ok, refuse } from './answers.ts'
 import { type Fleet, never, type Tables } from './fleet.ts'
+import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
+import { Steering } from './steering.ts'
 
-export interface Answer {
-  status: number
-  body?: unknown
-}
-
-/** The password of the one operator, admin. */
-export const password = 'fake-password'
-
-const ok = (body: unknown): Answer => ({ status: 200, body })
-
-function refuse(status: number, detail: string, errors?: { message: string; location: string }[]): Answer {
-  return { status, body: { title: '', status, detail, code: '', request_id: crypto.randomUUID(), errors } }
-}
-
-const complain = (field: string, message: string) => refuse(422, message, [{ message, location: `body.${field}` }])
-
-const newestFirst: (keyof Tables)[] = ['operations', 'alerts', 'sms', 'audit']
-const editable: (keyof Tables)[] = ['rules', 'contacts', 'domains', 'accounts']
+const newestFirst: (keyof Tables)[] = ['operations', 'alerts', 'sms', 'audit', 'windows']
+const editable: (keyof Tables)[] = [
+  'rules',
+  'contacts',
+  'domains',
+  'accounts',
+  'pools',
+  'windows',
+  'tenants',
+  'plans',
+  'people',
+  'tokens',
+]
 
 /** The API over a fake fleet: enough of it for the console. */
 export class FakeApi {
   fleet: Fleet
   signedIn: boolean
   role: Role
-  #pause: () => Promise<void>
+  access: FakeAccess
+  #steering: Steering
 
   constructor(fleet: Fleet, { signedIn = false, role = 'operator' as Role, pause = () => Promise.resolve() } = {}) {
     this.fleet = fleet
     this.signedIn = signedIn
     this.role = role
-    this.#pause = pause
+    this.access = new FakeAccess(fleet)
+    this.#steering = new Steering(fleet, pause)
   }
 
   handle(method: string, address: string, body?: unknown): Answer {
     const url = new URL(address, 'http://fake')
     const [noun = '', id, sub, ...more] = url.pathname.replace('/api/v1/', '').split('/').map(decodeURIComponent)
-    if (noun === 'session') return this.#session(method, id, body as { user: string; password: string })
+    if (noun === 'oidc') return ok({ oidc: this.access.provider })
+    if (noun === 'session') return this.#session(method, id, body as { user: string; password: string; code?: string })
     if (!this.signedIn) return refuse(401, 'sign in first')
+    const answer = this.access.handle(method, noun, id, sub, url.searchParams, body)
+    if (answer) return answer
     if (noun === 'status') return ok(this.#status())
     if (noun === 'samples') return ok({ items: this.#latest(url.searchParams), next: '' })
     if (noun === 'audit' && id === 'verify') return ok({ entries: this.fleet.tables.audit.length, intact: true })
+    const steered = this.#steering.handle(method, [noun, id ?? '', sub ?? '', ...more], body)
+    if (steered) return steered
     if (noun === 'servers' && sub) return this.#ofServer(id ?? '', [sub, ...more], url.searchParams)
     if (noun === 'servers' && method === 'POST') return this.#addServer(body as { name: string; address: string })
-    if (noun === 'operations' && method === 'POST') return this.#operate(body as NewOperation)
     if (noun === 'alerts' && sub === 'acknowledge') return this.#acknowledge(id ?? '')
     if (noun === 'sms' && method === 'POST') {
       const { to, text } = body as { to: string; text: string }
@@ -71,18 +66,27 @@ export class FakeApi {
     return this.#edit(method, noun, rows, id, body)
   }
 
-  #session(method: string, sub: string | undefined, body: { user: string; password: string }): Answer {
-    if (method === 'POST') {
-      if (body.user !== 'admin' || body.password !== password) return refuse(401, 'wrong name or password')
+  #session(method: string, sub: string | undefined, body: { user: string; password: string; code?: string }): Answer {
+    if (method === 'POST' && !sub) {
+      const refusal = this.access.refuses(body)
+      if (refusal) return refusal
       this.signedIn = true
     }
     if (!this.signedIn) return refuse(401, 'sign in first')
-    if (method === 'PUT' && sub === 'password') return { status: 204 }
+    if (sub) return this.access.ofOneself(method, sub, body)
     if (method === 'DELETE') {
       this.signedIn = false
       return { status: 204 }
     }
-    return ok({ user: 'admin', role: this.role, csrf: 'csrf', expires: new Date(Date.now() + 8.64e7).toISOString() })
+    return ok(this.#whoAmI())
+  }
+
+  #whoAmI(): Session {
+    const expires = new Date(Date.now() + 8.64e7).toISOString()
+    const scope = ['operator', 'viewer', 'auditor'].includes(this.role) ? ['fleet'] : ['domain:example.test']
+    const { must, totp } = this.access
+    const rights = must ? ['session:read', 'session:write', 'policy:read'] : rightsOf(this.role)
+    return { user: 'admin', role: this.role, scope, rights, totp, must, csrf: 'csrf', expires }
   }
 
   #status() {
@@ -120,14 +124,6 @@ export class FakeApi {
     const server = this.fleet.tables.servers.find((s) => s.id === id || s.name === id)
     if (!server) return refuse(404, `there is no server "${id}"`)
     if (what === 'invitation') return { status: 201, body: this.#enrolment(server) }
-    if (what === 'services')
-      return ok({
-        lines: Array.from(
-          { length: 60 },
-          (_, i) =>
-            `2026-01-01T00:00:${String(i % 60).padStart(2, '0')}Z level=INFO msg="smtp session" component=smtpd cid=${i}`,
-        ),
-      })
     const to = Date.now() / 1000
     const from = to - seconds((q.get('from') ?? '-3600s').slice(1))
     return ok(range(server, q.getAll('metric'), from, to, seconds(q.get('step') ?? '') || 15))
@@ -162,32 +158,6 @@ export class FakeApi {
     return { status: 201, body: this.#enrolment(server) }
   }
 
-  #operate(body: NewOperation): Answer {
-    const meta = this.fleet.meta()
-    const op: Operation = {
-      ...meta,
-      kind: body.kind,
-      state: 'queued',
-      actor: 'operator:admin',
-      reason: body.reason ?? '',
-      targets: body.targets,
-      steps: body.targets.map((target) => ({
-        id: crypto.randomUUID(),
-        target,
-        state: 'queued',
-        started: never,
-        ended: never,
-      })),
-      expires: new Date(Date.now() + 300_000).toISOString(),
-      ended: never,
-    }
-    this.fleet.tables.operations.unshift(op)
-    this.fleet.record('operator:admin', 'operation.create', 'operations', op.id)
-    this.fleet.changed('operations', 'created', op)
-    void this.fleet.carryOut(op, this.#pause)
-    return { status: 202, body: structuredClone(op) }
-  }
-
   #acknowledge(id: string): Answer {
     const alert = this.fleet.tables.alerts.find((a) => a.id === id)
     if (!alert) return refuse(404, 'no such alert')
@@ -205,7 +175,7 @@ export class FakeApi {
   #page(noun: keyof Tables, rows: Meta[], q: URLSearchParams) {
     const filtered = rows.filter((r) => {
       const row = r as unknown as Record<string, unknown> & { targets?: { server: string }[] }
-      return ['state', 'server', 'domain', 'actor', 'action', 'resource', 'target'].every((f) => {
+      return ['state', 'kind', 'server', 'domain', 'tenant', 'actor', 'action', 'resource', 'target'].every((f) => {
         const wanted = q.get(f)
         return !wanted || row[f] === wanted || (f === 'server' && row.targets?.some((t) => t.server === wanted))
       })

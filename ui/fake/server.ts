@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Connect, Plugin } from 'vite'
+import { streamed } from './answers.ts'
 import { Fleet } from './fleet.ts'
 import { FakeApi } from './routes.ts'
 import { latest, sampled } from './samples.ts'
@@ -62,7 +63,12 @@ async function answer(api: FakeApi, req: IncomingMessage, res: ServerResponse) {
   for await (const piece of req) pieces.push(piece as Buffer)
   const text = Buffer.concat(pieces).toString()
   api.signedIn = req.headers.cookie?.includes(cookie) ?? false
-  const { status, body } = api.handle(req.method ?? 'GET', req.url ?? '/', text ? JSON.parse(text) : undefined)
+  const { status, body, events } = api.handle(req.method ?? 'GET', req.url ?? '/', text ? JSON.parse(text) : undefined)
+  if (events) {
+    res.writeHead(status, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+    res.write(streamed(events)) // it stays open, as a log that is followed does
+    return
+  }
   if (req.url === '/api/v1/session')
     res.setHeader('Set-Cookie', `${cookie}; Path=/${api.signedIn ? '' : '; Max-Age=0'}`)
   res.writeHead(status, { 'Content-Type': status < 400 ? 'application/json' : 'application/problem+json' })

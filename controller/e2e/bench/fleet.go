@@ -99,12 +99,12 @@ func fleetSuite(ctx context.Context, s settings) (rows []Row, err error) {
 	return append(rows, atMost("agent: binary", float64(info.Size())/mega, "MB", 20)), nil
 }
 
-func start(ctx context.Context, s settings) (*fleettest.Fleet, error) {
+func start(ctx context.Context, s settings, args ...string) (*fleettest.Fleet, error) {
 	dir, err := os.MkdirTemp("", "mf")
 	if err != nil {
 		return nil, err
 	}
-	return fleettest.Start(ctx, s.bin, dir, "--sample-interval", "300s")
+	return fleettest.Start(ctx, s.bin, dir, append([]string{"--sample-interval", "300s"}, args...)...)
 }
 
 // operations measures from asking for a command on every server until all have

@@ -8,11 +8,14 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,7 +25,7 @@ type Row struct {
 	Ours     float64 `json:"ours"`
 	Peer     float64 `json:"peer"`      // 0: there is none to compare with
 	PeerName string  `json:"peer_name"` // "": none
-	Ratio    float64 `json:"ratio"`     // ours / peer, 0 without a peer
+	Ratio    float64 `json:"ratio"`     // how many times better ours is, 0 without a peer
 	Unit     string  `json:"unit"`
 	Aim      string  `json:"aim"`
 	Met      bool    `json:"met"`
@@ -35,41 +38,52 @@ func atMost(name string, ours float64, unit string, aim float64) Row {
 
 // settings are what suites are run with.
 type settings struct {
-	root   string        // of the repository
-	bin    string        // of the programs
-	settle time.Duration // before resident sizes are read
+	root   string         // of the repository
+	bin    string         // of the programs
+	settle time.Duration  // before resident sizes are read
+	only   *regexp.Regexp // names the rows of suites that can measure some only; nil: all
 }
 
 var suites = map[string]func(context.Context, settings) ([]Row, error){
 	"fleet":   fleetSuite,
 	"console": consoleSuite,
+	"ops":     opsSuite,
+	"agents":  manyAgents, // the first part of ops
+	"crowd":   crowdSuite, // the second
+	"store":   storeSuite,
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	suite := flag.String("suite", "", "fleet or console; empty: all")
+	suite := flag.String("suite", "", "fleet, console, ops or store (agents and crowd are the parts of ops); empty: all")
 	settle := flag.Duration("settle", 5*time.Minute, "how long agents run before they are measured")
+	only := flag.String("run", "", "rows of the store suite to measure, a regular expression; empty: all")
 	flag.Parse()
-	if err := run(ctx, *suite, *settle); err != nil {
+	if err := measure(ctx, *suite, *only, *settle); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string, settle time.Duration) error {
+func measure(ctx context.Context, only, rows string, settle time.Duration) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
 	}
 	s := settings{root: root, bin: filepath.Join(root, "bin"), settle: settle}
+	if rows != "" {
+		if s.only, err = regexp.Compile(rows); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(filepath.Join(root, ".bench"), 0o755); err != nil {
 		return err
 	}
-	names := []string{"fleet", "console"}
+	names := []string{"fleet", "console", "ops", "store"}
 	if only != "" {
 		if suites[only] == nil {
-			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(names, ", "))
+			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(slices.Sorted(maps.Keys(suites)), ", "))
 		}
 		names = []string{only}
 	}
@@ -92,17 +106,23 @@ func run(ctx context.Context, only string, settle time.Duration) error {
 
 // show prints a table whose columns line up.
 func show(suite string, rows []Row) {
-	lines := [][]string{{suite, "ours", "peer", "ratio", "unit", "aim", "met"}}
+	name := "peer"
+	for _, r := range rows {
+		if r.PeerName != "" {
+			name = r.PeerName
+		}
+	}
+	lines := [][]string{{suite, "unit", "mailfleet", name, "ratio", "aim", "met"}}
 	for _, r := range rows {
 		peer, ratio := "-", "-"
 		if r.PeerName != "" {
-			peer, ratio = fmt.Sprintf("%.4g (%s)", r.Peer, r.PeerName), fmt.Sprintf("%.2f", r.Ratio)
+			peer, ratio = figure(r.Peer), fmt.Sprintf("%.2f", r.Ratio)
 		}
 		met := "no"
 		if r.Met {
 			met = "yes"
 		}
-		lines = append(lines, []string{r.Name, fmt.Sprintf("%.4g", r.Ours), peer, ratio, r.Unit, r.Aim, met})
+		lines = append(lines, []string{r.Name, r.Unit, figure(r.Ours), peer, ratio, r.Aim, met})
 	}
 	widths := make([]int, len(lines[0]))
 	for _, l := range lines {
@@ -116,6 +136,14 @@ func show(suite string, rows []Row) {
 		}
 		fmt.Println()
 	}
+}
+
+// figure is a number with as many digits as are worth reading.
+func figure(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.4g", v)
 }
 
 func median(values []float64) float64 {

@@ -122,7 +122,7 @@ var layers = map[string][][]string{
 		{"app", "dev", "cli", "backup"},
 		{"rest"},
 		{"fleet", "auth"},
-		{"ops", "metrics", "seal"},
+		{"ops", "metrics", "seal", "releases"},
 		{"api"},
 	},
 	"agent": {
@@ -130,7 +130,7 @@ var layers = map[string][][]string{
 		{"app"},
 		{"steward", "watch"},
 		{"supervise", "push", "uplink", "power", "preflight"},
-		{"state", "collect"},
+		{"state", "collect", "releases", "handover"},
 		{"durable"},
 		{"api"},
 	},

@@ -10,7 +10,7 @@ import (
 
 // writeBuffer is what a writer holds before it sends; more than that is held for
 // no peer, however slowly it reads.
-const writeBuffer = 32 << 10
+const writeBuffer = 64 << 10
 
 var writeBuffers = sync.Pool{New: func() any { return new([writeBuffer]byte) }}
 
@@ -141,35 +141,58 @@ func (w *Writer) Ranges(rs Ranges) *Writer {
 }
 
 // String writes a string, quoted or as a literal.
-func (w *Writer) String(s string) *Writer {
-	if len(s) > 4096 || !w.quotable(s) {
-		return w.Literal(int64(len(s))).Raw(s)
+func (w *Writer) String(s string) *Writer { return writeString(w, s) }
+
+// NBytes writes bytes as a string, or NIL for nil.
+func (w *Writer) NBytes(b []byte) *Writer {
+	if b == nil {
+		return w.Raw("NIL")
+	}
+	return writeString(w, b)
+}
+
+func writeString[T string | []byte](w *Writer, s T) *Writer {
+	plain, ok := quotable(w, s)
+	switch {
+	case !ok || len(s) > 4096:
+		w.Literal(int64(len(s)))
+		for len(s) > 0 {
+			part := s[:min(len(s), writeBuffer/2)]
+			w.n += len(append(w.room(len(part)), part...))
+			s = s[len(part):]
+		}
+		return w
+	case plain:
+		quoted := append(append(append(w.room(len(s)+2), '"'), s...), '"')
+		w.n += len(quoted)
+		return w
 	}
 	w.Byte('"')
-	for start, i := 0, 0; ; i++ {
-		if i == len(s) {
-			w.Raw(s[start:])
-			break
-		}
+	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {
-			w.Raw(s[start:i]).Byte('\\')
-			start = i
+			w.Byte('\\')
 		}
+		w.Byte(s[i])
 	}
 	return w.Byte('"')
 }
 
-func (w *Writer) quotable(s string) bool {
+// quotable reports whether a string can be quoted, and whether nothing in it needs a
+// backslash.
+func quotable[T string | []byte](w *Writer, s T) (plain, ok bool) {
 	ascii := true
+	plain = true
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c == 0 || c == '\r' || c == '\n':
-			return false
 		case c >= 0x80:
 			ascii = false
+		case c == 0 || c == '\r' || c == '\n':
+			return false, false
+		case c == '"' || c == '\\':
+			plain = false
 		}
 	}
-	return ascii || w.UTF8 && utf8.ValidString(s)
+	return plain, ascii || w.UTF8 && utf8.ValidString(string(s))
 }
 
 // NString writes a string, or NIL for none.

@@ -1,19 +1,18 @@
 import { Button } from '@mantine/core'
-import { useMutation } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
-import { api, ifMatch } from '../api/client'
-import { useList, useMayChange, useReread, useServerName } from '../api/queries'
-import type { Account } from '../api/types'
+import { useAll, useList, useServerName } from '../api/queries'
+import type { Account, Plan } from '../api/types'
+import { useMay } from '../app/rights'
 import { Act, Delete } from '../parts/Acts'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Empty } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Screen } from '../parts/Screen'
 import { State } from '../parts/State'
-import { useTell } from '../parts/Toasts'
 import { useText } from '../text/language'
 import { AddAccount } from './AddAccount'
+import { Suspend } from './Suspend'
 
 const route = getRouteApi('/accounts')
 
@@ -22,35 +21,50 @@ export default function Accounts() {
   const { t } = useText()
   const { domain } = route.useSearch()
   const list = useList<Account>('accounts', { domain })
-  const mayChange = useMayChange()
+  const mayWrite = useMay('accounts', 'write')
+  const maySuspend = useMay('accounts', 'suspend')
+  const mayServers = useMay('servers', 'read')
+  const plans = useAll<Plan>('plans')
   const serverName = useServerName()
   const [adding, setAdding] = useState(false)
   const [deleting, setDeleting] = useState<Account>()
+  const home: Column<Account> = {
+    head: t('accounts.server'),
+    cell: (a) => (
+      <Link to="/servers/$server" params={{ server: serverName(a.server) }}>
+        {serverName(a.server)}
+      </Link>
+    ),
+  }
   const columns: Column<Account>[] = [
-    { head: t('accounts.address'), wide: true, cell: (a) => <b>{a.address}</b> },
-    { head: t('accounts.name'), cell: (a) => a.name || <span className="dim">—</span> },
     {
-      head: t('accounts.server'),
+      head: t('accounts.address'),
+      wide: true,
       cell: (a) => (
-        <Link to="/servers/$server" params={{ server: serverName(a.server) }}>
-          {serverName(a.server)}
+        <Link to="/accounts/$id" params={{ id: a.id }} className="row-link">
+          {a.address}
         </Link>
       ),
     },
+    { head: t('accounts.name'), cell: (a) => a.name || <span className="dim">—</span> },
+    {
+      head: t('tenants.plan'),
+      cell: (a) => plans.find((p) => p.id === a.plan)?.name ?? <span className="dim">{t('account.domainPlan')}</span>,
+    },
+    ...(mayServers ? [home] : []),
     { head: t('accounts.state'), cell: (a) => <State of="account" state={a.state} /> },
     {
       head: t('action.actions'),
       quiet: true,
-      cell: (a) =>
-        mayChange && (
-          <div className="acts">
-            <Suspend account={a} />
-            <Act label={t('action.delete')} of={a.address} onClick={() => setDeleting(a)} />
-          </div>
-        ),
+      cell: (a) => (
+        <div className="acts">
+          {maySuspend && <Suspend account={a} />}
+          {mayWrite && <Act label={t('action.delete')} of={a.address} onClick={() => setDeleting(a)} />}
+        </div>
+      ),
     },
   ]
-  const add = mayChange && (
+  const add = mayWrite && (
     <Button leftSection={<Glyph name="plus" />} onClick={() => setAdding(true)}>
       {t('accounts.add')}
     </Button>
@@ -81,19 +95,4 @@ export default function Accounts() {
       )}
     </Screen>
   )
-}
-
-/** Suspends an account or lets it in again; both can be undone by the same button. */
-function Suspend({ account }: { account: Account }) {
-  const { t } = useText()
-  const tell = useTell()
-  const reread = useReread()
-  const state = account.state === 'active' ? 'suspended' : 'active'
-  const patch = useMutation({
-    mutationFn: () => api.change('PATCH', `/accounts/${account.id}`, { body: { state }, headers: ifMatch(account) }),
-    onSuccess: () => reread('accounts'),
-    onError: tell.failed,
-  })
-  const label = t(state === 'suspended' ? 'accounts.suspend' : 'accounts.resume')
-  return <Act label={label} of={account.address} busy={patch.isPending} onClick={() => patch.mutate()} />
 }

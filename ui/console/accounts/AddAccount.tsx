@@ -1,6 +1,7 @@
 import { NativeSelect, PasswordInput, TextInput } from '@mantine/core'
 import { api } from '../api/client'
 import { useReread, useServers } from '../api/queries'
+import { useMay } from '../app/rights'
 import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
 import { useText } from '../text/language'
@@ -10,6 +11,7 @@ export function AddAccount({ domain, onClose }: { domain?: string; onClose: () =
   const { t } = useText()
   const reread = useReread()
   const servers = useServers().data?.filter((s) => s.state !== 'removed') ?? []
+  const mayHome = useMay('servers', 'read') // which server is the fleet's people's to say
   const initial = { address: domain ? `@${domain}` : '', name: '', password: '', server: '' }
   const form = useForm(initial, async ({ server, ...body }) => {
     await api.change('POST', '/accounts', { body: server ? { ...body, server } : body })
@@ -36,14 +38,16 @@ export function AddAccount({ domain, onClose }: { domain?: string; onClose: () =
           required
           {...form.text('password')}
         />
-        <NativeSelect
-          label={t('accounts.server')}
-          data={[
-            { value: '', label: t('accounts.anyServer') },
-            ...servers.map((s) => ({ value: s.name, label: s.name })),
-          ]}
-          {...form.text('server')}
-        />
+        {mayHome && (
+          <NativeSelect
+            label={t('accounts.server')}
+            data={[
+              { value: '', label: t('accounts.anyServer') },
+              ...servers.map((s) => ({ value: s.name, label: s.name })),
+            ]}
+            {...form.text('server')}
+          />
+        )}
       </Form>
     </Dialog>
   )

@@ -1,8 +1,8 @@
 import { Button } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import { memo } from 'react'
-import { useMayChange } from '../api/queries'
 import type { Alert } from '../api/types'
+import { useMay } from '../app/rights'
 import { useFreshness } from '../live/Live'
 import { Glyph } from '../parts/Glyph'
 import { State, toneOf } from '../parts/State'
@@ -39,6 +39,9 @@ export const AlertLine = memo(function AlertLine({ alert }: { alert: Alert }) {
           {write(format, unit, alert.threshold)} ·{' '}
           <Ago at={moment(alert.resolved) ?? moment(alert.fired) ?? alert.since} />
         </p>
+        {alert.muted_by && (
+          <p className="dim">{t(moment(alert.told) ? 'alerts.wasMuted' : 'alerts.muted', { by: alert.muted_by })}</p>
+        )}
       </div>
       <Taking alert={alert} label={t('alerts.acknowledge')} />
     </li>
@@ -48,7 +51,7 @@ export const AlertLine = memo(function AlertLine({ alert }: { alert: Alert }) {
 function Taking({ alert, label }: { alert: Alert; label: string }) {
   const { t } = useText()
   const acknowledge = useAcknowledge()
-  const mayChange = useMayChange()
+  const mayChange = useMay('alerts', 'write')
   if (moment(alert.acked) !== undefined)
     return (
       <p className="alert-taken dim">

@@ -2,8 +2,8 @@ import type { Page, Problem } from './types'
 
 const base = '/api/v1'
 
-/** The field of the body that a location is in: "recipients" of "body.recipients[0]". */
-const fieldOf = (location: string) => /^body\.(\w+)/.exec(location)?.[1] ?? ''
+/** The field of the body that a location is in: "recipients" of "body.recipients[0]", "user" of "body.config.user". */
+const fieldOf = (location: string) => /^body\.(?:(?:config|params)\.)?(\w+)/.exec(location)?.[1] ?? ''
 
 /** A request the controller refused, or one that never reached it (status 0). */
 export class ProblemError extends Error {
@@ -19,9 +19,9 @@ export class ProblemError extends Error {
     this.fields = p.errors ?? []
   }
 
-  /** The complaint about one field of the request body ("value"), if there is one. */
+  /** The complaint about one field of the request body ("value", "limits.quota"), if there is one. */
   field(name: string): string | undefined {
-    return this.fields.find((f) => fieldOf(f.location) === name)?.message
+    return this.fields.find((f) => f.location === `body.${name}` || fieldOf(f.location) === name)?.message
   }
 
   /** Complaints about none of the named fields. */
@@ -41,7 +41,8 @@ export interface Ask {
   signal?: AbortSignal
 }
 
-function address(path: string, query: Query = {}): string {
+/** Where a path of the API is, as a link of the page has it. */
+export function address(path: string, query: Query = {}): string {
   const q = new URLSearchParams()
   for (const [key, value] of Object.entries(query)) {
     if (value === undefined || value === '') continue

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useMemo } from 'react'
 import { api, ProblemError, type Query } from './client'
-import type { Page, Server, Session, Status } from './types'
+import type { Page, Policy, Server, Session, Status } from './types'
 
 // What several screens ask for. What only one asks for stands beside it.
 
@@ -23,12 +23,13 @@ export function useSession() {
   })
 }
 
-/** Whether the signed-in person may change things. */
-export const useMayChange = () => useSession().data?.role === 'operator'
+/** Whether the signed-in person reads a resource at all; what they may not read is not asked for. */
+const useReads = (resource: string) => useSession().data?.rights.includes(`${resource}:read`) ?? false
 
 export function useStatus() {
   return useQuery({
     queryKey: ['status'],
+    enabled: useReads('status'),
     queryFn: ({ signal }) => api.get<Status>('/status', { signal }),
     refetchInterval: 60_000, // no event tells of the controller's own problems
   })
@@ -36,7 +37,11 @@ export function useStatus() {
 
 /** All servers of the fleet, kept fresh by the event stream. */
 export function useServers() {
-  return useQuery({ queryKey: ['servers'], queryFn: ({ signal }) => api.all<Server>('/servers', { signal }) })
+  return useQuery({
+    queryKey: ['servers'],
+    enabled: useReads('servers'),
+    queryFn: ({ signal }) => api.all<Server>('/servers', { signal }),
+  })
 }
 
 /** Finds a server's name by its id; the id's beginning while it is not known. */
@@ -58,6 +63,23 @@ export function useList<T>(noun: string, filter: Query = {}, limit = 100) {
 }
 
 export type List<T> = ReturnType<typeof useList<T>>
+
+/** All of a noun, to choose one from or to find names; nothing where one may not read it. */
+export function useAll<T>(noun: string): T[] {
+  const all = useQuery({
+    queryKey: [noun, 'all'],
+    enabled: useReads(noun),
+    queryFn: ({ signal }) => api.all<T>(`/${noun}`, { signal }),
+  })
+  return all.data ?? none
+}
+
+const none: never[] = []
+
+/** What the fleet asks of people. */
+export function usePolicy() {
+  return useQuery({ queryKey: ['policy'], queryFn: ({ signal }) => api.get<Policy>('/policy', { signal }) })
+}
 
 /** Reads a noun's queries again after a change that the event stream may tell of only later. */
 export function useReread() {

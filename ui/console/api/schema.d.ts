@@ -87,6 +87,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accounts/{id}/mailboxes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an account's mailboxes hold and may hold
+         * @description The account's server is asked: 503 while it is away.
+         */
+        get: operations["list-mailboxes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}/sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last sign-ins to an account by mail
+         * @description Good and failed ones, alike ones as one, the latest first. The account's server is asked: 503 while it is away.
+         */
+        get: operations["list-sign-ins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -690,6 +730,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/release-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The keys whose releases this controller takes
+         * @description They are in the file release.keys of the controller's directory, and cannot be changed here.
+         */
+        get: operations["get-release-keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List releases of programs */
+        get: operations["list-releases"];
+        put?: never;
+        /**
+         * Publish a signed release of a program
+         * @description The body is the program's file itself, exactly size octets. The signature (ed25519) is of the text `mailfleet release 1`, program, number, platform, size and sha256, a line each; its key must be one that the controller trusts. What does not fit is refused and nothing is kept.
+         */
+        post: operations["publish-release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a release */
+        get: operations["get-release"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a release
+         * @description 409 while a service is to run it or an operation is about it. Agents keep what they run.
+         */
+        delete: operations["remove-release"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -1086,12 +1188,16 @@ export interface paths {
         };
         /**
          * Who is signed in where
-         * @description To the console and to the mail services of all servers, which are asked at once. Those that did not answer are in silent.
+         * @description To the console, newest first, and then to the mail services of all servers, which are asked at once. When some do not answer the list is partial.
          */
         get: operations["list-sessions"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * End all sessions of an account or of a domain
+         * @description Who is signed in can sign in again: suspend an account or disable a person first. The session that asks goes on.
+         */
+        delete: operations["end-sessions"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1359,6 +1465,23 @@ export interface components {
             /** @enum {string} */
             state?: "active" | "suspended";
         };
+        AccountMailboxes: {
+            /** Format: int64 */
+            bytes: number;
+            mailboxes: components["schemas"]["Mailbox"][];
+            /**
+             * Format: int64
+             * @description Most messages; 0: no limit
+             */
+            max_messages: number;
+            /** Format: int64 */
+            messages: number;
+            /**
+             * Format: int64
+             * @description Most bytes; 0: no limit
+             */
+            quota: number;
+        };
         AccountTerms: {
             address: string;
             app_passwords?: components["schemas"]["AppPassword"][];
@@ -1393,6 +1516,7 @@ export interface components {
             fired: string;
             id: string;
             metric: string;
+            muted_by?: string;
             /** Format: date-time */
             resolved: string;
             rule: string;
@@ -1410,6 +1534,8 @@ export interface components {
             };
             /** Format: double */
             threshold: number;
+            /** Format: date-time */
+            told?: string;
             /** Format: date-time */
             updated: string;
             /** Format: double */
@@ -1532,6 +1658,14 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        EndedSessions: {
+            /** Format: int64 */
+            ended: number;
+            /** @description Some servers did not answer: theirs go on */
+            partial: boolean;
+            /** @description Names of the servers that did not answer; only the fleet's roles are told */
+            silent: string[];
+        };
         Enrolment: {
             /** @description The line to run on the server */
             command: string;
@@ -1637,6 +1771,7 @@ export interface components {
             gossip: components["schemas"]["Gossip"];
             id: string;
             name: string;
+            release_keys?: components["schemas"]["ReleaseKeys"][];
         };
         Limits: {
             /** Format: int64 */
@@ -1655,6 +1790,7 @@ export interface components {
             sms_a_month?: number;
         };
         LiveSession: {
+            account?: string;
             /** Format: date-time */
             active: string;
             address: string;
@@ -1670,8 +1806,16 @@ export interface components {
         };
         LiveSessions: {
             items: components["schemas"]["LiveSession"][];
+            /** @description cursor of the next page; absent: there is none */
+            next?: string;
+            /** @description Some servers did not answer: theirs are missing */
+            partial: boolean;
+            /** @description Names of the servers that did not answer; only the fleet's roles are told */
             silent: string[];
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Of all pages
+             */
             total: number;
         };
         Log: {
@@ -1684,6 +1828,36 @@ export interface components {
              * @description Octets before it that are not shown: the reader was too slow, or they were lost
              */
             skipped?: number;
+        };
+        MailSignIn: {
+            address: string;
+            /** Format: int64 */
+            count: number;
+            credential?: string;
+            /** Format: date-time */
+            first: string;
+            /** Format: date-time */
+            last: string;
+            mechanism: string;
+            ok: boolean;
+            protocol: string;
+            reason?: string;
+        };
+        MailSignIns: {
+            items: components["schemas"]["MailSignIn"][];
+        };
+        Mailbox: {
+            /** Format: int64 */
+            bytes: number;
+            /** Format: int64 */
+            deleted: number;
+            /** Format: int64 */
+            messages: number;
+            name: string;
+            subscribed: boolean;
+            /** Format: int64 */
+            unseen: number;
+            use?: string;
         };
         Member: {
             server: string;
@@ -1782,7 +1956,7 @@ export interface components {
             versions?: {
                 [key: string]: number;
             };
-            /** @description Open a maintenance window for the time it takes. Default true for what interrupts a service */
+            /** @description Open a maintenance window for the time it takes. Default true for what interrupts a service, and for server.poweron */
             window?: boolean;
         };
         NewParams: {
@@ -2102,6 +2276,10 @@ export interface components {
             items: components["schemas"]["Reading"][];
             next: string;
         };
+        PageRelease: {
+            items: components["schemas"]["Release"][];
+            next: string;
+        };
         PageRule: {
             items: components["schemas"]["Rule"][];
             next: string;
@@ -2343,6 +2521,31 @@ export interface components {
             message: string;
             name: string;
         };
+        Release: {
+            actor: string;
+            /** Format: date-time */
+            created: string;
+            id: string;
+            key: string;
+            number: string;
+            platform: string;
+            program: string;
+            sha256: string;
+            signature: string;
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        ReleaseKeys: {
+            by: string;
+            keys: string[];
+            /** Format: int64 */
+            serial: number;
+            signature: string;
+        };
         Rolling: {
             /** Format: int64 */
             batch: number;
@@ -2443,6 +2646,7 @@ export interface components {
             /** Format: date-time */
             last_seen: string;
             name: string;
+            off?: boolean;
             problem?: string;
             region: string;
             services: components["schemas"]["Service"][];
@@ -2589,6 +2793,8 @@ export interface components {
             kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
             log?: components["schemas"]["StepLine"][];
             message?: string;
+            /** Format: int64 */
+            needs?: number;
             /** Format: date-time */
             started: string;
             /** @enum {string} */
@@ -2652,6 +2858,11 @@ export interface components {
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        TrustedKeys: {
+            keys: string[];
+            /** Format: int64 */
+            serial: number;
         };
         Window: {
             actor: string;
@@ -2907,7 +3118,10 @@ export interface operations {
     "delete-app-password": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Id, or the name when it has a unique one */
                 id: string;
@@ -2924,6 +3138,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-mailboxes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountMailboxes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailSignIns"];
+                };
             };
             /** @description Error */
             default: {
@@ -4693,6 +4971,193 @@ export interface operations {
             };
         };
     };
+    "get-release-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustedKeys"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-releases": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                program?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRelease"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "publish-release": {
+        parameters: {
+            query: {
+                /** @description mailfleet-agent, mailfleet-mailnode, or the name of a site's own service */
+                program: string;
+                /** @description Version, as the program prints it */
+                number: string;
+                platform: string;
+                /** @description Octets */
+                size: number;
+                /** @description Hexadecimal */
+                sha256: string;
+                /** @description Public half of the signer's key, base64 */
+                key: string;
+                /** @description Base64 */
+                signature: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The program's file */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-release": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-rules": {
         parameters: {
             query?: {
@@ -5848,12 +6313,20 @@ export interface operations {
     "list-sessions": {
         parameters: {
             query?: {
+                /** @description Default: all */
                 kind?: ("console" | "smtp" | "submission" | "pop3" | "imap" | "webmail")[];
+                /** @description Id or address */
+                account?: string;
+                /** @description Id or name */
+                domain?: string;
                 /** @description Sign-in name or address, or a part of it */
                 who?: string;
                 /** @description Id or name; the console is on none */
                 server?: string[];
+                /** @description Most items in the answer */
                 limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -5868,6 +6341,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LiveSessions"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-sessions": {
+        parameters: {
+            query?: {
+                /** @description Default: all */
+                kind?: ("console" | "smtp" | "submission" | "pop3" | "imap" | "webmail")[];
+                /** @description Id or address */
+                account?: string;
+                /** @description Id or name */
+                domain?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedSessions"];
                 };
             };
             /** @description Error */

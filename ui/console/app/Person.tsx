@@ -1,12 +1,12 @@
 import { ActionIcon, useMantineColorScheme } from '@mantine/core'
-import { useState } from 'react'
+import { Link } from '@tanstack/react-router'
+import { useCallback } from 'react'
 import { api } from '../api/client'
 import type { Session } from '../api/types'
 import { useFreshness } from '../live/Live'
 import { Glyph } from '../parts/Glyph'
 import { useTell } from '../parts/Toasts'
 import { speak, useText } from '../text/language'
-import { PasswordDialog } from './PasswordDialog'
 
 const schemes = ['auto', 'light', 'dark'] as const
 const schemeGlyph = { auto: 'auto', light: 'sun', dark: 'moon' } as const
@@ -35,21 +35,24 @@ export function LanguageSwitch() {
   )
 }
 
-/** Who is signed in, and what concerns only them. */
-export function Person({ session }: { session: Session }) {
-  const { t } = useText()
+/** Ends one's session. */
+export function useSignOut(): () => Promise<void> {
   const tell = useTell()
-  const freshness = useFreshness()
-  const [changing, setChanging] = useState(false)
-
-  const signOut = async () => {
+  return useCallback(async () => {
     try {
       await api.change('DELETE', '/session')
       location.assign('/') // leaves nothing of the session in memory
     } catch (e) {
       tell.failed(e)
     }
-  }
+  }, [tell])
+}
+
+/** Who is signed in, and what concerns only them. */
+export function Person({ session }: { session: Session }) {
+  const { t } = useText()
+  const freshness = useFreshness()
+  const signOut = useSignOut()
 
   return (
     <footer className="person">
@@ -62,19 +65,13 @@ export function Person({ session }: { session: Session }) {
         <SchemeSwitch />
       </div>
       <div className="person-row">
-        <span className="person-name">
-          {session.user}
-          <small>{t(`role.${session.role}`)}</small>
-        </span>
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          aria-label={t('password.title')}
-          title={t('password.title')}
-          onClick={() => setChanging(true)}
-        >
+        <Link to="/security" className="person-name" title={t('nav.security')}>
           <Glyph name="key" />
-        </ActionIcon>
+          <span>
+            {session.user}
+            <small>{t(`role.${session.role}`)}</small>
+          </span>
+        </Link>
         <ActionIcon
           variant="subtle"
           color="gray"
@@ -85,7 +82,6 @@ export function Person({ session }: { session: Session }) {
           <Glyph name="out" />
         </ActionIcon>
       </div>
-      {changing && <PasswordDialog onClose={() => setChanging(false)} />}
     </footer>
   )
 }

@@ -7,22 +7,31 @@ import { useFreshness } from '../live/Live'
 import { Glyph, type GlyphName, Logo } from '../parts/Glyph'
 import { useText } from '../text/language'
 import { Person } from './Person'
+import { useRights } from './rights'
 import { useSearchKey } from './search'
 import './shell.css'
 
 const groups = [
-  { name: 'watch', items: ['overview', 'alerts', 'operations'] },
+  { name: 'watch', items: ['overview', 'services', 'alerts'] },
+  { name: 'steer', items: ['operations', 'pools', 'windows'] },
   { name: 'notify', items: ['rules', 'contacts', 'sms'] },
-  { name: 'mail', items: ['domains', 'accounts'] },
-  { name: 'record', items: ['audit'] },
+  { name: 'mail', items: ['tenants', 'domains', 'accounts', 'plans'] },
+  { name: 'people', items: ['people', 'tokens', 'sessions', 'policy', 'audit'] },
 ] as const satisfies { name: string; items: GlyphName[] }[]
+
+/** The resource a screen is offered for, where it is not named alike. Everybody reads the policy; it is the fleet's people's to look after. */
+const shows: Record<string, string> = { overview: 'servers', policy: 'status' }
 
 /** What surrounds every screen: navigation, the state of the event stream, the person. */
 export function Shell({ session, children }: { session: Session; children: ReactNode }) {
   const { t } = useText()
   const [open, setOpen] = useState(false)
   const path = useRouterState({ select: (s) => s.location.pathname })
+  const may = useRights()
   useSearchKey()
+  const offered = groups
+    .map((g) => ({ ...g, items: g.items.filter((i) => may(shows[i] ?? i, 'read')) }))
+    .filter((g) => g.items.length > 0)
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new screen closes the navigation
   useEffect(() => setOpen(false), [path])
@@ -50,7 +59,7 @@ export function Shell({ session, children }: { session: Session; children: React
       <div className="side" data-open={open} id="navigation">
         <nav aria-label={t('nav.label')}>
           <Brand />
-          {groups.map((g) => (
+          {offered.map((g) => (
             <ul key={g.name}>
               {g.items.map((item) => (
                 <li key={item}>

@@ -26,6 +26,30 @@ const server = createRoute({
   component: lazyRouteComponent(() => import('../server/ServerScreen')),
 })
 
+const services = createRoute({
+  getParentRoute: () => root,
+  path: '/services',
+  component: lazyRouteComponent(() => import('../services/Matrix')),
+})
+
+const pools = createRoute({
+  getParentRoute: () => root,
+  path: '/pools',
+  component: lazyRouteComponent(() => import('../pools/Pools')),
+})
+
+const pool = createRoute({
+  getParentRoute: () => root,
+  path: '/pools/$pool',
+  component: lazyRouteComponent(() => import('../pools/PoolScreen')),
+})
+
+const windows = createRoute({
+  getParentRoute: () => root,
+  path: '/windows',
+  component: lazyRouteComponent(() => import('../windows/Windows')),
+})
+
 const operations = createRoute({
   getParentRoute: () => root,
   path: '/operations',
@@ -69,6 +93,7 @@ const sms = createRoute({
 const domains = createRoute({
   getParentRoute: () => root,
   path: '/domains',
+  validateSearch: (s): { tenant?: string } => ({ tenant: typeof s.tenant === 'string' ? s.tenant : undefined }),
   component: lazyRouteComponent(() => import('../domains/Domains')),
 })
 
@@ -77,6 +102,60 @@ const accounts = createRoute({
   path: '/accounts',
   validateSearch: (s): { domain?: string } => ({ domain: typeof s.domain === 'string' ? s.domain : undefined }),
   component: lazyRouteComponent(() => import('../accounts/Accounts')),
+})
+
+const account = createRoute({
+  getParentRoute: () => root,
+  path: '/accounts/$id',
+  component: lazyRouteComponent(() => import('../accounts/AccountScreen')),
+})
+
+const tenants = createRoute({
+  getParentRoute: () => root,
+  path: '/tenants',
+  component: lazyRouteComponent(() => import('../tenants/Tenants')),
+})
+
+const plans = createRoute({
+  getParentRoute: () => root,
+  path: '/plans',
+  component: lazyRouteComponent(() => import('../plans/Plans')),
+})
+
+const people = createRoute({
+  getParentRoute: () => root,
+  path: '/people',
+  component: lazyRouteComponent(() => import('../people/People')),
+})
+
+const person = createRoute({
+  getParentRoute: () => root,
+  path: '/people/$id',
+  component: lazyRouteComponent(() => import('../people/PersonScreen')),
+})
+
+const tokens = createRoute({
+  getParentRoute: () => root,
+  path: '/tokens',
+  component: lazyRouteComponent(() => import('../tokens/Tokens')),
+})
+
+const sessions = createRoute({
+  getParentRoute: () => root,
+  path: '/sessions',
+  component: lazyRouteComponent(() => import('../sessions/Sessions')),
+})
+
+const policy = createRoute({
+  getParentRoute: () => root,
+  path: '/policy',
+  component: lazyRouteComponent(() => import('../policy/Policy')),
+})
+
+const security = createRoute({
+  getParentRoute: () => root,
+  path: '/security',
+  component: lazyRouteComponent(() => import('../security/Security')),
 })
 
 const audit = createRoute({
@@ -88,6 +167,10 @@ const audit = createRoute({
 const tree = root.addChildren([
   overview,
   server,
+  services,
+  pools,
+  pool,
+  windows,
   operations,
   operation,
   alerts,
@@ -96,6 +179,15 @@ const tree = root.addChildren([
   sms,
   domains,
   accounts,
+  account,
+  tenants,
+  plans,
+  people,
+  person,
+  tokens,
+  sessions,
+  policy,
+  security,
   audit,
 ])
 

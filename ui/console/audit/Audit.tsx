@@ -1,25 +1,47 @@
-import { TextInput } from '@mantine/core'
+import { Button, TextInput } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { api } from '../api/client'
+import { address, api, type Query } from '../api/client'
 import { useList } from '../api/queries'
 import type { AuditCheck, AuditEntry } from '../api/types'
+import { useMay } from '../app/rights'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Empty } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Screen } from '../parts/Screen'
 import { At } from '../parts/Time'
+import { actorName } from '../text/format'
 import { useText } from '../text/language'
+import { Details } from './Details'
 import './audit.css'
 
-const fields = ['actor', 'action', 'resource', 'target'] as const
-type Filter = Partial<Record<(typeof fields)[number], string>>
+const fields = [
+  { name: 'text', type: 'search' },
+  { name: 'actor', type: 'text' },
+  { name: 'action', type: 'text' },
+  { name: 'resource', type: 'text' },
+  { name: 'target', type: 'text' },
+  { name: 'address', type: 'text' },
+  { name: 'from', type: 'datetime-local' },
+  { name: 'to', type: 'datetime-local' },
+] as const
+
+/** What was filled in, as the API is asked: local times become moments. */
+function filterOf(form: HTMLFormElement): Query {
+  const given = new FormData(form)
+  const asked = fields.map(({ name, type }) => {
+    const value = String(given.get(name) ?? '').trim()
+    return [name, value && type === 'datetime-local' ? new Date(value).toISOString() : value || undefined]
+  })
+  return Object.fromEntries(asked)
+}
 
 /** Every act, by whom and from where; nothing here can be changed. */
 export default function Audit() {
   const { t } = useText()
-  const [filter, setFilter] = useState<Filter>({})
+  const [filter, setFilter] = useState<Query>({})
   const list = useList<AuditEntry>('audit', filter)
+  const chain = useMay('audit-chain', 'read')
   const columns: Column<AuditEntry>[] = [
     { head: t('audit.seq'), number: true, cell: (e) => <span className="figures dim">{e.seq}</span> },
     { head: t('audit.time'), cell: (e) => <At at={e.created} /> },
@@ -27,7 +49,7 @@ export default function Audit() {
       head: t('audit.actor'),
       cell: (e) => (
         <>
-          {e.actor} <small className="dim figures">{e.address}</small>
+          <span title={e.actor}>{actorName(e.actor)}</span> <small className="dim figures">{e.address}</small>
         </>
       ),
     },
@@ -36,29 +58,33 @@ export default function Audit() {
     { head: t('audit.details'), wide: true, cell: (e) => <Details entry={e} /> },
   ]
   return (
-    <Screen title={t('nav.audit')} aside={<Chain />}>
+    <Screen title={t('nav.audit')} aside={chain && <Chain />}>
       <form
         className="toolbar"
         aria-label={t('audit.filter')}
         onSubmit={(e) => {
           e.preventDefault()
-          const given = new FormData(e.currentTarget)
-          setFilter(Object.fromEntries(fields.map((f) => [f, String(given.get(f) ?? '').trim() || undefined])))
+          setFilter(filterOf(e.currentTarget))
         }}
       >
-        {fields.map((f) => (
+        {fields.map(({ name, type }) => (
           <TextInput
-            key={f}
-            type={f === 'actor' ? 'search' : 'text'}
-            name={f}
+            key={name}
+            type={type}
+            name={name}
             size="xs"
-            label={t(`audit.${f}`)}
+            label={t(`audit.${name}`)}
             spellCheck={false}
             autoCapitalize="none"
             onBlur={(e) => e.currentTarget.form?.requestSubmit()}
           />
         ))}
-        <button type="submit" hidden />
+        <Button type="submit" size="xs">
+          {t('audit.search')}
+        </Button>
+        <Button component="a" href={address('/audit.csv', filter)} download="audit.csv" size="xs" variant="default">
+          {t('audit.csv')}
+        </Button>
       </form>
       <DataTable label={t('nav.audit')} columns={columns} list={list} empty={<Empty title={t('audit.none')} />} />
     </Screen>
@@ -75,10 +101,15 @@ function Chain() {
   if (!check.data) return null
   const { intact, entries, problem } = check.data
   return (
-    <span className="state" data-tone={intact ? 'good' : 'bad'} title={problem}>
-      <Glyph name={intact ? 'up' : 'down'} size={14} />
-      {intact ? t('audit.intact', { entries: format.number(entries) }) : `${t('audit.broken')} ${problem ?? ''}`}
-    </span>
+    <div className="audit-chain">
+      <span className="state" data-tone={intact ? 'good' : 'bad'} title={problem}>
+        <Glyph name={intact ? 'up' : 'down'} size={14} />
+        {intact ? t('audit.intact', { entries: format.number(entries) }) : `${t('audit.broken')} ${problem ?? ''}`}
+      </span>
+      <Button size="xs" variant="default" loading={check.isFetching} onClick={() => check.refetch()}>
+        {t('audit.verify')}
+      </Button>
+    </div>
   )
 }
 
@@ -88,53 +119,5 @@ function Target({ entry }: { entry: AuditEntry }) {
     <>
       <span className="dim">{entry.resource}</span> <span title={entry.target}>{short}</span>
     </>
-  )
-}
-
-/** JSON as the log has it, made readable. */
-function pretty(json: string): string {
-  try {
-    return JSON.stringify(JSON.parse(json), null, 2)
-  } catch {
-    return json
-  }
-}
-
-function Details({ entry }: { entry: AuditEntry }) {
-  const { t } = useText()
-  return (
-    <details className="audit-details">
-      <summary>{entry.reason || t('audit.show')}</summary>
-      <dl>
-        {entry.before && (
-          <>
-            <dt>{t('audit.before')}</dt>
-            <dd>
-              <pre>{pretty(entry.before)}</pre>
-            </dd>
-          </>
-        )}
-        {entry.after && (
-          <>
-            <dt>{t('audit.after')}</dt>
-            <dd>
-              <pre>{pretty(entry.after)}</pre>
-            </dd>
-          </>
-        )}
-        {entry.request_id && (
-          <>
-            <dt>{t('error.request')}</dt>
-            <dd>
-              <code>{entry.request_id}</code>
-            </dd>
-          </>
-        )}
-        <dt>{t('audit.hash')}</dt>
-        <dd>
-          <code>{entry.hash}</code>
-        </dd>
-      </dl>
-    </details>
   )
 }

@@ -1,8 +1,9 @@
 import { Button, NativeSelect, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { api, ifMatch } from '../api/client'
-import { useList, useMayChange, useReread } from '../api/queries'
+import { useList, useReread } from '../api/queries'
 import type { Contact } from '../api/types'
+import { useMay } from '../app/rights'
 import { Act, Delete } from '../parts/Acts'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Dialog } from '../parts/Dialog'
@@ -16,7 +17,7 @@ import { useText } from '../text/language'
 export default function Contacts() {
   const { t } = useText()
   const list = useList<Contact>('contacts')
-  const mayChange = useMayChange()
+  const mayChange = useMay('contacts', 'write')
   const [editing, setEditing] = useState<Contact | 'new'>()
   const [deleting, setDeleting] = useState<Contact>()
   const add = mayChange && (

@@ -8,7 +8,7 @@ const askEvery = 1000
 
 /**
  * Brings changes into the query cache. A key begins with the API's noun:
- * ['servers'], [noun, 'list', filter], [noun, 'one', id].
+ * ['servers'], [noun, 'list', filter], [noun, 'one', id], [noun, 'all'], [noun, 'terms', id].
  */
 export class Applier {
   #client: QueryClient
@@ -67,6 +67,11 @@ export class Applier {
       const filtered = Object.values(query.queryKey[2] ?? {}).some(Boolean)
       if (r.ask || filtered) this.#ask.add(change.kind)
     }
+    // What is made of many, or of more than the thing itself, is asked for again.
+    const made = ['all', 'terms'].some((of) =>
+      this.#client.getQueryCache().find({ queryKey: [change.kind, of], exact: false }),
+    )
+    if (made) this.#ask.add(change.kind)
   }
 
   #one(change: Change): void {

@@ -1,16 +1,23 @@
 import { Button } from '@mantine/core'
-import { getRouteApi, Link } from '@tanstack/react-router'
-import { useMayChange, useServerName } from '../api/queries'
-import type { Operation, Step } from '../api/types'
-import { useFreshness } from '../live/Live'
-import { type Column, Rows } from '../parts/DataTable'
+import { getRouteApi } from '@tanstack/react-router'
+import { useState } from 'react'
+import { useSession } from '../api/queries'
+import type { Operation } from '../api/types'
+import { useMay } from '../app/rights'
+import { Confirm } from '../parts/Confirm'
 import { Failure, Loading } from '../parts/Feedback'
+import { Glyph } from '../parts/Glyph'
 import { Screen, Section } from '../parts/Screen'
-import { State } from '../parts/State'
-import { At, Until } from '../parts/Time'
-import { actorName, moment } from '../text/format'
+import { Until } from '../parts/Time'
+import { useTell } from '../parts/Toasts'
+import { actorName } from '../text/format'
 import { useText } from '../text/language'
-import { useCancel, useOperation, useOperationText } from './data'
+import { useDecide, useOperation, useOperationText } from './data'
+import { final } from './kinds'
+import { Operate, type Order } from './Operate'
+import { OperationFacts } from './OperationFacts'
+import './operations.css'
+import { StepTable } from './StepTable'
 
 const route = getRouteApi('/operations/$id')
 
@@ -21,7 +28,7 @@ export default function OperationScreen() {
   const text = useOperationText()
   const o = operation.data
   return (
-    <Screen title={o ? text(o) : t('operation.one')} aside={o && <Cancel operation={o} />}>
+    <Screen title={o ? text(o) : t('operation.one')} aside={o && <Acts operation={o} />}>
       {operation.isPending && <Loading />}
       {operation.error && <Failure error={operation.error} retry={() => operation.refetch()} />}
       {o && <Body operation={o} />}
@@ -29,81 +36,103 @@ export default function OperationScreen() {
   )
 }
 
-function Cancel({ operation }: { operation: Operation }) {
+/** The same once more, for the targets that were not done. */
+function again(o: Operation): Order {
+  const missed = o.steps.filter((s) => !s.undo && !s.kind && s.state !== 'succeeded').map((s) => s.target)
+  return { kind: o.kind, targets: missed.length > 0 ? missed : o.targets, params: o.params }
+}
+
+function Acts({ operation: o }: { operation: Operation }) {
   const { t } = useText()
-  const cancel = useCancel()
-  const mayChange = useMayChange()
-  if (operation.state !== 'queued' || !mayChange) return null
+  const text = useOperationText()
+  const mayChange = useMay('operations', 'write')
+  const cancel = useDecide('cancel')
+  const [cancelling, setCancelling] = useState(false)
+  const [order, setOrder] = useState<Order>()
+  if (!mayChange) return null
+  const cancellable = !final(o.state) && o.steps.some((s) => s.state === 'queued')
+  const missed = final(o.state) && o.state !== 'succeeded' && o.kind !== 'server.add'
   return (
-    <Button variant="default" loading={cancel.isPending} onClick={() => cancel.mutate(operation.id)}>
-      {t('operation.cancel')}
-    </Button>
+    <div className="acts">
+      {cancellable && (
+        <Button variant="default" onClick={() => setCancelling(true)}>
+          {t('operation.cancel')}
+        </Button>
+      )}
+      {missed && (
+        <Button variant="default" onClick={() => setOrder(again(o))}>
+          {t('operation.retry')}
+        </Button>
+      )}
+      {cancelling && (
+        <Confirm
+          title={t('operation.cancelTitle', { what: text(o) })}
+          action={t('operation.cancel')}
+          keep={t('operation.keep')}
+          danger
+          onConfirm={async () => {
+            await cancel.mutateAsync(o.id)
+          }}
+          onClose={() => setCancelling(false)}
+        >
+          <p>{t('operation.cancelText')}</p>
+        </Confirm>
+      )}
+      <Operate order={order} onClose={() => setOrder(undefined)} />
+    </div>
+  )
+}
+
+/** Waits for somebody else than who asked. */
+function Approval({ operation: o }: { operation: Operation }) {
+  const { t } = useText()
+  const tell = useTell()
+  const me = useSession().data?.user
+  const mayChange = useMay('operations', 'write')
+  const approve = useDecide('approve')
+  if (!o.approval || o.approval.by || final(o.state)) return null
+  return (
+    <div className="notice" data-tone="busy">
+      <Glyph name="waiting" />
+      <div>
+        <p>
+          {t('operation.waitsApproval')} <Until at={o.approval.expires} />
+        </p>
+        {mayChange && actorName(o.actor) !== me && (
+          <Button size="xs" loading={approve.isPending} onClick={() => approve.mutate(o.id, { onError: tell.failed })}>
+            {t('operation.approve')}
+          </Button>
+        )}
+      </div>
+    </div>
   )
 }
 
 function Body({ operation: o }: { operation: Operation }) {
   const { t } = useText()
-  const stale = useFreshness() === 'lost'
-  const serverName = useServerName()
-  const columns: Column<Step>[] = [
-    {
-      head: t('operation.target'),
-      cell: (s) => (
-        <>
-          <Link to="/servers/$server" params={{ server: serverName(s.target.server) }}>
-            {serverName(s.target.server)}
-          </Link>{' '}
-          {s.target.service}
-        </>
-      ),
-    },
-    { head: t('operation.state'), cell: (s) => <State of="operation" state={s.state} stale={stale} /> },
-    { head: t('operation.message'), wide: true, cell: (s) => s.message || <span className="dim">—</span> },
-    { head: t('operation.started'), cell: (s) => <At at={s.started} /> },
-    { head: t('operation.ended'), cell: (s) => <At at={s.ended} /> },
-  ]
+  const asked = o.steps.filter((s) => !s.undo)
+  const undone = o.steps.filter((s) => s.undo)
   return (
     <>
-      <dl className="facts">
-        <div>
-          <dt>{t('operation.state')}</dt>
-          <dd>
-            <State of="operation" state={o.state} stale={stale} />
-          </dd>
-        </div>
-        <div>
-          <dt>{t('operation.actor')}</dt>
-          <dd>{actorName(o.actor)}</dd>
-        </div>
-        <div>
-          <dt>{t('operation.reason')}</dt>
-          <dd>{o.reason || '—'}</dd>
-        </div>
-        <div>
-          <dt>{t('operation.created')}</dt>
-          <dd>
-            <At at={o.created} />
-          </dd>
-        </div>
-        {moment(o.ended) === undefined ? (
+      <Approval operation={o} />
+      {o.stopped && (
+        <div className="notice" data-tone="bad">
+          <Glyph name="warning" />
           <div>
-            <dt>{t('operation.expires')}</dt>
-            <dd>
-              <Until at={o.expires} />
-            </dd>
+            <p className="notice-title">{t('operation.stopped')}</p>
+            <p>{o.stopped}</p>
           </div>
-        ) : (
-          <div>
-            <dt>{t('operation.ended')}</dt>
-            <dd>
-              <At at={o.ended} />
-            </dd>
-          </div>
-        )}
-      </dl>
+        </div>
+      )}
+      <OperationFacts operation={o} />
       <Section title={t('operation.steps')}>
-        <Rows label={t('operation.steps')} columns={columns} rows={o.steps} />
+        <StepTable label={t('operation.steps')} operation={o} steps={asked} />
       </Section>
+      {undone.length > 0 && (
+        <Section title={t('operation.undone')}>
+          <StepTable label={t('operation.undone')} operation={o} steps={undone} />
+        </Section>
+      )}
     </>
   )
 }

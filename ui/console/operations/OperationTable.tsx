@@ -9,6 +9,7 @@ import { Ago } from '../parts/Time'
 import { actorName } from '../text/format'
 import { useText } from '../text/language'
 import { useOperationText } from './data'
+import { Progress } from './Progress'
 
 /** Operations, newest first. */
 export function OperationTable({ list }: { list: List<Operation> }) {
@@ -26,6 +27,7 @@ export function OperationTable({ list }: { list: List<Operation> }) {
       ),
     },
     { head: t('operation.state'), cell: (o) => <State of="operation" state={o.state} stale={stale} /> },
+    { head: t('operation.progress'), cell: (o) => <Progress operation={o} /> },
     { head: t('operation.actor'), cell: (o) => actorName(o.actor) },
     { head: t('operation.reason'), cell: (o) => o.reason || <span className="dim">—</span> },
     { head: t('operation.created'), cell: (o) => <Ago at={o.created} /> },

@@ -1,12 +1,14 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useRef } from 'react'
 import { api } from '../api/client'
 import { useList, useReread, useServerName } from '../api/queries'
-import type { NewOperation, Operation, OperationState } from '../api/types'
+import type { Impact, NewOperation, Operation, OperationKind, OperationState, Release } from '../api/types'
 import { useTell } from '../parts/Toasts'
 import { useText } from '../text/language'
 
 export interface OperationsOf {
   state?: OperationState
+  kind?: OperationKind
   server?: string
 }
 
@@ -19,16 +21,52 @@ export function useOperation(id: string) {
   })
 }
 
+/** Names a kind, such as "restart services". */
+export function useKindText(): (kind: OperationKind) => string {
+  const { t } = useText()
+  return (kind) => t(`kind.${kind}`, { defaultValue: kind })
+}
+
 /** Says in words what an operation does to what. */
-export function useOperationText(): (o: Pick<Operation, 'kind' | 'targets'>) => string {
+export function useOperationText(): (o: Pick<NewOperation, 'kind' | 'targets' | 'selector'>) => string {
   const { t } = useText()
   const serverName = useServerName()
-  return ({ kind, targets }) => {
+  const kindText = useKindText()
+  return ({ kind, targets = [], selector }) => {
     const [first] = targets
     if (targets.length === 1 && first)
       return t(`operation.${kind}`, { service: first.service, server: serverName(first.server), defaultValue: kind })
-    return t('operation.several', { kind: t(`kind.${kind}`, { defaultValue: kind }), count: targets.length })
+    if (targets.length === 0 && selector) return t('operation.selected', { kind: kindText(kind), selector })
+    return t('operation.several', { kind: kindText(kind), count: targets.length })
   }
+}
+
+/** The releases that a kind can put in force, newest first. */
+export function useReleases(kind: OperationKind) {
+  const program = kind === 'agent.upgrade' ? 'mailfleet-agent' : 'mailfleet-mailnode'
+  return useQuery({
+    queryKey: ['releases', 'of', program],
+    queryFn: ({ signal }) => api.all<Release>('/releases', { signal }),
+    select: (all) =>
+      all.filter((r) => r.program === program).sort((a, b) => Date.parse(b.created) - Date.parse(a.created)),
+  })
+}
+
+/** How often the impact is looked at again while one thinks about it, in ms. */
+const lookAgain = 10_000
+
+/** What an operation would do, as the fleet is now. */
+export function usePreview(body: NewOperation, enabled: boolean) {
+  return useQuery({
+    queryKey: ['preview', body],
+    queryFn: ({ signal }) => api.change<Impact>('POST', '/operations/preview', { body, signal }),
+    enabled,
+    placeholderData: keepPreviousData,
+    refetchInterval: (q) => (q.state.error ? false : lookAgain),
+    retry: false,
+    staleTime: 0,
+    gcTime: 0,
+  })
 }
 
 /** Asks for an operation; who asks shows its failure. Asked again after a lost answer, it is still one. */
@@ -38,10 +76,14 @@ export function useOperate() {
   const tell = useTell()
   const reread = useReread()
   const text = useOperationText()
+  /** What was asked without an answer, and its key. */
+  const open = useRef({ request: '', key: '' })
   return useMutation({
     mutationFn: (body: NewOperation) => {
-      const key = crypto.randomUUID()
-      const ask = () => api.change<Operation>('POST', '/operations', { body, headers: { 'Idempotency-Key': key } })
+      const request = JSON.stringify(body)
+      if (open.current.request !== request) open.current = { request, key: crypto.randomUUID() }
+      const headers = { 'Idempotency-Key': open.current.key }
+      const ask = () => api.change<Operation>('POST', '/operations', { body, headers })
       return ask().catch((e) => {
         if (e.status !== 0) throw e
         return ask()
@@ -52,16 +94,21 @@ export function useOperate() {
       void reread('operations')
       tell.done(t('operation.asked', { what: text(operation) }))
     },
+    onSettled: (_done, e) => {
+      if ((e as { status?: number } | null)?.status !== 0) open.current = { request: '', key: '' }
+    },
   })
 }
 
-/** Cancels an operation that no agent has been handed yet. */
-export function useCancel() {
-  const tell = useTell()
+/** Has one's word on an operation take effect. */
+export function useDecide(word: 'cancel' | 'approve') {
+  const client = useQueryClient()
   const reread = useReread()
   return useMutation({
-    mutationFn: (id: string) => api.change('POST', `/operations/${id}/cancel`),
-    onSuccess: () => reread('operations'),
-    onError: tell.failed,
+    mutationFn: (id: string) => api.change<Operation>('POST', `/operations/${id}/${word}`),
+    onSuccess: (operation) => {
+      client.setQueryData(['operations', 'one', operation.id], operation)
+      return reread('operations')
+    },
   })
 }

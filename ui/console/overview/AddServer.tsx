@@ -1,17 +1,18 @@
-import { Button, CopyButton, TextInput } from '@mantine/core'
+import { TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { api } from '../api/client'
-import { useReread } from '../api/queries'
+import { useReread, useServers } from '../api/queries'
 import type { Enrolment } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
-import { Until } from '../parts/Time'
 import { useText } from '../text/language'
+import { Invitation } from './Invitation'
 
-/** Adds a server to the fleet and shows, this once, the line to run on it. */
-export function AddServer({ onClose }: { onClose: () => void }) {
+/** Adds a server to the fleet: what it is called, the line to run on it, and waiting until it is there. */
+export default function AddServer({ onClose }: { onClose: () => void }) {
   const { t } = useText()
   const reread = useReread()
+  const regions = [...new Set(useServers().data?.map((s) => s.region))].filter(Boolean).sort()
   const [enrolment, setEnrolment] = useState<Enrolment>()
   const form = useForm({ name: '', address: '', region: '' }, async (body) => {
     setEnrolment(await api.change<Enrolment>('POST', '/servers', { body }))
@@ -37,33 +38,20 @@ export function AddServer({ onClose }: { onClose: () => void }) {
             required
             {...form.text('address')}
           />
-          <TextInput label={t('add.region')} description={t('add.regionHint')} {...form.text('region')} />
+          <TextInput
+            label={t('add.region')}
+            description={t('add.regionHint')}
+            list="regions"
+            autoComplete="off"
+            {...form.text('region')}
+          />
+          <datalist id="regions">
+            {regions.map((r) => (
+              <option key={r} value={r} />
+            ))}
+          </datalist>
         </Form>
       )}
     </Dialog>
-  )
-}
-
-/** The line that lets a server's agent join. */
-export function Invitation({ enrolment, onClose }: { enrolment: Enrolment; onClose: () => void }) {
-  const { t } = useText()
-  return (
-    <div className="form">
-      <p>{t('add.run', { name: enrolment.server.name })}</p>
-      <pre className="command">{enrolment.command}</pre>
-      <p className="dim">
-        {t('add.once')} <Until at={enrolment.expires} />
-      </p>
-      <div className="form-buttons">
-        <CopyButton value={enrolment.command}>
-          {({ copied, copy }) => (
-            <Button variant="default" onClick={copy}>
-              {copied ? t('action.copied') : t('action.copy')}
-            </Button>
-          )}
-        </CopyButton>
-        <Button onClick={onClose}>{t('action.done')}</Button>
-      </div>
-    </div>
   )
 }

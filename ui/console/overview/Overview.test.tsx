@@ -69,7 +69,7 @@ describe('the overview', () => {
     show('/')
     await row('mail-hk-1')
     await user.click(screen.getByRole('button', { name: '添加服务器' }))
-    const dialog = screen.getByRole('dialog')
+    const dialog = await screen.findByRole('dialog')
     await user.type(within(dialog).getByLabelText(/名称/), 'Bad Name')
     await user.type(within(dialog).getByLabelText(/地址/), '192.0.2.9')
     await user.click(within(dialog).getByRole('button', { name: '添加' }))

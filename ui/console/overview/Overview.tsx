@@ -1,12 +1,15 @@
 import { Button, TextInput } from '@mantine/core'
-import { useDeferredValue, useMemo, useState } from 'react'
-import { useMayChange, useServers } from '../api/queries'
-import type { Server, ServerState } from '../api/types'
+import { lazy, Suspense, useDeferredValue, useMemo, useState } from 'react'
+import { useServers } from '../api/queries'
+import type { OperationKind, Server, ServerState, Target } from '../api/types'
+import { useMay } from '../app/rights'
+import { BulkBar, BySelector } from '../operations/BulkBar'
+import { serverActs } from '../operations/kinds'
 import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Screen } from '../parts/Screen'
+import { useSelection } from '../parts/selection'
 import { useText } from '../text/language'
-import { AddServer } from './AddServer'
 import { Counts } from './Counts'
 import { useFleetReadings } from './data'
 import { FiringAlerts } from './FiringAlerts'
@@ -14,10 +17,20 @@ import { HeatMap } from './HeatMap'
 import './overview.css'
 import { ServerTable } from './ServerTable'
 
+const AddServer = lazy(() => import('./AddServer'))
+
 function matches(s: Server, words: string[]): boolean {
   const labels = Object.entries(s.labels ?? {}).map(([k, v]) => `${k}=${v}`)
   const text = [s.name, s.address, s.region, ...labels].join(' ').toLowerCase()
   return words.every((w) => text.includes(w))
+}
+
+/** What is offered over a selection of servers: their own acts, and to drain all they run. */
+const fleetActs: OperationKind[] = ['service.drain', 'service.undrain', ...serverActs]
+
+function targetsOf(servers: Server[], kind: OperationKind): Target[] {
+  if (kind.startsWith('server.')) return servers.map((s) => ({ server: s.id }))
+  return servers.flatMap((s) => s.services.map((v) => ({ server: s.id, service: v.name })))
 }
 
 /** The whole fleet at a glance. */
@@ -25,7 +38,9 @@ export default function Overview() {
   const { t } = useText()
   const servers = useServers()
   const fleet = useFleetReadings()
-  const mayChange = useMayChange()
+  const mayChange = useMay('servers', 'write')
+  const mayOperate = useMay('operations', 'write')
+  const selection = useSelection()
   const [adding, setAdding] = useState(false)
   const [state, setState] = useState<ServerState>()
   const [search, setSearch] = useState('')
@@ -37,6 +52,8 @@ export default function Overview() {
     return present.filter((s) => (!state || s.state === state) && matches(s, wanted))
   }, [present, state, words])
 
+  const chosen = present.filter((s) => selection.chosen.has(s.id))
+
   const add = mayChange && (
     <Button size="sm" leftSection={<Glyph name="plus" />} onClick={() => setAdding(true)}>
       {t('overview.add')}
@@ -44,7 +61,15 @@ export default function Overview() {
   )
 
   return (
-    <Screen title={t('nav.overview')} aside={add}>
+    <Screen
+      title={t('nav.overview')}
+      aside={
+        <>
+          {mayOperate && present.length > 0 && <BySelector acts={serverActs} example="region=hk,label.role=all" />}
+          {add}
+        </>
+      }
+    >
       {servers.isPending && <Loading rows={8} />}
       {servers.error && <Failure error={servers.error} retry={() => servers.refetch()} />}
       {fleet.error && <Failure error={fleet.error} retry={() => fleet.refetch()} />}
@@ -73,10 +98,26 @@ export default function Overview() {
             />
             <span className="dim">{t('overview.shown', { shown: shown.length, all: present.length })}</span>
           </div>
-          {shown.length > 0 ? <ServerTable servers={shown} /> : <Empty title={t('overview.none')} />}
+          {shown.length > 0 ? (
+            <ServerTable servers={shown} selection={mayOperate ? selection : undefined} />
+          ) : (
+            <Empty title={t('overview.none')} />
+          )}
         </>
       )}
-      {adding && <AddServer onClose={() => setAdding(false)} />}
+      {chosen.length > 0 && (
+        <BulkBar
+          chosen={t('bulk.servers', { count: chosen.length })}
+          acts={fleetActs}
+          targets={(kind) => targetsOf(chosen, kind)}
+          onClear={selection.clear}
+        />
+      )}
+      {adding && (
+        <Suspense>
+          <AddServer onClose={() => setAdding(false)} />
+        </Suspense>
+      )}
     </Screen>
   )
 }

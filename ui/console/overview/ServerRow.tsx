@@ -6,12 +6,21 @@ import { useNow } from '../live/now'
 import { useReadings } from '../live/readings'
 import { staleSample } from '../live/stale'
 import { State } from '../parts/State'
+import { Tick } from '../parts/Tick'
 import { type Text, useText } from '../text/language'
 import { useRates } from './data'
 import { type Figure, figure, figures, heat, isPercent, type Value, writeFigure } from './figures'
 
+interface RowProps {
+  server: Server
+  index: number
+  chosen: boolean | undefined
+  /** Absent when nothing may be done to servers. */
+  onToggle: ((id: string) => void) | undefined
+}
+
 /** One server; it hears only of its own readings. */
-export const ServerRow = memo(function ServerRow({ server, index }: { server: Server; index: number }) {
+export const ServerRow = memo(function ServerRow({ server, index, chosen, onToggle }: RowProps) {
   const { t, format } = useText()
   const freshness = useFreshness()
   const now = useNow()
@@ -19,8 +28,15 @@ export const ServerRow = memo(function ServerRow({ server, index }: { server: Se
   useRates(server, values)
   const isStale = (time: number) => staleSample(freshness, server, time, now) !== undefined
   return (
-    <tr aria-rowindex={index} data-server={server.name}>
+    <tr aria-rowindex={index} data-server={server.name} data-chosen={chosen}>
       <td data-label={t('overview.state')}>
+        {onToggle && (
+          <Tick
+            label={t('bulk.choose', { name: server.name })}
+            checked={chosen ?? false}
+            onToggle={() => onToggle(server.id)}
+          />
+        )}
         <State of="server" state={server.state} stale={freshness === 'lost'} />
       </td>
       <th scope="row" data-label="">
@@ -73,7 +89,7 @@ function FigureCell({ name, value, stale, t, format }: FigureProps) {
 }
 
 /** More services than this are counted, not named. */
-const named = 2
+const named = 1
 
 function Services({ server, stale }: { server: Server; stale: boolean }) {
   const { t } = useText()

@@ -1,9 +1,10 @@
-import { useMediaQuery } from '@mantine/hooks'
-import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { type ReactNode, useMemo, useState } from 'react'
 import type { Server, ServerState } from '../api/types'
 import { readings, useReadingsVersion } from '../live/readings'
 import { Glyph } from '../parts/Glyph'
+import { type Selection, standing } from '../parts/selection'
+import { Tick } from '../parts/Tick'
+import { useCards, useWindowed } from '../parts/windowed'
 import { byName } from '../text/format'
 import { useText } from '../text/language'
 import { type Figure, figure, figures } from './figures'
@@ -40,44 +41,24 @@ export function sortServers(servers: Server[], { key, down }: Order): Server[] {
 }
 
 /** All servers with their figures. Only what is in sight is in the page. */
-export function ServerTable({ servers }: { servers: Server[] }) {
+export function ServerTable({ servers, selection }: { servers: Server[]; selection: Selection | undefined }) {
   const { t } = useText()
   const [order, setOrder] = useState<Order>({ key: 'state', down: false })
   const version = useReadingsVersion()
   // biome-ignore lint/correctness/useExhaustiveDependencies: the version stands for the readings
   const sorted = useMemo(() => sortServers(servers, order), [servers, order, version])
 
-  const card = useMediaQuery('(max-width: 720px)', false, { getInitialValueInEffect: false })
-  const frame = useRef<HTMLDivElement>(null)
-  const [top, setTop] = useState(0)
-  useLayoutEffect(() => {
-    const measure = () => setTop(frame.current?.offsetTop ?? 0)
-    measure()
-    const above = new ResizeObserver(measure) // what stands above comes and goes
-    above.observe(document.body)
-    return () => above.disconnect()
-  }, [])
-  const height = card ? cardHeight : rowHeight
-  const rows = useWindowVirtualizer({
-    count: sorted.length,
-    estimateSize: () => height,
-    overscan: 8,
-    scrollMargin: top,
-    getItemKey: (i) => sorted[i]?.id ?? i,
-  })
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another height needs another measure
-  useLayoutEffect(() => rows.measure(), [height])
-
-  const items = rows.getVirtualItems()
-  const before = (items[0]?.start ?? top) - top
-  const after = rows.getTotalSize() - ((items.at(-1)?.end ?? top) - top)
+  const height = useCards() ? cardHeight : rowHeight
+  const { frame, items, before, after } = useWindowed(sorted.length, height, (i) => sorted[i]?.id ?? i)
 
   return (
     <div className="table-frame servers-frame" ref={frame}>
       <table className="table servers" aria-label={t('overview.table')} aria-rowcount={sorted.length + 1}>
         <thead>
           <tr aria-rowindex={1}>
-            <Head name="state" order={order} onOrder={setOrder} />
+            <Head name="state" order={order} onOrder={setOrder}>
+              {selection && <All servers={servers} selection={selection} />}
+            </Head>
             <Head name="name" order={order} onOrder={setOrder} />
             {figures.map((f) => (
               <Head key={f} name={f} order={order} onOrder={setOrder} number />
@@ -90,7 +71,17 @@ export function ServerTable({ servers }: { servers: Server[] }) {
           {before > 0 && <tr className="spacer" style={{ height: before }} aria-hidden="true" />}
           {items.map((item) => {
             const server = sorted[item.index]
-            return server && <ServerRow key={item.key} server={server} index={item.index + 2} />
+            return (
+              server && (
+                <ServerRow
+                  key={item.key}
+                  server={server}
+                  index={item.index + 2}
+                  chosen={selection?.chosen.has(server.id)}
+                  onToggle={selection?.toggle}
+                />
+              )
+            )
           })}
           {after > 0 && <tr className="spacer" style={{ height: after }} aria-hidden="true" />}
           {/* biome-ignore-end lint/a11y/noAriaHiddenOnFocusable: a row takes no focus */}
@@ -105,9 +96,18 @@ interface HeadProps {
   order: Order
   onOrder: (o: Order) => void
   number?: boolean
+  children?: ReactNode
 }
 
-function Head({ name, order, onOrder, number }: HeadProps) {
+/** Chooses all servers that are shown. */
+function All({ servers, selection }: { servers: Server[]; selection: Selection }) {
+  const { t } = useText()
+  const ids = servers.map((s) => s.id)
+  const { checked, some } = standing(ids, selection.chosen)
+  return <Tick label={t('bulk.all')} checked={checked} some={some} onToggle={() => selection.toggleAll(ids)} />
+}
+
+function Head({ name, order, onOrder, number, children }: HeadProps) {
   const { t } = useText()
   const chosen = order.key === name
   const label = name === 'state' || name === 'name' ? t(`overview.${name}`) : t(`figure.${name}`)
@@ -115,12 +115,15 @@ function Head({ name, order, onOrder, number }: HeadProps) {
   const next = { key: name, down: chosen ? !order.down : number === true }
   return (
     <th scope="col" data-number={number} aria-sort={chosen ? (order.down ? 'descending' : 'ascending') : undefined}>
-      <button type="button" onClick={() => onOrder(next)}>
-        {label}
-        <span className="sort" data-chosen={chosen}>
-          <Glyph name={order.down ? 'down_arrow' : 'up_arrow'} size={12} />
-        </span>
-      </button>
+      <span className={children ? 'head-cell' : undefined}>
+        {children}
+        <button type="button" onClick={() => onOrder(next)}>
+          {label}
+          <span className="sort" data-chosen={chosen}>
+            <Glyph name={order.down ? 'down_arrow' : 'up_arrow'} size={12} />
+          </span>
+        </button>
+      </span>
     </th>
   )
 }

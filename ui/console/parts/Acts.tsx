@@ -19,12 +19,14 @@ interface DeleteProps {
   noun: string
   thing: Meta
   title: string
+  /** The button; "delete" without it. */
+  action?: string
   onClose: () => void
   children: ReactNode
 }
 
 /** Asks before a thing of the API is deleted, in the version that is shown. */
-export function Delete({ noun, thing, title, onClose, children }: DeleteProps) {
+export function Delete({ noun, thing, title, action, onClose, children }: DeleteProps) {
   const { t } = useText()
   const reread = useReread()
   const onConfirm = async () => {
@@ -32,7 +34,7 @@ export function Delete({ noun, thing, title, onClose, children }: DeleteProps) {
     await reread(noun)
   }
   return (
-    <Confirm title={title} action={t('action.delete')} danger onConfirm={onConfirm} onClose={onClose}>
+    <Confirm title={title} action={action ?? t('action.delete')} danger onConfirm={onConfirm} onClose={onClose}>
       {children}
     </Confirm>
   )

@@ -16,19 +16,27 @@ export interface Column<T> {
   wide?: boolean
 }
 
-interface DataTableProps<T> {
+interface DataTableProps<T, R extends T> {
   label: string
-  columns: Column<T>[]
+  columns: Column<R>[]
   list: List<T>
+  /** The list's things in another order, or with more to show; else they are shown as they come. */
+  rows?: R[]
   empty: ReactNode
 }
 
 /** A list of the API as a table; on a phone every row is a card. */
-export function DataTable<T extends Meta>({ label, columns, list, empty }: DataTableProps<T>) {
+export function DataTable<T extends Meta, R extends T = T>({
+  label,
+  columns,
+  list,
+  rows: placed,
+  empty,
+}: DataTableProps<T, R>) {
   const { t } = useText()
   if (list.isPending) return <Loading />
   if (!list.data) return <Failure error={list.error} retry={() => list.refetch()} />
-  const rows = list.data.pages.flatMap((p) => p.items)
+  const rows = placed ?? (list.data.pages.flatMap((p) => p.items) as R[])
   return (
     <>
       {list.error && <Failure error={list.error} retry={() => list.refetch()} />}

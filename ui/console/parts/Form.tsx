@@ -46,15 +46,20 @@ export function useForm<V extends object>(initial: V, send: (values: V) => Promi
 
 interface FormProps {
   form: Pick<ReturnType<typeof useForm<object>>, 'error' | 'busy' | 'names' | 'submit'>
-  submit: string
+  /** The button; without it the form is only looked at. */
+  submit: string | undefined
   /** The colour of what destroys. */
   danger?: boolean
+  /** Nothing can be sent yet. */
+  waits?: boolean
+  /** The button that sends nothing; "cancel" without it. */
+  keep?: string
   onCancel?: () => void
   children?: ReactNode
 }
 
 /** Fields, what is wrong with them all together, and the buttons. */
-export function Form({ form, submit, danger, onCancel, children }: FormProps) {
+export function Form({ form, submit, danger, waits, keep, onCancel, children }: FormProps) {
   const { t } = useText()
   return (
     <form className="form" onSubmit={form.submit}>
@@ -63,12 +68,14 @@ export function Form({ form, submit, danger, onCancel, children }: FormProps) {
       <div className="form-buttons">
         {onCancel && (
           <Button variant="default" onClick={onCancel}>
-            {t('action.cancel')}
+            {keep ?? t('action.cancel')}
           </Button>
         )}
-        <Button type="submit" loading={form.busy} color={danger ? 'red.8' : undefined}>
-          {submit}
-        </Button>
+        {submit && (
+          <Button type="submit" loading={form.busy} disabled={waits} color={danger ? 'red.8' : undefined}>
+            {submit}
+          </Button>
+        )}
       </div>
     </form>
   )

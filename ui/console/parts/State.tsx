@@ -1,12 +1,15 @@
 import type {
   AccountState,
   AlertState,
+  CheckState,
   OperationState,
+  PowerState,
   ServerState,
   ServiceState,
   Severity,
   SMSState,
 } from '../api/types'
+import type { PersonState } from '../people/state'
 import { useText } from '../text/language'
 import { Glyph, type GlyphName } from './Glyph'
 
@@ -62,6 +65,28 @@ const looks = {
     active: ['good', 'up'],
     suspended: ['warn', 'stopped'],
   } satisfies Record<AccountState, Look>,
+  person: {
+    enabled: ['good', 'up'],
+    renew: ['busy', 'key'],
+    locked: ['warn', 'warning'],
+    disabled: ['idle', 'stopped'],
+  } satisfies Record<PersonState, Look>,
+  check: {
+    ok: ['good', 'up'],
+    warning: ['warn', 'warning'],
+    failed: ['bad', 'down'],
+    skipped: ['idle', 'removed'],
+  } satisfies Record<CheckState, Look>,
+  power: {
+    on: ['good', 'power'],
+    off: ['idle', 'stopped'],
+    unknown: ['warn', 'unknown'],
+  } satisfies Record<PowerState, Look>,
+  window: {
+    planned: ['busy', 'waiting'],
+    open: ['warn', 'windows'],
+    over: ['idle', 'removed'],
+  } satisfies Record<'planned' | 'open' | 'over', Look>,
 } as const
 
 type Looks = typeof looks

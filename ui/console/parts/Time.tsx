@@ -22,7 +22,7 @@ export function At({ at }: { at: Timestamp }) {
   const ms = moment(at)
   if (ms === undefined) return <span className="dim">—</span>
   return (
-    <time dateTime={at} className="figures">
+    <time dateTime={at} className="figures nowrap">
       {format.time(ms)}
     </time>
   )

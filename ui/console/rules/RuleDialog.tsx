@@ -1,9 +1,10 @@
 import { NativeSelect, Switch, TextInput } from '@mantine/core'
 import { api, ifMatch } from '../api/client'
-import { useList, useReread, useServers } from '../api/queries'
+import { useList, useReread } from '../api/queries'
 import type { Comparison, Contact, NewRule, Rule, Severity } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
+import { namesIn, ServerNames } from '../parts/ServerNames'
 import { seconds } from '../text/format'
 import { useText } from '../text/language'
 import { knownMetrics, unitOf, useMetricName } from '../text/metrics'
@@ -41,7 +42,7 @@ function requestOf(d: Draft): NewRule {
     value: Number(d.value),
     clear: d.clear.trim() === '' ? undefined : Number(d.clear),
     for: `${d.for}s`,
-    servers: d.servers.split(/[\s,，、]+/).filter(Boolean),
+    servers: namesIn(d.servers),
   }
 }
 
@@ -109,7 +110,7 @@ export function RuleDialog({ rule, onClose }: { rule?: Rule; onClose: () => void
             {...form.text('severity')}
           />
         </div>
-        <Servers value={form.text('servers')} />
+        <ServerNames label={t('rules.servers')} description={t('rules.serversHint')} field={form.text('servers')} />
         <Recipients
           chosen={form.values.recipients}
           onChoose={(ids) => form.set('recipients', ids)}
@@ -122,28 +123,6 @@ export function RuleDialog({ rule, onClose }: { rule?: Rule; onClose: () => void
         />
       </Form>
     </Dialog>
-  )
-}
-
-function Servers({ value }: { value: object }) {
-  const { t } = useText()
-  const servers = useServers().data ?? []
-  return (
-    <>
-      <TextInput
-        label={t('rules.servers')}
-        description={t('rules.serversHint')}
-        list="rule-servers"
-        spellCheck={false}
-        autoComplete="off"
-        {...value}
-      />
-      <datalist id="rule-servers">
-        {servers.slice(0, 200).map((s) => (
-          <option key={s.id} value={s.name} />
-        ))}
-      </datalist>
-    </>
   )
 }
 

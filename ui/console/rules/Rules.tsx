@@ -2,8 +2,9 @@ import { Button, Switch } from '@mantine/core'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, ifMatch } from '../api/client'
-import { useList, useMayChange, useReread } from '../api/queries'
+import { useList, useReread } from '../api/queries'
 import type { Contact, Rule } from '../api/types'
+import { useMay } from '../app/rights'
 import { Act, Delete } from '../parts/Acts'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Empty } from '../parts/Feedback'
@@ -21,7 +22,7 @@ import { request } from './request'
 export default function Rules() {
   const { t } = useText()
   const list = useList<Rule>('rules')
-  const mayChange = useMayChange()
+  const mayChange = useMay('rules', 'write')
   const [editing, setEditing] = useState<Rule | 'new'>()
   const [deleting, setDeleting] = useState<Rule>()
   const columns = useColumns(mayChange, setEditing, setDeleting)

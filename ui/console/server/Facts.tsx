@@ -2,11 +2,11 @@ import { Button } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { useState } from 'react'
 import { api } from '../api/client'
-import { useMayChange } from '../api/queries'
 import type { Enrolment, Server } from '../api/types'
+import { useMay } from '../app/rights'
 import { useFreshness } from '../live/Live'
 import { useNow } from '../live/now'
-import { Invitation } from '../overview/AddServer'
+import { Invitation } from '../overview/Invitation'
 import { Dialog } from '../parts/Dialog'
 import { Glyph } from '../parts/Glyph'
 import { Ago, Until } from '../parts/Time'
@@ -88,7 +88,7 @@ function Warning({ children }: { children: ReactNode }) {
 function Joining({ server }: { server: Server }) {
   const { t } = useText()
   const tell = useTell()
-  const mayChange = useMayChange()
+  const mayChange = useMay('servers', 'write')
   const [enrolment, setEnrolment] = useState<Enrolment>()
   const invite = () =>
     api.change<Enrolment>('POST', `/servers/${server.id}/invitation`).then(setEnrolment).catch(tell.failed)

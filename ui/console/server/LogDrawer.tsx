@@ -1,17 +1,66 @@
 import { useEffect, useRef } from 'react'
-import type { Server } from '../api/types'
+import type { Server, Service } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Empty, Failure, Loading } from '../parts/Feedback'
+import { Ago } from '../parts/Time'
 import { useText } from '../text/language'
-import { useLog } from './data'
+import { useCrash } from './data'
+import { useFollowedLog } from './follow'
 
-/** What a service wrote last; follows it as long as one looks at the end. */
-export function LogDrawer({ server, service, onClose }: { server: Server; service: string; onClose: () => void }) {
+interface DrawerProps {
+  server: Server
+  service: Service
+  onClose: () => void
+}
+
+/** What a service writes, as it writes it. */
+export function LogDrawer({ server, service, onClose }: DrawerProps) {
+  const { t, format } = useText()
+  const log = useFollowedLog(service.id, (n) => t('log.skipped', { size: format.bytes(n) }))
+  const title = t('log.title', { service: service.name, server: server.name })
+  return (
+    <Dialog kind="drawer" title={title} onClose={onClose}>
+      {log.state === 'opening' && <Loading rows={12} height={24} />}
+      {log.error !== undefined && <Failure error={log.error} retry={log.retry} />}
+      {log.state === 'live' && log.lines.length === 0 && <Empty title={t('log.empty')} />}
+      {log.lines.length > 0 && <Lines label={title} lines={log.lines} />}
+      {log.state !== 'opening' && log.error === undefined && (
+        <p className="log-state" data-state={log.state}>
+          <span className="stream-dot" />
+          {t(`log.${log.state}`)}
+        </p>
+      )}
+    </Dialog>
+  )
+}
+
+/** How a service last ended without being asked to, and what it wrote before. */
+export function CrashDrawer({ server, service, onClose }: DrawerProps) {
   const { t } = useText()
-  const log = useLog(server.id, service)
+  const crash = useCrash(service.id)
+  const title = t('log.crashTitle', { service: service.name, server: server.name })
+  const c = crash.data
+  return (
+    <Dialog kind="drawer" title={title} onClose={onClose}>
+      {crash.isPending && <Loading rows={12} height={24} />}
+      {crash.error && <Failure error={crash.error} retry={() => crash.refetch()} />}
+      {c === null && <Empty title={t('log.noCrash')} />}
+      {c && (
+        <p>
+          <b>{c.exit}</b> · <Ago at={c.time} /> · {t('log.restarts', { count: c.restarts })}
+        </p>
+      )}
+      {c?.lines.length === 0 && <Empty title={t('log.empty')} />}
+      {c && c.lines.length > 0 && <Lines label={title} lines={c.lines} />}
+    </Dialog>
+  )
+}
+
+/** Lines that scroll; they follow their end as long as one looks at it. */
+function Lines({ label, lines }: { label: string; lines: string[] }) {
   const end = useRef<HTMLElement>(null)
   const following = useRef(true)
-  const text = log.data?.lines.join('\n')
+  const text = lines.join('\n')
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: new text moves the end
   useEffect(() => {
@@ -19,25 +68,18 @@ export function LogDrawer({ server, service, onClose }: { server: Server; servic
   }, [text])
 
   return (
-    <Dialog kind="drawer" title={t('log.title', { service, server: server.name })} onClose={onClose}>
-      {log.isPending && <Loading rows={12} height={24} />}
-      {log.error && <Failure error={log.error} retry={() => log.refetch()} />}
-      {text === '' && <Empty title={t('log.empty')} />}
-      {text && (
-        <section
-          ref={end}
-          className="log"
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-          tabIndex={0}
-          aria-label={t('log.title', { service, server: server.name })}
-          onScroll={(e) => {
-            const { scrollTop, clientHeight, scrollHeight } = e.currentTarget
-            following.current = scrollTop + clientHeight > scrollHeight - 40
-          }}
-        >
-          <pre>{text}</pre>
-        </section>
-      )}
-    </Dialog>
+    <section
+      ref={end}
+      className="log"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      aria-label={label}
+      onScroll={(e) => {
+        const { scrollTop, clientHeight, scrollHeight } = e.currentTarget
+        following.current = scrollTop + clientHeight > scrollHeight - 40
+      }}
+    >
+      <pre>{text}</pre>
+    </section>
   )
 }

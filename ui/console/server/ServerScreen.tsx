@@ -1,17 +1,18 @@
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import type { Server } from '../api/types'
 import { type Range, ranges } from '../charts/ranges'
-import { useFreshness } from '../live/Live'
 import { Choice } from '../parts/Choice'
 import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Screen, Section } from '../parts/Screen'
-import { State } from '../parts/State'
 import { useText } from '../text/language'
 import { Charts } from './Charts'
 import { useServer } from './data'
 import { Facts } from './Facts'
 import { FileSystems } from './FileSystems'
 import { History } from './History'
+import { Power } from './Power'
+import { Preflight } from './Preflight'
+import { ServerActs } from './ServerActs'
 import './server.css'
 import { Services } from './Services'
 
@@ -23,7 +24,7 @@ export default function ServerScreen() {
   const name = route.useParams().server
   const { server, error, isPending, refetch } = useServer(name)
   return (
-    <Screen title={server?.name ?? name} aside={server && <Standing server={server} />}>
+    <Screen title={server?.name ?? name} aside={server && <ServerActs server={server} />}>
       {isPending && <Loading rows={10} />}
       {error && <Failure error={error} retry={() => refetch()} />}
       {!isPending && !error && !server && (
@@ -34,11 +35,6 @@ export default function ServerScreen() {
       {server && <Body server={server} />}
     </Screen>
   )
-}
-
-function Standing({ server }: { server: Server }) {
-  const stale = useFreshness() === 'lost'
-  return <State of="server" state={server.state} stale={stale} />
 }
 
 function Body({ server }: { server: Server }) {
@@ -65,6 +61,8 @@ function Body({ server }: { server: Server }) {
         <Charts server={server} range={range} />
       </Section>
       <FileSystems server={server} />
+      <Preflight server={server} />
+      <Power server={server} />
       <History server={server} />
     </>
   )

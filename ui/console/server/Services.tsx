@@ -1,107 +1,113 @@
 import { Button } from '@mantine/core'
-import { useState } from 'react'
-import { useMayChange } from '../api/queries'
+import { lazy, Suspense, useState } from 'react'
 import type { Server, Service } from '../api/types'
+import { useMay } from '../app/rights'
 import { useFreshness } from '../live/Live'
-import { useOperate } from '../operations/data'
-import { Confirm } from '../parts/Confirm'
+import { Operate, type Order } from '../operations/Operate'
+import { Delete } from '../parts/Acts'
 import { type Column, Rows } from '../parts/DataTable'
 import { Empty } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Section } from '../parts/Screen'
 import { State } from '../parts/State'
 import { Ago } from '../parts/Time'
-import { useTell } from '../parts/Toasts'
 import { useText } from '../text/language'
-import { LogDrawer } from './LogDrawer'
+import { CrashDrawer, LogDrawer } from './LogDrawer'
+import { type Opened, ServiceActs } from './ServiceActs'
+
+const ServiceDialog = lazy(() => import('./ServiceDialog'))
 
 /** The services of a server, with what can be done to them. */
 export function Services({ server }: { server: Server }) {
   const { t } = useText()
+  const mayChange = useMay('services', 'write')
   const stale = useFreshness() === 'lost'
-  const [reading, setReading] = useState<Service>()
+  const [opened, setOpened] = useState<Opened>()
+  const [order, setOrder] = useState<Order>()
   const columns: Column<Service>[] = [
     { head: t('service.name'), cell: (s) => <b>{s.name}</b> },
-    {
-      head: t('service.state'),
-      cell: (s) => (
-        <>
-          <State of="service" state={s.state} stale={stale} />
-          {s.exit && s.state !== 'running' && <small className="dim"> {s.exit}</small>}
-        </>
-      ),
-    },
+    { head: t('service.state'), cell: (s) => <Standing service={s} stale={stale} /> },
     { head: t('service.since'), cell: (s) => <Ago at={s.since} /> },
     { head: t('service.pid'), cell: (s) => <span className="figures">{s.pid || '—'}</span>, number: true },
     { head: t('service.restarts'), cell: (s) => <span className="figures">{s.restarts}</span>, number: true },
-    { head: t('action.actions'), quiet: true, cell: (s) => <Acts server={server} service={s} onLog={setReading} /> },
+    {
+      head: t('action.actions'),
+      quiet: true,
+      cell: (s) => <ServiceActs server={server} service={s} onOrder={setOrder} onOpen={setOpened} />,
+    },
   ]
   return (
-    <Section title={t('overview.services')}>
+    <Section
+      title={t('overview.services')}
+      aside={
+        mayChange && (
+          <Button
+            size="xs"
+            variant="default"
+            leftSection={<Glyph name="plus" size={14} />}
+            onClick={() => setOpened({ what: 'add' })}
+          >
+            {t('service.add')}
+          </Button>
+        )
+      }
+    >
       {server.services.length > 0 ? (
         <Rows label={t('overview.services')} columns={columns} rows={server.services} />
       ) : (
         <Empty title={t('service.none')} />
       )}
-      {reading && <LogDrawer server={server} service={reading.name} onClose={() => setReading(undefined)} />}
+      {opened && <OpenedPart server={server} opened={opened} onClose={() => setOpened(undefined)} />}
+      <Operate order={order} onClose={() => setOrder(undefined)} />
     </Section>
   )
 }
 
-interface ActsProps {
-  server: Server
-  service: Service
-  onLog: (s: Service) => void
+/** How a service is, and what its supervisor says of it. */
+function Standing({ service: s, stale }: { service: Service; stale: boolean }) {
+  const { t } = useText()
+  const notes = [
+    s.exit && s.state !== 'running' && s.exit,
+    s.health && t('service.unwell', { why: s.health }),
+    s.pending && t('service.pending'),
+    s.note,
+  ].filter(Boolean)
+  return (
+    <>
+      <State of="service" state={s.state} stale={stale} />
+      {s.drained && <span className="mark">{t('service.drained')}</span>}
+      {notes.length > 0 && <small className="dim service-notes">{notes.join(' · ')}</small>}
+    </>
+  )
 }
 
-function Acts({ server, service, onLog }: ActsProps) {
+function OpenedPart({ server, opened, onClose }: { server: Server; opened: Opened; onClose: () => void }) {
   const { t } = useText()
-  const mayChange = useMayChange()
-  const operate = useOperate()
-  const tell = useTell()
-  const [asking, setAsking] = useState<'service.stop' | 'service.restart'>()
+  // The service as it is now, not as it was when this was opened.
+  const service = server.services.find((s) => s.id === opened.service?.id) ?? opened.service
+  if (opened.what === 'add' || !service)
+    return (
+      <Suspense>
+        <ServiceDialog server={server} onClose={onClose} />
+      </Suspense>
+    )
   const names = { service: service.name, server: server.name }
-  const targets = [{ server: server.id, service: service.name }]
-  const idle = service.state === 'stopped' || service.state === 'crashed'
-  return (
-    <div className="acts">
-      <Button size="xs" variant="subtle" leftSection={<Glyph name="log" size={14} />} onClick={() => onLog(service)}>
-        {t('service.log')}
-      </Button>
-      {mayChange && idle && (
-        <Button
-          size="xs"
-          variant="default"
-          loading={operate.isPending}
-          onClick={() => operate.mutate({ kind: 'service.start', targets }, { onError: tell.failed })}
-        >
-          {t('service.start')}
-        </Button>
-      )}
-      {mayChange && !idle && (
-        <>
-          <Button size="xs" variant="default" onClick={() => setAsking('service.restart')}>
-            {t('service.restart')}
-          </Button>
-          <Button size="xs" variant="default" onClick={() => setAsking('service.stop')}>
-            {t('service.stop')}
-          </Button>
-        </>
-      )}
-      {asking && (
-        <Confirm
-          title={t(`operation.${asking}`, names)}
-          action={t(asking === 'service.stop' ? 'service.stop' : 'service.restart')}
-          danger={asking === 'service.stop'}
-          wantReason
-          onConfirm={async (reason) => {
-            await operate.mutateAsync({ kind: asking, targets, reason })
-          }}
-          onClose={() => setAsking(undefined)}
-        >
-          <p>{t(`confirm.${asking}`, names)}</p>
-        </Confirm>
-      )}
-    </div>
-  )
+  switch (opened.what) {
+    case 'log':
+      return <LogDrawer server={server} service={service} onClose={onClose} />
+    case 'crash':
+      return <CrashDrawer server={server} service={service} onClose={onClose} />
+    case 'edit':
+      return (
+        <Suspense>
+          <ServiceDialog server={server} service={opened.service} onClose={onClose} />
+        </Suspense>
+      )
+    case 'remove':
+      return (
+        <Delete noun="services" thing={service} title={t('service.removeTitle', names)} onClose={onClose}>
+          <p>{t('service.removeText')}</p>
+        </Delete>
+      )
+  }
 }

@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useMemo } from 'react'
-import { api } from '../api/client'
-import { useServers } from '../api/queries'
-import type { Log, Page, Reading, Samples, Series } from '../api/types'
+import { api, ProblemError } from '../api/client'
+import { useList, useServers } from '../api/queries'
+import type { Crash, Page, Power, Preflight, Reading, Samples, Series } from '../api/types'
 import { type Range, spans } from '../charts/ranges'
 import { readings, useReadings } from '../live/readings'
+import { useText } from '../text/language'
 
 /** A server by its name or id. */
 export function useServer(name: string) {
@@ -80,13 +81,43 @@ export function useServerReadings(name: string) {
   return useReadings(name)
 }
 
-/** The last lines a service wrote; looked at again while it is open. */
-export function useLog(server: string, service: string) {
+/** How a service last crashed; null when it has not. */
+export function useCrash(service: string) {
   return useQuery({
-    queryKey: ['log', server, service],
-    queryFn: ({ signal }) =>
-      api.get<Log>(`/servers/${server}/services/${service}/log`, { query: { lines: 200 }, signal }),
-    refetchInterval: 3_000,
+    queryKey: ['crash', service],
+    queryFn: async ({ signal }) => {
+      try {
+        return await api.get<Crash>(`/services/${service}/crash`, { signal })
+      } catch (e) {
+        if (e instanceof ProblemError && e.status === 404) return null
+        throw e
+      }
+    },
+    retry: false,
     gcTime: 0,
   })
+}
+
+/** The one thing of a kind that a server has, or none yet; a list of the API, so that events keep it fresh. */
+function useOf<T>(noun: string, server: string) {
+  const list = useList<T>(noun, { server }, 1)
+  return { ...list, thing: list.data?.pages[0]?.items[0] }
+}
+
+/** What its agent found when it last looked at the server. */
+export function usePreflight(server: string) {
+  const { thing: preflight, ...query } = useOf<Preflight>('preflights', server)
+  return { ...query, preflight }
+}
+
+/** How a server's power is switched. */
+export function usePower(server: string) {
+  const { thing: power, ...query } = useOf<Power>('powers', server)
+  return { ...query, power }
+}
+
+/** Names a check for people; one that this console does not know stays as it is. */
+export function useCheckName(): (name: string) => string {
+  const { t } = useText()
+  return (name) => t(`check.${name}` as 'check.stack', { defaultValue: name })
 }

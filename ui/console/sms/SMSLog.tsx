@@ -1,8 +1,9 @@
 import { Button, InputBase, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { api } from '../api/client'
-import { useList, useMayChange, useReread } from '../api/queries'
+import { useList, useReread } from '../api/queries'
 import type { SMS } from '../api/types'
+import { useMay } from '../app/rights'
 import { useFreshness } from '../live/Live'
 import { type Column, DataTable } from '../parts/DataTable'
 import { Dialog } from '../parts/Dialog'
@@ -17,7 +18,7 @@ import { useText } from '../text/language'
 export default function SMSLog() {
   const { t } = useText()
   const list = useList<SMS>('sms')
-  const mayChange = useMayChange()
+  const mayChange = useMay('sms', 'write')
   const stale = useFreshness() === 'lost'
   const [writing, setWriting] = useState(false)
   const columns: Column<SMS>[] = [

@@ -3,6 +3,7 @@ import { useText } from './language'
 
 /** The metrics every agent sends; services add their own. */
 export const knownMetrics = [
+  'server_up',
   'load_load1 load_load5 load_load15',
   'cpu_user cpu_system cpu_nice cpu_idle cpu_iowait cpu_steal',
   'mem_used_percent mem_total mem_used mem_free mem_available mem_cached mem_buffers mem_shared',

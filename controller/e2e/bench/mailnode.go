@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"mailfleet/mailnode/api"
+)
+
+// hash is the argon2id hash of password, at a cost that is no part of what is measured.
+const hash = "$argon2id$v=19$m=64,t=1,p=1$AisCEWIkpb4a2wFUtSHnXQ$XT34jQl79k8fdzPqtFLXyhox/fkcSNeENYrioVSQtkg"
+
+// mailnode is the real program, without TLS.
+type mailnode struct {
+	bin, dir string
+	running  *program
+	status   *api.Status
+}
+
+func newMailnode(bin, dir string) (*mailnode, error) {
+	m := &mailnode{bin: bin, dir: dir}
+	config := api.Config{
+		Index: 1, Server: "bench", Hostname: "mx.example.test",
+		Listeners: []api.Listener{{Protocol: api.IMAP, Address: "127.0.0.1:0", Local: true}, {Protocol: api.POP3, Address: "127.0.0.1:0", Local: true}},
+		Limits:    api.Limits{Connections: 19_000, ConnectionsPerAddress: 19_000},
+		Domains:   []api.Domain{{Name: "example.test"}},
+	}
+	for i, address := range users() {
+		config.Accounts = append(config.Accounts, api.Account{ID: fmt.Sprintf("0198c0de-0000-7000-8000-%012d", i), Address: address, PasswordHash: hash})
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	return m, os.WriteFile(m.config(), text, 0o600)
+}
+
+func (m *mailnode) config() string     { return filepath.Join(m.dir, "mailnode.json") }
+func (m *mailnode) name() string       { return "mailfleet" }
+func (m *mailnode) mail(string) string { return filepath.Join(m.dir, "data", "store") }
+func (m *mailnode) processes() []int   { return []int{m.running.cmd.Process.Pid} }
+func (m *mailnode) imap() string       { return m.address(api.IMAP) }
+func (m *mailnode) pop3() string       { return m.address(api.POP3) }
+
+func (m *mailnode) address(p api.Protocol) string {
+	for _, l := range m.status.Listeners {
+		if l.Protocol == p {
+			return l.Address
+		}
+	}
+	return ""
+}
+
+func (m *mailnode) start(ctx context.Context) (err error) {
+	log, data := filepath.Join(m.dir, "log"), filepath.Join(m.dir, "data")
+	if m.running, err = run(ctx, filepath.Join(m.bin, "mailfleet-mailnode"), log, "run", "--config", m.config(), "--dir", data); err != nil {
+		return err
+	}
+	return m.running.await(ctx, log, func() (err error) {
+		m.status, err = api.Dial(filepath.Join(data, api.SocketName)).Status(ctx)
+		return err
+	})
+}
+
+func (m *mailnode) stop() error {
+	err := m.running.end()
+	m.running = nil
+	return err
+}
+
+// fill appends many messages at once (RFC 3502), and waits for the full-text index of
+// mail that is searched.
+func (m *mailnode) fill(ctx context.Context, user string, c corpus) error {
+	t, err := imap(ctx, m, user, "", 4<<10)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for batch := range c.batches(ctx) {
+		if _, err := t.Write(batch); err != nil {
+			return err
+		}
+		if _, err := t.answer("APPEND"); err != nil {
+			return err
+		}
+	}
+	if c.name == talk.name {
+		return m.index(ctx, user)
+	}
+	return ctx.Err()
+}
+
+// batches makes the commands that append a corpus, one while another is carried out.
+func (c corpus) batches(ctx context.Context) <-chan []byte {
+	made := make(chan []byte, 1)
+	go func() {
+		defer close(made)
+		for i := 0; i < c.count; {
+			batch := []byte("a APPEND INBOX")
+			for n := 0; n < 1000 && i < c.count; n++ {
+				text := c.text(i)
+				batch = fmt.Appendf(batch, " {%d+}\r\n", len(text))
+				batch = append(batch, text...)
+				i++
+			}
+			select {
+			case made <- append(batch, "\r\n"...):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return made
+}
+
+// index has a mailbox searched until the index that the first search has made is used.
+func (m *mailnode) index(ctx context.Context, user string) error {
+	t, err := imap(ctx, m, user, "INBOX", 4<<10)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	var first, last time.Duration
+	began := time.Now()
+	for first == 0 || last > first/10 {
+		searched := time.Now()
+		if _, err := t.do("SEARCH TEXT nowhere"); err != nil {
+			return err
+		}
+		if last = time.Since(searched); first == 0 {
+			first = last
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("there is no index after %.0f s", time.Since(began).Seconds())
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	fmt.Printf("the first search took %.1f s; its index was there after %.1f s\n", first.Seconds(), time.Since(began).Seconds())
+	return nil
+}

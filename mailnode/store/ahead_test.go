@@ -1,0 +1,141 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What is read ahead is what Body reads, for messages of all lengths, with header lines of
+// an account's own, in any order; what is long or gone is left to Body.
+func TestAhead(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer shut(t, s)
+	sizes := []int{1, 10_000, 10_000, 60_000, chunkSize, chunkSize + 1, 10_000, aheadSize - 20, aheadSize, aheadSize + 1, 5}
+	for i, size := range sizes {
+		body := bytes.Repeat([]byte{byte('a' + i)}, size)
+		d := Delivery{Accounts: []string{alice}, Body: bytes.NewReader(body), Size: int64(size)}
+		if i%3 == 1 {
+			d.Prefix = fmt.Appendf(nil, "X-Number: %d\r\n", i)
+		}
+		if _, err := s.Deliver(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, messages := snapshot(t, s, alice)
+	if _, err := s.Expunge(t.Context(), Place{alice, Inbox}, []uint32{messages[3].UID}); err != nil {
+		t.Fatal(err)
+	}
+	a := s.Ahead()
+	check := func(i int) {
+		t.Helper()
+		got := a.Body(messages[i:])
+		if long := messages[i].Size > aheadSize; long || i == 3 {
+			if got != nil {
+				t.Errorf("message %d of %d bytes is read", i, messages[i].Size)
+			}
+			return
+		}
+		if want := text(t, s.Body(messages[i])); string(got) != want {
+			t.Errorf("message %d is %.20q of %d bytes instead of %.20q of %d", i, got, len(got), want, len(want))
+		}
+	}
+	for i := range messages {
+		check(i)
+	}
+	for i := range messages {
+		check(len(messages) - 1 - i)
+	}
+	if !a.Holds() {
+		t.Error("it holds nothing")
+	}
+	a.Release()
+	check(1)
+	a.Release()
+	if a.Holds() || a.Body(nil) != nil {
+		t.Error("it holds something after it was released")
+	}
+	if (*Ahead)(nil).Body(messages) != nil {
+		t.Error("one that is nil reads")
+	}
+}
+
+// Bytes that are damaged are not read ahead.
+func TestAheadKnowsDamage(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer shut(t, s)
+	fill(t, s, 2, benchText)
+	_, messages := snapshot(t, s, alice)
+	key := chunkKey(messages[1].body, 0)
+	chunk, err := s.get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk[100]++
+	if err := s.db.Set(key, chunk, nil); err != nil {
+		t.Fatal(err)
+	}
+	a := s.Ahead()
+	defer a.Release()
+	if a.Body(messages) == nil || a.Body(messages[1:]) != nil {
+		t.Error("damaged bytes are taken for good")
+	}
+}
+
+// A mailbox that messages are put in is found as Find finds it.
+func TestTarget(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer shut(t, s)
+	if _, err := s.Target(alice, "INBOX"); !errors.Is(err, ErrNoMailbox) {
+		t.Errorf("before there is an account: %v", err)
+	}
+	fill(t, s, 1, benchText)
+	if _, err := s.CreateMailbox(t.Context(), alice, "Work/2026", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"INBOX", "inbox", "Work", "Work/2026", "Work/2027", strings.Repeat("x", 5000)} {
+		want, errWant := s.Find(t.Context(), alice, name)
+		got, err := s.Target(alice, name)
+		if fmt.Sprint(got, err) != fmt.Sprint(want, errWant) {
+			t.Errorf("%.20s is %v, %v instead of %v, %v", name, got, err, want, errWant)
+		}
+	}
+}
+
+// Digests are those that Messages reads, also of messages whose digest was not kept.
+func TestDigests(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Digest: func(body *io.SectionReader) (Digest, error) {
+		return Digest{Data: fmt.Appendf(nil, "digest of %d bytes %s", body.Size(), strings.Repeat("x", int(body.Size()%9000)))}, nil
+	}})
+	defer shut(t, s)
+	fill(t, s, 600, func(n int64) []byte { return bytes.Repeat([]byte{'x'}, 1+int(n*n)%20_000) })
+	p := Place{alice, Inbox}
+	uids := uidsOf(view(t, s, p))
+	if _, err := s.Expunge(t.Context(), p, uids[300:310]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Delete(uidKey(p, 'd', uids[500]), nil); err != nil {
+		t.Fatal(err)
+	}
+	digests := func(all iter.Seq2[Message, error]) (list []string) {
+		for m, err := range all {
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, fmt.Sprintf("%d %s", m.UID, m.Digest))
+		}
+		return list
+	}
+	got, want := digests(s.Digests(t.Context(), p, uids)), digests(s.Messages(t.Context(), p, uids, true))
+	if len(want) != 590 || !slices.Equal(got, want) {
+		t.Errorf("%d digests instead of %d, or others", len(got), len(want))
+	}
+	if digests(s.Digests(t.Context(), p, nil)) != nil {
+		t.Error("digests of no messages")
+	}
+}

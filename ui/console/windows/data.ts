@@ -1,0 +1,11 @@
+import type { MaintenanceWindow } from '../api/types'
+import { moment } from '../text/format'
+
+export type Phase = 'planned' | 'open' | 'over'
+
+/** Where a window stands at a time, in ms. One that an operation opened has no end until it is closed. */
+export function phaseOf(w: MaintenanceWindow, now: number): Phase {
+  const end = moment(w.closed) ?? moment(w.to)
+  if (end !== undefined && end <= now) return 'over'
+  return (moment(w.from) ?? 0) > now ? 'planned' : 'open'
+}
