@@ -221,7 +221,7 @@ func downloads(ahead int) func(context.Context, contender) (float64, error) {
 }
 
 // idleIMAP holds connections that have selected their inbox and idle, over
-// 1,000 accounts.
+// the accounts of idlers.
 func idleIMAP(count int) func(context.Context, contender) (float64, error) {
 	return perConnection(count, func(ctx context.Context, c contender, i int) (*talker, error) {
 		t, err := imap(ctx, c, idler(i%idlers), "INBOX", 1<<10)
