@@ -29,7 +29,6 @@ import (
 )
 
 const (
-	simulated  = 5000
 	arriveOver = 20 * time.Second // they first come, as machines that are switched on do
 	backLimit  = 3 * time.Minute  // for all to be back
 	quiet      = 10 * time.Second // before the controller's memory is read
@@ -55,9 +54,9 @@ func crowdSuite(ctx context.Context, s settings) (rows []Row, err error) {
 	if err := noRules(ctx, f.Client()); err != nil {
 		return nil, err
 	}
-	fmt.Printf("%d agents join …\n", simulated)
+	fmt.Printf("%d agents join …\n", s.crowd)
 	began := time.Now()
-	crowd, err := newCrowd(ctx, f, dir, simulated)
+	crowd, err := newCrowd(ctx, f, dir, s.crowd)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +71,7 @@ func crowdSuite(ctx context.Context, s settings) (rows []Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rows = append(rows, atMost(fmt.Sprintf("controller of %d agents: resident, at rest", simulated), memory, "MB", 1024))
+	rows = append(rows, atMost(fmt.Sprintf("controller of %d agents: resident, at rest", s.crowd), memory, "MB", 1024))
 
 	peak := watchMemory(ctx, pid)
 	cut := time.Now()
@@ -85,9 +84,9 @@ func crowdSuite(ctx context.Context, s settings) (rows []Row, err error) {
 		return nil, err
 	}
 	rows = append(rows,
-		atMost(fmt.Sprintf("%d links cut: all agents back", simulated), took.Seconds(), "s", 60),
-		noted(fmt.Sprintf("%d links cut: most links accepted in a second", simulated), mostAccepted(f, cut), "links/s"),
-		atMost(fmt.Sprintf("%d links cut: controller resident, peak", simulated), peak(), "MB", 1024))
+		atMost(fmt.Sprintf("%d links cut: all agents back", s.crowd), took.Seconds(), "s", 60),
+		noted(fmt.Sprintf("%d links cut: most links accepted in a second", s.crowd), mostAccepted(f, cut), "links/s"),
+		atMost(fmt.Sprintf("%d links cut: controller resident, peak", s.crowd), peak(), "MB", 1024))
 
 	killed := time.Now()
 	crowd.lose()
@@ -101,19 +100,19 @@ func crowdSuite(ctx context.Context, s settings) (rows []Row, err error) {
 		return nil, err
 	}
 	rows = append(rows,
-		atMost(fmt.Sprintf("controller killed: all %d agents back", simulated), took.Seconds(), "s", 60),
+		atMost(fmt.Sprintf("controller killed: all %d agents back", s.crowd), took.Seconds(), "s", 60),
 		noted("controller killed: most links accepted in a second", mostAccepted(f, killed), "links/s"),
 		atMost("controller killed: resident, after all are back", memory, "MB", 1024))
 	share, err := idle(ctx, quiet, []int{pid})
 	if err != nil {
 		return nil, err
 	}
-	rows = append(rows, noted(fmt.Sprintf("controller of %d agents: CPU at rest", simulated), share.share[0], "% of a core"))
+	rows = append(rows, noted(fmt.Sprintf("controller of %d agents: CPU at rest", s.crowd), share.share[0], "% of a core"))
 	acks, _, err := commands(ctx, f.Client(), "region=sim,label.group=0", inventory.OpServerPreflight, 5)
 	if err != nil {
 		return nil, err
 	}
-	return append(rows, noted("command to 1000 simulated agents: acknowledgement p99", quantile(acks, 0.99), "ms")), crowd.err()
+	return append(rows, noted(fmt.Sprintf("command to %d simulated agents: acknowledgement p99", min(s.crowd, 1000)), quantile(acks, 0.99), "ms")), crowd.err()
 }
 
 // noRules deletes the rules a new fleet has.

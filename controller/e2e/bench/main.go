@@ -42,6 +42,8 @@ type settings struct {
 	bin    string         // of the programs
 	settle time.Duration  // before resident sizes are read
 	only   *regexp.Regexp // names the rows of suites that can measure some only; nil: all
+	agents int            // real ones, of the ops suite
+	crowd  int            // simulated ones
 }
 
 var suites = map[string]func(context.Context, settings) ([]Row, error){
@@ -59,19 +61,21 @@ func main() {
 	suite := flag.String("suite", "", "fleet, console, ops or store (agents and crowd are the parts of ops); empty: all")
 	settle := flag.Duration("settle", 5*time.Minute, "how long agents run before they are measured")
 	only := flag.String("run", "", "rows of the store suite to measure, a regular expression; empty: all")
+	agents := flag.Int("agents", 200, "real agents of the ops suite, up to 250")
+	crowd := flag.Int("crowd", 5000, "simulated agents of the ops suite")
 	flag.Parse()
-	if err := measure(ctx, *suite, *only, *settle); err != nil {
+	if err := measure(ctx, *suite, *only, settings{settle: *settle, agents: *agents, crowd: *crowd}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, only, rows string, settle time.Duration) error {
+func measure(ctx context.Context, only, rows string, s settings) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	s := settings{root: root, bin: filepath.Join(root, "bin"), settle: settle}
+	s.root, s.bin = root, filepath.Join(root, "bin")
 	if rows != "" {
 		if s.only, err = regexp.Compile(rows); err != nil {
 			return err

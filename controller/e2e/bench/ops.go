@@ -23,7 +23,6 @@ import (
 )
 
 const (
-	realAgents = 200
 	rounds     = 20 // commands to all of them
 	joinAtOnce = 16 // servers added and joined at the same time
 	startEvery = 200 * time.Millisecond
@@ -56,7 +55,7 @@ func manyAgents(ctx context.Context, s settings) (rows []Row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Stop(), os.RemoveAll(f.Dir)) }()
-	boxes, err := addBoxes(ctx, f, realAgents)
+	boxes, err := addBoxes(ctx, f, s.agents)
 	if err != nil {
 		return nil, err
 	}
@@ -66,32 +65,32 @@ func manyAgents(ctx context.Context, s settings) (rows []Row, err error) {
 		return nil, err
 	}
 	c := f.Client()
-	if err := allRunning(ctx, c, realAgents); err != nil {
+	if err := allRunning(ctx, c, s.agents); err != nil {
 		return nil, err
 	}
-	fmt.Printf("%d agents are up; %d commands to all of them …\n", realAgents, rounds)
+	fmt.Printf("%d agents are up; %d commands to all of them …\n", s.agents, rounds)
 	acks, whole, err := commands(ctx, c, "region=bench,service="+taskName, inventory.OpServiceStart, rounds)
 	if err != nil {
 		return nil, err
 	}
 	rows = append(rows,
-		atMost(fmt.Sprintf("command to %d agents: acknowledgement p50", realAgents), quantile(acks, 0.5), "ms", 250),
-		atMost(fmt.Sprintf("command to %d agents: acknowledgement p99", realAgents), quantile(acks, 0.99), "ms", 250),
-		atMost(fmt.Sprintf("command to %d agents: all have acknowledged (median)", realAgents), median(whole), "ms", 250))
+		atMost(fmt.Sprintf("command to %d agents: acknowledgement p50", s.agents), quantile(acks, 0.5), "ms", 250),
+		atMost(fmt.Sprintf("command to %d agents: acknowledgement p99", s.agents), quantile(acks, 0.99), "ms", 250),
+		atMost(fmt.Sprintf("command to %d agents: all have acknowledged (median)", s.agents), median(whole), "ms", 250))
 	usage, err := idle(ctx, s.settle, pidsOf(agents))
 	if err != nil {
 		return nil, err
 	}
 	rows = append(rows,
-		atMost(fmt.Sprintf("agent among %d: resident, median", realAgents), quantile(usage.resident, 0.5), "MB", 25),
-		atMost(fmt.Sprintf("agent among %d: resident, largest", realAgents), quantile(usage.resident, 1), "MB", 25),
-		atMost(fmt.Sprintf("agent among %d: CPU, median", realAgents), quantile(usage.share, 0.5), "% of a core", 0.5))
+		atMost(fmt.Sprintf("agent among %d: resident, median", s.agents), quantile(usage.resident, 0.5), "MB", 25),
+		atMost(fmt.Sprintf("agent among %d: resident, largest", s.agents), quantile(usage.resident, 1), "MB", 25),
+		atMost(fmt.Sprintf("agent among %d: CPU, median", s.agents), quantile(usage.share, 0.5), "% of a core", 0.5))
 	controllerPids := f.Processes(controller)
 	if len(controllerPids) != 1 {
 		return nil, fmt.Errorf("%d controllers", len(controllerPids))
 	}
 	rss, err := residentBytes(controllerPids[0])
-	return append(rows, atMost(fmt.Sprintf("controller of %d real agents: resident", realAgents), rss/mega, "MB", 1024)), err
+	return append(rows, atMost(fmt.Sprintf("controller of %d real agents: resident", s.agents), rss/mega, "MB", 1024)), err
 }
 
 // box is a server of the bench: no mailnode, one service that does nothing.
