@@ -31,6 +31,7 @@ const (
 type Step struct {
 	Order    api.Order      `json:"order"`
 	Boot     string         `json:"boot,omitempty"` // boot id of this machine when the order was taken
+	PID      int            `json:"pid,omitempty"`  // of the order's service then; 0: it had no process
 	Report   api.StepReport `json:"report"`
 	Reported bool           `json:"reported,omitempty"` // the controller has taken Report
 	Open     bool           `json:"open,omitempty"`     // nobody is at it; how it went will show
@@ -92,7 +93,7 @@ func (j *Journal) replay(r record) {
 // Begin takes an order. When fresh is true it is on disk and the caller must
 // carry it out and call Finish; when it is false the order was taken before,
 // and how it went is reported again. After an error it was not taken.
-func (j *Journal) Begin(o api.Order, boot string) (fresh bool, err error) {
+func (j *Journal) Begin(o api.Order, boot string, pid int) (fresh bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if s := j.steps[o.ID]; s != nil {
@@ -102,7 +103,7 @@ func (j *Journal) Begin(o api.Order, boot string) (fresh bool, err error) {
 	if !j.floor.IsZero() && !o.ID.Time().After(j.floor) {
 		return false, nil
 	}
-	s := &Step{Order: o, Boot: boot, Report: api.StepReport{ID: o.ID, State: inventory.OpRunning, Started: now()}}
+	s := &Step{Order: o, Boot: boot, PID: pid, Report: api.StepReport{ID: o.ID, State: inventory.OpRunning, Started: now()}}
 	if err := j.log.Append(record{Step: s}); err != nil {
 		return false, fmt.Errorf("order %s was not taken: %w", o.ID, err)
 	}

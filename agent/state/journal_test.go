@@ -44,7 +44,7 @@ func idOf(t *testing.T, made time.Time, n int) inventory.ID {
 
 func begin(t *testing.T, j *Journal, id inventory.ID) (fresh bool) {
 	t.Helper()
-	fresh, err := j.Begin(order(id), "boot")
+	fresh, err := j.Begin(order(id), "boot", 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestOrderThatCannotBeWrittenIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := inventory.NewID()
-	if fresh, err := j.Begin(order(id), "boot"); fresh || !errors.Is(err, os.ErrClosed) {
+	if fresh, err := j.Begin(order(id), "boot", 7); fresh || !errors.Is(err, os.ErrClosed) {
 		t.Fatalf("got %v, %v", fresh, err)
 	}
 	if got := j.Unreported(); got != nil {

@@ -16,7 +16,9 @@ func Settle(step Step, want inventory.Want, s inventory.ServiceStatus) (state in
 	if running != (want == inventory.WantRunning) || !running && s.State != inventory.ServiceStopped {
 		return inventory.OpUnknown, step.Report.Message
 	}
-	since := running && !s.Since.Before(step.Report.Started)
+	// A service that was on its way up when the order came may be running only
+	// since then, without having been restarted: its process tells.
+	since := running && !s.Since.Before(step.Report.Started) && (step.PID == 0 || s.PID != step.PID)
 	switch step.Order.Kind {
 	case inventory.OpServiceStart:
 		if running {

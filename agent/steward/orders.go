@@ -62,7 +62,7 @@ func onService(act func(context.Context, string) error, done string) func(contex
 // agent is told to stop.
 func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 	for _, o := range orders {
-		fresh, err := s.Journal.Begin(o, s.BootID)
+		fresh, err := s.Journal.Begin(o, s.BootID, s.processOf(o.Service))
 		if err != nil {
 			s.log.Error("order not taken: it cannot be written down first", "order", o.ID, "err", err)
 			continue
@@ -76,6 +76,16 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 		x := s.kinds[o.Kind]
 		s.inLine(x, o, func() (inventory.OperationState, string) { return s.act(context.WithoutCancel(ctx), x, o, received) })
 	}
+}
+
+// processOf is the process of a service; 0: there is none.
+func (s *Steward) processOf(service string) int {
+	for _, v := range s.Services.Status() {
+		if v.Name == service {
+			return v.PID
+		}
+	}
+	return 0
 }
 
 // inLine carries an order out when those before it that it would disturb have ended.

@@ -220,8 +220,9 @@ func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version
 	if why := s.problemOf(v.Name); why != "" {
 		return errors.New(why)
 	}
+	began := time.Now()
 	if err := s.Services.Restart(ctx, v.Name); err != nil {
-		return err
+		return s.withLastWords(err, v.Name, began)
 	}
 	first := s.status(v.Name)
 	timer := time.NewTimer(s.gate)
@@ -232,7 +233,7 @@ func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version
 		st := s.status(v.Name)
 		switch {
 		case st.State != inventory.ServiceRunning || st.PID != first.PID:
-			return fmt.Errorf("it came up and did not stay: it is %s %s", st.State, cmp.Or(st.Exit, st.Note))
+			return s.withLastWords(fmt.Errorf("it came up and did not stay: it is %s, %s", st.State, cmp.Or(st.Exit, st.Note)), v.Name, began)
 		case st.Health != "":
 			return fmt.Errorf("it is unwell: %s", st.Health)
 		}
@@ -256,6 +257,15 @@ func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version
 		return fmt.Errorf("it says that it is version %q", st.Program)
 	}
 	return nil
+}
+
+// withLastWords adds to why a service ended what it said last.
+func (s *Steward) withLastWords(why error, name string, since time.Time) error {
+	c, err := s.Services.Crash(name)
+	if err != nil || c.Time.Before(since) || len(c.Lines) == 0 {
+		return why
+	}
+	return fmt.Errorf("%w: %s", why, c.Lines[len(c.Lines)-1])
 }
 
 // resumeUpgrade ends an upgrade that an earlier agent was killed over: one that was

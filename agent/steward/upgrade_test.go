@@ -173,7 +173,7 @@ func TestAServiceThatDoesNotDoWellGoesBack(t *testing.T) {
 		t.Errorf("%s; process %d, then %d", step.Message, before, report.Services[0].PID)
 	}
 	for number, c := range map[string]struct{ script, want string }{
-		"at-once": {"exit 7", "exit status 7"},
+		"at-once": {"echo there is no more; exit 7", "exit status 7: there is no more"},
 		"later":   {"sleep 0.9; exit 8", "did not stay"}, // it counts as up after half a second
 	} {
 		before := starts(t, file)
@@ -218,7 +218,7 @@ func TestAnUpgradeTheAgentWasKilledOverIsTakenBack(t *testing.T) {
 	}
 	o := order(inventory.OpServiceUpgrade, time.Minute)
 	o.Params.Release = inventory.NewID()
-	if _, err := journal.Begin(o, "boot"); err != nil {
+	if _, err := journal.Begin(o, "boot", 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := journal.Close(); err != nil {

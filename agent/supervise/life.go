@@ -188,9 +188,9 @@ func (s *service) ended(ctx context.Context) {
 // could not be started.
 func (s *service) failed(exit string, ran time.Duration) {
 	s.record.Status.Exit = exit
-	s.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", s.name, exit))
 	delay, ok := s.budget.spend(s.policy, time.Now(), ran)
-	s.keepCrash(exit)
+	s.keepCrash(exit) // before it is told: who hears of it may look
+	s.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", s.name, exit))
 	if !ok {
 		s.log.Error("the service has crashed too often and waits for an operator", "exit", exit)
 		s.become(inventory.ServiceCrashed, 0)

@@ -219,8 +219,8 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) 
 	}
 }
 
-// peer runs a real mail program; without it the test fails, unless PEERS=skip.
-func peer(t *testing.T, name string, args ...string) string {
+// needs fails a test without a program, or skips it when PEERS=skip.
+func needs(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		if os.Getenv("PEERS") == "skip" {
@@ -228,6 +228,12 @@ func peer(t *testing.T, name string, args ...string) string {
 		}
 		t.Fatalf("%s is needed: install the Debian package, or set PEERS=skip", name)
 	}
+}
+
+// peer runs a real mail program; without it the test fails, unless PEERS=skip.
+func peer(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	needs(t, name)
 	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)

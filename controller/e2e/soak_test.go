@@ -29,6 +29,7 @@ import (
 const (
 	killsVariable = "SOAK_KILLS"
 	fewKills      = 15
+	workers       = 8 // that ask for operations
 )
 
 // ledgerScript is a service that writes down what it goes through: each start,
@@ -84,12 +85,13 @@ func TestOperationsSurviveKills(t *testing.T) {
 		}
 		kills = n
 	}
+	needs(t, "python3")
 	f := ownFleet(t)
 	s := &soak{t: t, f: f, client: f.Client(), dir: t.TempDir(), asked: make(map[string]inventory.ID)}
 	s.addLedgers()
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
-	for i := range 4 {
+	for i := range workers {
 		working.Go(func() { s.work(ctx, i) })
 	}
 	began := time.Now()
@@ -150,15 +152,15 @@ var chores = []struct {
 	service string
 	often   int
 }{
-	{inventory.OpServiceRestart, ledger, 35},
+	{inventory.OpServiceRestart, ledger, 38},
 	{inventory.OpServiceReload, ledger, 15},
 	{inventory.OpServiceStop, toggle, 12},
 	{inventory.OpServiceStart, toggle, 13},
 	{inventory.OpServiceDrain, "mailnode", 6},
 	{inventory.OpServiceUndrain, "mailnode", 6},
 	{inventory.OpServerPreflight, "", 5},
-	{inventory.OpServerReboot, "", 5},
-	{inventory.OpServerPowerCycle, "", 3},
+	{inventory.OpServerReboot, "", 3},
+	{inventory.OpServerPowerCycle, "", 2},
 }
 
 // work asks for one operation after another. Workers meet on targets.

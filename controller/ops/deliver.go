@@ -125,7 +125,7 @@ func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, now time.
 	if err != nil {
 		return err
 	}
-	before := v.ServiceConfig
+	before, wanted := v.ServiceConfig, v.Want
 	switch kind {
 	case inventory.OpServiceStop:
 		v.Want = inventory.WantStopped
@@ -133,6 +133,9 @@ func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, now time.
 		v.Want = inventory.WantRunning
 	case inventory.OpConfigApply:
 		v.ServiceConfig = merged(v.ServiceConfig, op.Params.Config)
+	}
+	if kind != inventory.OpConfigApply && v.Want == wanted {
+		return nil // a command to a whole fleet need not write all its services
 	}
 	if err := tx.Services().Update(v); err != nil {
 		return err

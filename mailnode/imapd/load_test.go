@@ -137,7 +137,7 @@ func TestALargeMailbox(t *testing.T) {
 	n := start(t, nil)
 	n.fill(t, 1, count, small)
 	p := n.signedIn(t, 1)
-	timed := func(what, command string) {
+	timed := func(what, command string) time.Duration {
 		begun := time.Now()
 		p.send("t " + command + "\r\n")
 		read := int64(0)
@@ -154,10 +154,15 @@ func TestALargeMailbox(t *testing.T) {
 				break
 			}
 		}
-		t.Logf("%-28s %8v %9d bytes", what, time.Since(begun).Round(time.Microsecond*100), read)
+		took := time.Since(begun)
+		t.Logf("%-28s %8v %9d bytes", what, took.Round(time.Microsecond*100), read)
+		return took
 	}
-	timed("SELECT, the first", "SELECT INBOX")
-	timed("SELECT again", "SELECT INBOX")
+	for _, what := range []string{"SELECT, the first", "SELECT again"} {
+		if took := timed(what, "SELECT INBOX"); took > 100*time.Millisecond {
+			t.Errorf("%s took %v", what, took)
+		}
+	}
 	timed("FETCH flags", "FETCH 1:* (UID FLAGS)")
 	timed("FETCH envelope and flags", "FETCH 1:* (UID FLAGS ENVELOPE)")
 	timed("FETCH all that is kept", "FETCH 1:* (UID FLAGS ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE MODSEQ PREVIEW)")

@@ -20,7 +20,7 @@ func TestImapflow(t *testing.T) {
 		missing(t, "imapflow")
 	}
 	n := start(t, nil)
-	count := mixedCount()
+	const count = 10_000
 	n.fill(t, 1, count, mixed)
 	whole := sha256.New()
 	for i := range count {

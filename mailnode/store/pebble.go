@@ -9,13 +9,17 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// memTableSize is how much Pebble gathers in memory before it writes a table.
 	memTableSize = 32 << 20
-	// cacheSize is how much of its tables Pebble keeps in memory.
-	cacheSize = 64 << 20
+	// minCache and maxCache bound how much of its tables Pebble keeps in memory, which
+	// is cacheShare of the machine's.
+	minCache   = 64 << 20
+	maxCache   = 256 << 20
+	cacheShare = 64
 	// apart is the size from which values (chunks of bodies, large log entries) are
 	// kept beside the tables: they are not sorted again, and small rows stay close
 	// together.
@@ -24,7 +28,7 @@ const (
 
 func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
 	o := &pebble.Options{
-		CacheSize:                   cacheSize,
+		CacheSize:                   cacheSize(),
 		ErrorIfNotExists:            exists,
 		EventListener:               s.events(),
 		FS:                          vfs.OnDiskFull(opts.FS, s.space.release),
@@ -46,6 +50,14 @@ func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
 		}
 	}
 	return o
+}
+
+func cacheSize() int64 {
+	var machine unix.Sysinfo_t
+	if err := unix.Sysinfo(&machine); err != nil {
+		return minCache
+	}
+	return min(max(int64(machine.Totalram)*int64(machine.Unit)/cacheShare, minCache), maxCache)
 }
 
 // pebbleLogger is the store as Pebble's log.

@@ -204,7 +204,6 @@ func (t *talker) say(command string) error {
 // download gets messages 1 to count, asking for up to ahead of them before the first has
 // come (RFC 2449 §6.6).
 func (t *talker) download(count, ahead int) error {
-	end := []byte("\r\n.\r\n")
 	for asked, got := 0, 0; got < count; {
 		if asked-got <= ahead/2 {
 			var b strings.Builder
@@ -218,18 +217,32 @@ func (t *talker) download(count, ahead int) error {
 		if err := t.more(); err != nil {
 			return err
 		}
-		for {
-			i := bytes.Index(t.buf[t.from:t.to], end)
-			if i < 0 {
-				t.from = max(t.from, t.to-len(end)+1)
-				break
-			}
-			if bytes.HasPrefix(t.buf[t.from:t.to], []byte("-ERR")) {
-				return fmt.Errorf("RETR: %.100q", t.buf[t.from:t.to])
-			}
-			t.from += i + len(end)
-			got++
+		n, err := t.ends()
+		if err != nil {
+			return err
 		}
+		got += n
 	}
 	return nil
+}
+
+// ends takes answers that end in a line of a dot, and counts them.
+func (t *talker) ends() (count int, err error) {
+	if bytes.HasPrefix(t.buf[t.from:t.to], []byte("-ERR")) {
+		return 0, fmt.Errorf("RETR: %.100q", t.buf[t.from:t.to])
+	}
+	const end = "\r\n.\r\n"
+	for at := t.from; ; {
+		i := bytes.IndexByte(t.buf[at:t.to], '.') // rarer than lines
+		if i < 0 || at+i+3 > t.to {
+			// A line of a dot may have been read in part.
+			t.from = max(t.from, t.to-len(end)+1)
+			return count, nil
+		}
+		if at += i; at >= t.from+2 && string(t.buf[at-2:at+3]) == end {
+			t.from = at + 3
+			count++
+		}
+		at++
+	}
 }

@@ -131,19 +131,19 @@ func freePort(ctx context.Context) (int, error) {
 }
 
 // cool makes a contender cold: it is started again, and what it has on disk for a user
-// is not in memory any more.
-func cool(ctx context.Context, c contender, user string) error {
+// is not in memory any more, or only what is not in skip, the name of a directory.
+func cool(ctx context.Context, c contender, user, skip string) error {
 	if err := c.stop(); err != nil {
 		return err
 	}
-	if err := evict(c.mail(user)); err != nil {
+	if err := evict(c.mail(user), skip); err != nil {
 		return err
 	}
 	return c.start(ctx)
 }
 
-// evict drops a directory's files from the page cache.
-func evict(dir string) error {
+// evict drops a directory's files from the page cache, but those in directories named skip.
+func evict(dir, skip string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -153,6 +153,9 @@ func evict(dir string) error {
 		return err
 	}
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() && e.Name() == skip {
+			return fs.SkipDir
+		}
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}

@@ -193,6 +193,16 @@ func (d *dovecot) processes() []int {
 	return all
 }
 
+// write writes a file that is the mail user's.
+func (d *dovecot) write(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Chown(d.uid, d.gid), f.Close())
+}
+
 // fill writes a maildir's files, named as Dovecot names them, and has it index them.
 func (d *dovecot) fill(ctx context.Context, user string, c corpus) error {
 	dir := d.mail(user)
@@ -209,9 +219,7 @@ func (d *dovecot) fill(ctx context.Context, user string, c corpus) error {
 			for i := hand; i < c.count && errs[hand] == nil && ctx.Err() == nil; i += hands {
 				text := c.text(i)
 				path := filepath.Join(dir, "cur", fmt.Sprintf("%d.M%dP1.bench,S=%d,W=%d:2,", 1767600000+i/100, i, len(text), len(text)))
-				if errs[hand] = os.WriteFile(path, text, 0o600); errs[hand] == nil {
-					errs[hand] = os.Lchown(path, d.uid, d.gid)
-				}
+				errs[hand] = d.write(path, text)
 			}
 		})
 	}

@@ -18,6 +18,7 @@ type trial struct {
 	limit  float64 // what ours should not be above; 0 for no such thing
 	needs  []corpus
 	cold   string // user whose mail is made cold before; "" for warm
+	spared string // directory whose files stay warm because they are not looked at
 	rounds int    // of which the best counts
 	// single is for what the other takes long for: it is measured in the first round only.
 	single  bool
@@ -108,7 +109,7 @@ func compare(ctx context.Context, t trial, pair []contender) (Row, error) {
 				continue
 			}
 			if t.cold != "" {
-				if err := cool(ctx, c, t.cold); err != nil {
+				if err := cool(ctx, c, t.cold, t.spared); err != nil {
 					return Row{}, err
 				}
 			}
