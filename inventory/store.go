@@ -62,8 +62,8 @@ type Event struct {
 
 // Query selects and pages records. The zero Query lists all, oldest first.
 type Query struct {
-	// Where keeps records whose field has one of the values. Fields are the
-	// indexed ones an implementation documents per table; another is Invalid.
+	// Where keeps records whose field has one of the values. Fields are id and
+	// the indexed ones an implementation documents per table; another is Invalid.
 	Where  map[string][]string
 	Limit  int    // 0: no limit
 	Cursor string // from the page before

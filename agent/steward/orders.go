@@ -71,7 +71,11 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 			s.reportSoon() // it asks because it has not heard
 			continue
 		}
-		s.reportWithin(unhurried)
+		time.AfterFunc(unhurried, func() {
+			if s.Journal.News() { // it goes on, or its end was not told yet
+				s.reportSoon()
+			}
+		})
 		received := time.Now()
 		x := s.kinds[o.Kind]
 		s.inLine(x, o, func() (inventory.OperationState, string) { return s.act(context.WithoutCancel(ctx), x, o, received) })

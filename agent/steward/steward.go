@@ -166,9 +166,12 @@ func (s *Steward) follow(ctx context.Context) {
 }
 
 // take makes a document the one in force. One that brings nothing but orders
-// is not kept on disk, where they are left out: they need not wait for that.
+// is neither kept on disk, where they are left out, nor applied again: they
+// need not wait for that, nor the controller hear of it.
 func (s *Steward) take(ctx context.Context, d api.Desired) {
-	if before, _ := s.Desired(); before.Index == 0 || !same(before, d) {
+	before, _ := s.Desired()
+	settings := before.Index == 0 || !same(before, d)
+	if settings {
 		if err := state.SaveDesired(s.desiredFile(), d); err != nil {
 			s.log.Error("desired state not kept on disk", "err", err)
 		}
@@ -177,9 +180,12 @@ func (s *Steward) take(ctx context.Context, d api.Desired) {
 	s.desired = d
 	close(s.news)
 	s.news = make(chan struct{})
+	failing := s.problem != ""
 	s.mu.Unlock()
 	s.Link.ComeBackWithin(time.Duration(d.Spread))
-	s.apply(ctx)
+	if settings || failing {
+		s.apply(ctx)
+	}
 	s.once.Do(func() { close(s.fresh) })
 	if !s.Trial {
 		s.execute(ctx, d.Orders)

@@ -40,7 +40,9 @@ type board struct {
 // document is one server's desired state.
 type document struct {
 	desired api.Desired
+	settled uint64        // index of its last change in more than orders
 	dirty   bool          // desired is another than its index tells
+	ordered bool          // it has an order that its index does not tell of
 	changed chan struct{} // closed and replaced when desired changes
 }
 
@@ -50,6 +52,17 @@ func put[T any](doc *document, part *T, value T) {
 	if !reflect.DeepEqual(*part, value) {
 		*part, doc.dirty = value, true
 	}
+}
+
+// order sets a document's orders. An agent that has more of them need not be
+// told: what it was done with is why they are gone.
+func (doc *document) order(orders []api.Order) {
+	for _, o := range orders {
+		if !slices.ContainsFunc(doc.desired.Orders, func(have api.Order) bool { return reflect.DeepEqual(have, o) }) {
+			doc.ordered = true
+		}
+	}
+	doc.desired.Orders = orders
 }
 
 func newBoard(store inventory.Store, pool api.Gossip, interval time.Duration) *board {
@@ -142,7 +155,10 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 				d.desired.Spread, d.dirty = spread, true
 			}
 			if d.dirty {
-				d.desired.Index, d.dirty = index, false
+				d.settled = index
+			}
+			if d.dirty || d.ordered {
+				d.desired.Index, d.dirty, d.ordered = index, false, false
 				close(d.changed)
 				d.changed = make(chan struct{})
 			}
@@ -211,6 +227,17 @@ func (b *board) next(ctx context.Context, id inventory.ID, after uint64) (d api.
 	}
 }
 
+// settled is the index at which a server's document last changed in more than
+// its orders.
+func (b *board) settled(id inventory.ID) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if doc := b.docs[id]; doc != nil {
+		return doc.settled
+	}
+	return 0
+}
+
 // undelivered tells whether the server has steps nobody was handed yet.
 func (b *board) undelivered(id inventory.ID) bool {
 	b.mu.Lock()
@@ -262,15 +289,16 @@ func these[R inventory.Record](table inventory.Table[R], ids map[inventory.ID]bo
 		list, _, err = table.List(inventory.Query{})
 		return list, err
 	}
+	texts := make([]string, 0, len(ids))
 	for id := range ids {
-		r, err := table.Get(id)
-		if inventory.Is(err, inventory.NotFound) {
-			continue
-		}
+		texts = append(texts, string(id))
+	}
+	for some := range slices.Chunk(texts, 500) {
+		page, _, err := table.List(inventory.Query{Where: map[string][]string{"id": some}})
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, r)
+		list = append(list, page...)
 	}
 	return list, nil
 }
@@ -280,14 +308,14 @@ func these[R inventory.Record](table inventory.Table[R], ids map[inventory.ID]bo
 func (b *board) readServices(tx inventory.Tx, ids map[inventory.ID]bool, docs map[inventory.ID]*document) error {
 	if ids != nil {
 		on := make(map[inventory.ID]*document)
-		for id := range ids {
-			s, err := tx.Services().Get(id)
-			if inventory.Is(err, inventory.NotFound) {
-				return b.readServices(tx, nil, docs) // deleted: nobody knows from where
-			}
-			if err != nil {
-				return err
-			}
+		touched, err := these(tx.Services(), ids)
+		if err != nil {
+			return err
+		}
+		if len(touched) < len(ids) {
+			return b.readServices(tx, nil, docs) // deleted: nobody knows from where
+		}
+		for _, s := range touched {
 			if doc := docs[s.Server]; doc != nil {
 				on[s.Server] = doc
 			}
@@ -388,7 +416,7 @@ func (b *board) readOrders(tx inventory.Tx, _ map[inventory.ID]bool, docs map[in
 		}
 	}
 	for id, doc := range docs {
-		put(doc, &doc.desired.Orders, orders[id])
+		doc.order(orders[id])
 	}
 	return nil
 }

@@ -112,6 +112,7 @@ type presence struct {
 	missing  map[string]bool
 	reported [32]byte // digest of the last report that was stored
 	skew     float64  // seconds, as stored with it
+	applied  uint64   // index of the desired state, as stored with it
 	health   health
 }
 

@@ -268,7 +268,13 @@ func TestAnOrderIsMarkedDeliveredBeforeItLeaves(t *testing.T) {
 	if err := agent.Report(t.Context(), api.Report{Time: time.Now(), Steps: []api.StepReport{{ID: d.Orders[0].ID, State: inventory.OpSucceeded}}}); err != nil {
 		t.Fatal(err)
 	}
-	if d, ok, err := agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || !ok || len(d.Orders) != 0 {
+	if err := w.fleet.board.wait(t.Context(), w.store.Wait(t.Context(), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if again, ok, err := agent.Desired(t.Context(), d.Index, 10*time.Millisecond); err != nil || ok {
+		t.Errorf("the agent is told that the order it carried out is gone: %+v %v", again, err)
+	}
+	if d, ok, err := agent.Desired(t.Context(), 0, 5*time.Second); err != nil || !ok || len(d.Orders) != 0 {
 		t.Errorf("an order that was carried out is still there: %+v %v %v", d.Orders, ok, err)
 	}
 }
@@ -300,6 +306,56 @@ func TestAReportIsStoredAndARepetitionCostsNothing(t *testing.T) {
 	}
 	if name := w.whoWrites(agent); name != "mail1" {
 		t.Errorf("samples are written as %q", name)
+	}
+}
+
+func TestAnIndexThatBringsOnlyOrdersCostsNoWriteOfTheServer(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	id := w.add("mail1")
+	agent, _ := w.connect(id, "mail1")
+	d, _, err := agent.Desired(t.Context(), 0, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func(steps ...api.StepReport) *inventory.Server {
+		t.Helper()
+		if err := agent.Report(t.Context(), api.Report{Time: time.Now(), Applied: d.Index, Steps: steps}); err != nil {
+			t.Fatal(err)
+		}
+		return w.server(id)
+	}
+	settings := tell()
+	if settings.Applied != d.Index {
+		t.Errorf("it has applied %d, and %d is stored", d.Index, settings.Applied)
+	}
+	op, err := ops.New(ops.Options{Store: w.store, Log: slog.New(slog.DiscardHandler)}).Create(t.Context(), alice, "", api.NewOperation{
+		Kind: inventory.OpServiceReload, Targets: []api.NewTarget{{Server: "mail1", Service: "mailnode"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, _, err = agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || len(d.Orders) != 1 {
+		t.Fatalf("%+v %v", d.Orders, err)
+	}
+	if s := tell(api.StepReport{ID: op.Steps[0].ID, State: inventory.OpSucceeded}); s.Version != settings.Version {
+		t.Errorf("the end of an order wrote the server: %+v", s)
+	}
+	w.view(func(tx inventory.Tx) error {
+		got, err := tx.Operations().Get(op.ID)
+		if got.State != inventory.OpSucceeded {
+			t.Errorf("the operation is %s", got.State)
+		}
+		return err
+	})
+	if err := w.store.Update(t.Context(), func(tx inventory.Tx) error { return tx.Domains().Create(&inventory.Domain{Name: "example.test"}) }); err != nil {
+		t.Fatal(err)
+	}
+	if d, _, err = agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || len(d.Mail.Domains) != 1 {
+		t.Fatalf("%+v %v", d.Mail, err)
+	}
+	if s := tell(); s.Applied != d.Index {
+		t.Errorf("it has applied settings of index %d, and %d is stored", d.Index, s.Applied)
 	}
 }
 

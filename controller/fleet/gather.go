@@ -4,16 +4,25 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"mailfleet/inventory"
 )
 
-// mostGathered bounds what one transaction of a gather does.
-const mostGathered = 200
+const (
+	// mostGathered bounds what one transaction of a gather does.
+	mostGathered = 200
+	// firstGathered is how long the first that asks waits for more.
+	firstGathered = 2 * time.Millisecond
+	// lastGathered bounds how long the next wait when one took long.
+	lastGathered = 25 * time.Millisecond
+)
 
 // gather does the same for many that ask at once in few transactions: while
-// one runs, those that come wait for the next, together. A fleet that is told
-// something, or comes back, all at once costs some transactions, not one each.
+// one runs, and as long again, those that come wait for the next, together. A
+// fleet that is told something, or comes back, all at once costs some
+// transactions, not one each. What a transaction costs others, who read what
+// it has changed, grows with it; so does the wait.
 type gather[T any] struct {
 	store inventory.Store
 	do    func(inventory.Tx, []T) error
@@ -21,6 +30,7 @@ type gather[T any] struct {
 	mu      sync.Mutex
 	waiting []*asked[T] // the first of them leads, or will
 	busy    bool
+	rest    time.Duration // until the next transaction
 }
 
 type asked[T any] struct {
@@ -35,7 +45,7 @@ func (g *gather[T]) Do(ctx context.Context, what T) error {
 	g.mu.Lock()
 	g.waiting = append(g.waiting, mine)
 	if !g.busy {
-		g.busy = true
+		g.busy, g.rest = true, firstGathered
 		mine.lead <- struct{}{}
 	}
 	g.mu.Unlock()
@@ -44,13 +54,16 @@ func (g *gather[T]) Do(ctx context.Context, what T) error {
 		return err
 	case <-mine.lead:
 	}
+	<-time.After(g.rest) // the leader's alone
 	g.mu.Lock()
 	n := min(len(g.waiting), mostGathered)
 	some := g.waiting[:n:n]
 	g.waiting = g.waiting[n:]
 	g.mu.Unlock()
+	began := time.Now()
 	g.run(context.WithoutCancel(ctx), some) // it is not its own alone
 	g.mu.Lock()
+	g.rest = min(max(time.Since(began), firstGathered), lastGathered)
 	if g.busy = len(g.waiting) > 0; g.busy {
 		g.waiting[0].lead <- struct{}{}
 	}

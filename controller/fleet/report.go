@@ -27,24 +27,33 @@ func (f *Fleet) report(ctx context.Context, who caller, r api.Report) error {
 	if err != nil {
 		return err
 	}
+	settled, skew := f.board.settled(who.id), r.Time.Sub(now).Seconds()
 	f.mu.Lock()
 	p := f.presence(who.id)
 	p.missing = missing
-	known := p.reported == digest && len(r.Steps) == 0
+	known := p.reported == digest && !p.behind(r.Applied, settled) && math.Abs(p.skew-skew) < skewStep
 	f.mu.Unlock()
-
-	skew := r.Time.Sub(now).Seconds()
-	if known && !f.skewed(who.id, skew) {
+	if known && len(r.Steps) == 0 {
 		return nil
 	}
-	err = f.reports.Do(ctx, told{id: who.id, report: r, skew: skew})
+	err = f.reports.Do(ctx, told{id: who.id, report: r, skew: skew, known: known})
 	if err != nil {
 		return fmt.Errorf("store the report of %s: %w", who.name, err)
 	}
+	if known {
+		return nil
+	}
 	f.mu.Lock()
-	p.reported, p.skew = digest, math.Round(skew)
+	p.reported, p.skew, p.applied = digest, math.Round(skew), r.Applied
 	f.mu.Unlock()
 	return nil
+}
+
+// behind tells whether the index that a server has applied is worth a write:
+// not when nothing but orders has changed since the one stored, or a command to
+// a whole fleet would write all its servers. Fleet.mu is held.
+func (p *presence) behind(applied, settled uint64) bool {
+	return applied < p.applied || applied > p.applied && settled > p.applied
 }
 
 // told is a report to be stored.
@@ -52,12 +61,21 @@ type told struct {
 	id     inventory.ID
 	report api.Report
 	skew   float64
+	known  bool // but for its steps
 }
 
 // storeReports stores what agents told, together.
 func storeReports(tx inventory.Tx, list []told) error {
-	steps := make(map[inventory.ID][]api.StepReport)
+	steps := make(map[inventory.ID]ops.Told)
 	for _, t := range list {
+		if len(t.report.Steps) > 0 {
+			all := steps[t.id]
+			all.Applied, all.Steps = t.report.Applied, append(all.Steps, t.report.Steps...)
+			steps[t.id] = all
+		}
+		if t.known {
+			continue
+		}
 		s, err := server(tx, string(t.id))
 		if err != nil {
 			return err
@@ -76,9 +94,6 @@ func storeReports(tx inventory.Tx, list []told) error {
 		if err := takeStatuses(tx, s.ID, r.Services); err != nil {
 			return err
 		}
-		if len(r.Steps) > 0 {
-			steps[s.ID] = append(steps[s.ID], r.Steps...)
-		}
 	}
 	return ops.Apply(tx, steps, time.Now())
 }
@@ -90,16 +105,9 @@ func changed(before, after *inventory.Server) bool {
 		before.Applied != after.Applied || before.Problem != after.Problem || before.ClockSkew != after.ClockSkew
 }
 
-// skewed tells whether a server's clock moved since its last stored report.
-func (f *Fleet) skewed(id inventory.ID, skew float64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return math.Abs(f.presence(id).skew-skew) >= skewStep
-}
-
-// digestOf covers what of a report is stored.
+// digestOf covers what of a report is stored, but for the index applied.
 func digestOf(r api.Report) ([32]byte, error) {
-	r.Time, r.Missing, r.Steps = time.Time{}, nil, nil
+	r.Time, r.Missing, r.Steps, r.Applied = time.Time{}, nil, nil, 0
 	b, err := json.Marshal(r)
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("digest a report: %w", err)

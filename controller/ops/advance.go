@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mailfleet/inventory"
@@ -80,6 +81,9 @@ func (o *Ops) lookOnce(ctx context.Context, now time.Time) (index uint64, busy b
 			return err
 		}
 		busy = true
+		if !o.worthLook(list, now) {
+			return nil
+		}
 		f, err := o.look(tx, list, false, now)
 		if err != nil {
 			return err
@@ -117,6 +121,34 @@ func (o *Ops) lookOnce(ctx context.Context, now time.Time) (index uint64, busy b
 		return index, busy, err
 	}
 	return index, busy, o.gone(ctx, removed)
+}
+
+// worthLook tells whether anything can have moved operations on since the last
+// look. While agents are at work only time can: they tell of their steps one by
+// one, and the fleet need not be read for each.
+func (o *Ops) worthLook(list []*inventory.Operation, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if since := now.Sub(o.looked); since >= 0 && since < lookEvery && !slices.ContainsFunc(list, movable) {
+		return false
+	}
+	o.looked = now
+	return true
+}
+
+// movable tells whether more than time can move an operation on: not when all its
+// steps have ended, or are in agents' hands and the agents tell how they end.
+func movable(op *inventory.Operation) bool {
+	if op.Rolling != nil {
+		return true
+	}
+	for i := range op.Steps {
+		s := &op.Steps[i]
+		if kind := kindOf(op, s); !s.State.Final() && (s.Turn.IsZero() || s.Index > 0 || ours(kind) || switches(kind)) {
+			return true
+		}
+	}
+	return false
 }
 
 // well returns what tells since when the batches before one are well.

@@ -71,13 +71,22 @@ func Deliver(tx inventory.Tx, servers map[inventory.ID]bool, now time.Time) erro
 		return err
 	}
 	for _, op := range list {
-		changed := false
+		var due []*inventory.Step
 		for i := range op.Steps {
 			s := &op.Steps[i]
-			if !servers[acting(s)] || s.State != inventory.OpQueued || s.Turn.IsZero() || now.After(s.Turn.Add(life(op))) {
-				continue
+			if servers[acting(s)] && s.State == inventory.OpQueued && !s.Turn.IsZero() && !now.After(s.Turn.Add(life(op))) {
+				due = append(due, s)
 			}
-			s.State, changed = inventory.OpDelivered, true
+		}
+		if len(due) == 0 {
+			continue
+		}
+		services, err := servicesOf(tx, op, due)
+		if err != nil {
+			return err
+		}
+		for _, s := range due {
+			s.State = inventory.OpDelivered
 			if switches(kindOf(op, s)) {
 				if target, err := tx.Servers().Get(s.Target.Server); err == nil {
 					s.BootID = target.BootID
@@ -85,17 +94,46 @@ func Deliver(tx inventory.Tx, servers map[inventory.ID]bool, now time.Time) erro
 					return err
 				}
 			}
-			if err := want(tx, op, s, now); err != nil {
+			if err := want(tx, op, s, services[s.Target]); err != nil {
 				return err
 			}
 		}
-		if changed {
-			if err := save(tx, op, now); err != nil {
-				return err
-			}
+		if err := save(tx, op, now); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// servicesOf reads, at once, the services of which steps want something.
+func servicesOf(tx inventory.Tx, op *inventory.Operation, steps []*inventory.Step) (map[inventory.Target]*inventory.Service, error) {
+	var on []string
+	for _, s := range steps {
+		if wants(kindOf(op, s)) {
+			on = append(on, string(s.Target.Server))
+		}
+	}
+	out := make(map[inventory.Target]*inventory.Service)
+	for some := range slices.Chunk(on, 500) {
+		list, _, err := tx.Services().List(inventory.Query{Where: map[string][]string{"server": some}})
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range list {
+			out[inventory.Target{Server: v.Server, Service: v.Name}] = v
+		}
+	}
+	return out, nil
+}
+
+// wants tells whether a kind's delivery changes what is wanted of its service.
+func wants(k inventory.OperationKind) bool {
+	switch k {
+	case inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart, inventory.OpConfigApply:
+		return true
+	default:
+		return false
+	}
 }
 
 func openFor(tx inventory.Tx, servers map[inventory.ID]bool) ([]*inventory.Operation, error) {
@@ -111,19 +149,10 @@ func openFor(tx inventory.Tx, servers map[inventory.ID]bool) ([]*inventory.Opera
 }
 
 // want makes a step's aim what is wanted of its service.
-func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, now time.Time) error {
+func want(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, v *inventory.Service) error {
 	kind := kindOf(op, s)
-	switch kind {
-	case inventory.OpServiceStart, inventory.OpServiceStop, inventory.OpServiceRestart, inventory.OpConfigApply:
-	default:
+	if !wants(kind) || v == nil { // removed since: the agent will say so
 		return nil
-	}
-	v, err := tx.Services().Find("server/name", string(s.Target.Server)+"/"+s.Target.Service)
-	if inventory.Is(err, inventory.NotFound) {
-		return nil // removed since: the agent will say so
-	}
-	if err != nil {
-		return err
 	}
 	before, wanted := v.ServiceConfig, v.Want
 	switch kind {
@@ -218,15 +247,22 @@ func cloneProbe(old, with *inventory.Probe) *inventory.Probe {
 	return old
 }
 
+// Told is what a server's agent tells of its steps, and the index of the
+// desired state it told from.
+type Told struct {
+	Applied uint64
+	Steps   []api.StepReport
+}
+
 // Apply takes what servers' agents tell of their steps. Steps only move
 // forward; telling the same again changes nothing.
-func Apply(tx inventory.Tx, reports map[inventory.ID][]api.StepReport, now time.Time) error {
+func Apply(tx inventory.Tx, reports map[inventory.ID]Told, now time.Time) error {
 	now = now.UTC()
 	told := make(map[inventory.ID]api.StepReport)
 	from := make(map[inventory.ID]inventory.ID)
 	servers := make(map[inventory.ID]bool)
-	for server, list := range reports {
-		for _, r := range list {
+	for server, all := range reports {
+		for _, r := range all.Steps {
 			told[r.ID], from[r.ID], servers[server] = r, server, true
 		}
 	}
@@ -245,7 +281,7 @@ func Apply(tx inventory.Tx, reports map[inventory.ID][]api.StepReport, now time.
 			if !ok || acting(s) != from[s.ID] {
 				continue
 			}
-			took, err := take(tx, op, s, r, now)
+			took, err := take(tx, op, s, r, reports[from[s.ID]].Applied, now)
 			if err != nil {
 				return err
 			}
@@ -260,12 +296,13 @@ func Apply(tx inventory.Tx, reports map[inventory.ID][]api.StepReport, now time.
 	return nil
 }
 
-// take takes what an agent tells of a step; it tells whether that was new.
-func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport, now time.Time) (bool, error) {
+// take takes what an agent that has applied an index tells of a step; it tells
+// whether that was new.
+func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport, index uint64, now time.Time) (bool, error) {
 	if s.State.Final() {
 		return false, nil
 	}
-	state, message, err := judged(tx, op, s, r)
+	state, message, err := judged(tx, op, s, r, index)
 	if err != nil {
 		return false, err
 	}
@@ -292,13 +329,13 @@ func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.Ste
 
 // judged is what an agent's word means for a step: what the fleet itself must
 // prove goes on until it does.
-func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport) (inventory.OperationState, string, error) {
+func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport, index uint64) (inventory.OperationState, string, error) {
 	kind := kindOf(op, s)
 	switch {
 	case kind == inventory.OpAgentUpgrade && r.State == inventory.OpSucceeded:
 		return upgraded(tx, op, s, r)
 	case kind == inventory.OpConfigApply && r.State == inventory.OpSucceeded:
-		return applied(tx, s, r)
+		return applied(tx, s, r, index)
 	case !switches(kind):
 		return r.State, r.Message, nil
 	case s.State == inventory.OpUnknown && r.State != inventory.OpFailed:
@@ -333,13 +370,14 @@ func upgraded(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api
 
 // applied believes an agent that settings are in force when it has applied the
 // desired state they are in.
-func applied(tx inventory.Tx, s *inventory.Step, r api.StepReport) (inventory.OperationState, string, error) {
+func applied(tx inventory.Tx, s *inventory.Step, r api.StepReport, index uint64) (inventory.OperationState, string, error) {
 	server, err := tx.Servers().Get(s.Target.Server)
 	if err != nil {
 		return "", "", err
 	}
-	if server.Applied < s.Needs {
-		return inventory.OpFailed, fmt.Sprintf("the agent says that the settings are in force, and has applied only index %d of %d", server.Applied, s.Needs), nil
+	// What is stored of it may be older than what it tells.
+	if index = max(index, server.Applied); index < s.Needs {
+		return inventory.OpFailed, fmt.Sprintf("the agent says that the settings are in force, and has applied only index %d of %d", index, s.Needs), nil
 	}
 	return r.State, r.Message, nil
 }

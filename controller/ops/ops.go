@@ -69,8 +69,9 @@ type Ops struct {
 	Options
 	log *slog.Logger
 
-	mu    sync.Mutex
-	wells map[inventory.ID]wellness // by operation
+	mu     sync.Mutex
+	wells  map[inventory.ID]wellness // by operation
+	looked time.Time                 // when all that is open was last looked at
 }
 
 // wellness is since when an operation's batches before one are well.

@@ -82,8 +82,8 @@ func (w *world) look(now time.Time) {
 
 func just(server inventory.ID) map[inventory.ID]bool { return map[inventory.ID]bool{server: true} }
 
-func reports(server inventory.ID, r ...api.StepReport) map[inventory.ID][]api.StepReport {
-	return map[inventory.ID][]api.StepReport{server: r}
+func reports(server inventory.ID, r ...api.StepReport) map[inventory.ID]Told {
+	return map[inventory.ID]Told{server: {Steps: r}}
 }
 
 func ordersOf(op *inventory.Operation) map[inventory.ID][]api.Order {
@@ -231,6 +231,30 @@ func TestWhatADownServerHadInHandIsUnknown(t *testing.T) {
 	w.look(time.Now())
 	if got := w.get(op.ID); got.State != inventory.OpUnknown {
 		t.Errorf("the operation is %s", got.State)
+	}
+}
+
+func TestWhileAgentsAreAtWorkTheFleetIsLookedAtNowAndThen(t *testing.T) {
+	w := newWorld(t)
+	op := w.create(request(inventory.OpServiceRestart, "mail1"))
+	now := time.Now()
+	w.update(func(tx inventory.Tx) error { return Deliver(tx, just(w.mail1), now) })
+	w.look(now)
+	w.update(func(tx inventory.Tx) error {
+		s, err := tx.Servers().Get(w.mail1)
+		if err != nil {
+			return err
+		}
+		s.State = inventory.ServerDown
+		return tx.Servers().Update(s)
+	})
+	for _, c := range []struct {
+		after time.Duration
+		want  inventory.OperationState
+	}{{lookEvery - 1, inventory.OpDelivered}, {lookEvery, inventory.OpUnknown}} {
+		if w.look(now.Add(c.after)); w.get(op.ID).State != c.want {
+			t.Errorf("%s after a look the operation is %s, want %s", c.after, w.get(op.ID).State, c.want)
+		}
 	}
 }
 

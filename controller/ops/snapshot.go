@@ -100,17 +100,14 @@ func (f *snapshot) readTargets(tx inventory.Tx, list []*inventory.Operation) err
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	for _, id := range ids {
-		s, err := tx.Servers().Get(inventory.ID(id))
-		if inventory.Is(err, inventory.NotFound) {
-			continue
-		}
+	for some := range slices.Chunk(ids, 500) {
+		servers, _, err := tx.Servers().List(inventory.Query{Where: map[string][]string{"id": some}})
 		if err != nil {
 			return err
 		}
-		f.servers[s.ID] = s
-	}
-	for some := range slices.Chunk(ids, 500) {
+		for _, s := range servers {
+			f.servers[s.ID] = s
+		}
 		services, _, err := tx.Services().List(inventory.Query{Where: map[string][]string{"server": some}})
 		if err != nil {
 			return err

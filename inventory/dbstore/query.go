@@ -57,7 +57,7 @@ func (t table[R]) query(dest any, q inventory.Query) (*bun.SelectQuery, error) {
 		case t.many != nil && t.many.name == name:
 			query = query.Where("id IN (?)", t.db.NewSelect().TableExpr("?", t.linkTable()).
 				Column("record").Where("value IN (?)", bun.List(texts)))
-		case t.field(name) != nil:
+		case t.field(name) != nil || name == "id":
 			query = query.Where("? IN (?)", bun.Ident(name), bun.List(texts))
 		default:
 			return nil, inventory.FieldErrorf(name, "%s cannot be selected by %q", t.kind, name)

@@ -92,6 +92,10 @@ func hostileText(t *testing.T, open Open) {
 			if err != nil || len(page) != 1 || page[0].Region != text {
 				t.Errorf("List %q: %d, %v", text, len(page), err)
 			}
+			page, _, err = tx.Servers().List(inventory.Query{Where: map[string][]string{"id": {text, string(r.ID), "?"}}})
+			if err != nil || len(page) != 1 || page[0].ID != r.ID {
+				t.Errorf("List by id %s: %d, %v", r.ID, len(page), err)
+			}
 		}
 		_, err := tx.Servers().Get("\x00'?")
 		wantCode(t, err, inventory.NotFound)
