@@ -40,7 +40,7 @@ ui/dist/console/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 
 .PHONY: test
 test: peers build ## Run every test, with the race detector and real peers (PEERS=skip: without peers)
-	go test -race -timeout 14m ./...
+	go test -race -timeout 30m ./...
 	cd ui && npm test --silent && npm run --silent size
 
 .PHONY: check
