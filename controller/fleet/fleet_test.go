@@ -314,6 +314,9 @@ func TestAnIndexThatBringsOnlyOrdersCostsNoWriteOfTheServer(t *testing.T) {
 	w.run()
 	id := w.add("mail1")
 	agent, _ := w.connect(id, "mail1")
+	if err := w.fleet.board.wait(t.Context(), w.store.Wait(t.Context(), 0)); err != nil {
+		t.Fatal(err)
+	}
 	d, _, err := agent.Desired(t.Context(), 0, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
