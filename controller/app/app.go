@@ -171,6 +171,14 @@ func (c *Config) certificateNames() (names []string, ips []netip.Addr) {
 // firstStart makes the operator and the pool's key.
 func (a *App) firstStart(ctx context.Context) error {
 	a.gate = auth.New(a.store)
+	a.gate.Seal(a.seal)
+	provider, err := a.config.OpenID.provider(a.config.URL)
+	if err != nil {
+		return err
+	}
+	if provider != nil {
+		a.gate.Trust(*provider)
+	}
 	password, created, err := a.gate.FirstStart(ctx)
 	if err != nil {
 		return fmt.Errorf("make the first operator: %w", err)

@@ -31,6 +31,7 @@ type Config struct {
 	Gossip   GossipConfig  `yaml:"gossip"`
 	Samples  SamplesConfig `yaml:"samples"`
 	SMS      SMSConfig     `yaml:"sms"`
+	OpenID   OpenIDConfig  `yaml:"openid"`
 	LogLevel string        `yaml:"log_level" default:"info" doc:"debug, info, warn or error."`
 }
 
@@ -220,7 +221,10 @@ func (c *Config) validate() error {
 	default:
 		return inventory.FieldErrorf("log_level", "log_level %q is not debug, info, warn or error", c.LogLevel)
 	}
-	return c.SMS.validate()
+	if err := c.SMS.validate(); err != nil {
+		return err
+	}
+	return c.OpenID.validate()
 }
 
 func (c *SMSConfig) validate() error {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailfleet/inventory"
 )
 
 func write(t *testing.T, text string) string {
@@ -31,7 +33,7 @@ func TestTheDescribedConfigurationIsTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.Names = nil // [] and absent are the same
+	got.Names, got.OpenID.Scope = nil, nil // [] and absent are the same
 	if g, w := describe(got), describe(want); g != w {
 		t.Errorf("described:\n%s\nempty:\n%s", g, w)
 	}
@@ -47,24 +49,48 @@ func describe(c Config) string {
 
 func TestAWrongConfigurationIsNamedWithItsLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"dir: x\nurll: y\n":                            `:2: there is no setting "urll" here`,
-		"gossip:\n  listen: 127.0.0.1:7946\n  port: 1": `:3: there is no setting "port" here`,
-		"gossip:\n  listen: host:7946\n":               `:2: gossip.listen "host:7946" must begin with an IP`,
-		"listen: nowhere\n":                            `:1: listen "nowhere" must look like address:port`,
-		"url: http://x:1\n":                            `:1: url "http://x:1" must look like https://host:port`,
-		"dir: x\nsamples:\n  interval: often\n":        `:3: `,
-		"dir: x\nsamples:\n  interval: 1ms\n":          `:3: samples.interval 1ms is shorter than 1s`,
-		"samples:\n  retention: 1h\n":                  `:2: samples.retention 1h0m0s is shorter than a day`,
-		"sms:\n  gateway: kannel\n":                    `: sms.kannel.url "" must look like`,
-		"log_level: loud\n":                            `:1: log_level "loud" is not`,
-		"name: Not A Name\n":                           `:1: name "Not A Name" must be`,
-		"dir: [\n":                                     `:`,
+		"dir: x\nurll: y\n":                                                  `:2: there is no setting "urll" here`,
+		"gossip:\n  listen: 127.0.0.1:7946\n  port: 1":                       `:3: there is no setting "port" here`,
+		"gossip:\n  listen: host:7946\n":                                     `:2: gossip.listen "host:7946" must begin with an IP`,
+		"listen: nowhere\n":                                                  `:1: listen "nowhere" must look like address:port`,
+		"url: http://x:1\n":                                                  `:1: url "http://x:1" must look like https://host:port`,
+		"dir: x\nsamples:\n  interval: often\n":                              `:3: `,
+		"dir: x\nsamples:\n  interval: 1ms\n":                                `:3: samples.interval 1ms is shorter than 1s`,
+		"samples:\n  retention: 1h\n":                                        `:2: samples.retention 1h0m0s is shorter than a day`,
+		"sms:\n  gateway: kannel\n":                                          `: sms.kannel.url "" must look like`,
+		"openid:\n  issuer: http://id.test\n":                                `:2: openid.issuer "http://id.test" must look like`,
+		"openid:\n  issuer: https://id.test\n":                               `: openid.client_id must be given`,
+		"openid: {issuer: 'https://i', client_id: c, role: king}":            `:1: openid.role "king" is not a role`,
+		"openid: {issuer: 'https://i', client_id: c, secret_file: /nowhere}": `:1: openid.secret_file "/nowhere" cannot be read`,
+		"log_level: loud\n":                                                  `:1: log_level "loud" is not`,
+		"name: Not A Name\n":                                                 `:1: name "Not A Name" must be`,
+		"dir: [\n":                                                           `:`,
 	} {
 		file := write(t, text)
 		_, err := LoadConfig(file)
 		if err == nil || !strings.HasPrefix(err.Error(), file+want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestAnOpenIDProviderIsTrustedAsConfigured(t *testing.T) {
+	secret := write(t, "s3cret\n")
+	c, err := LoadConfig(write(t, "url: https://fleet.example.com:8443\nopenid:\n  issuer: https://id.example.com/realms/ops\n  client_id: mailfleet\n  secret_file: "+secret+"\n  role: viewer\n  scope: [fleet]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.OpenID.provider(c.URL)
+	if err != nil || p.Name != "id.example.com" || p.Secret != "s3cret" || p.Redirect != "https://fleet.example.com:8443/api/v1/oidc/callback" ||
+		p.Claim != "email" || p.Role != inventory.RoleViewer || len(p.Scope) != 1 {
+		t.Errorf("%+v %v", p, err)
+	}
+	c.OpenID.CAFile = secret
+	if _, err := c.OpenID.provider(c.URL); err == nil || !strings.Contains(err.Error(), "holds no certificate") {
+		t.Errorf("an authority that is none: %v", err)
+	}
+	if p, err := (&OpenIDConfig{}).provider(c.URL); p != nil || err != nil {
+		t.Errorf("without one: %+v %v", p, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
+	"mailfleet/inventory"
 )
 
 // flowCookie carries a sign-in at the OpenID provider until the browser is
@@ -20,7 +21,7 @@ func (s *Server) oidcRoutes() {
 	add(s, operation{"start-oidc", http.MethodGet, "/oidc/start", "Sign in through the OpenID provider", auth.SignIns, auth.Write, http.StatusFound,
 		"Sends the browser there."}, s.startOIDC)
 	add(s, operation{"finish-oidc", http.MethodGet, "/oidc/callback", "Where the OpenID provider sends the browser back to", auth.SignIns, auth.Write, http.StatusFound,
-		"Starts a session and sends the browser to the console."}, s.finishOIDC,
+		"Starts a session and sends the browser to the console; a refused one goes there with its code in ?refused=."}, s.finishOIDC,
 		func(op *huma.Operation) { op.SkipValidateParams = true }) // providers add parameters of their own
 }
 
@@ -51,9 +52,19 @@ func cookieOfFlow(value string) string {
 func (s *Server) startOIDC(ctx context.Context, _ *struct{}) (*redirectOutput, error) {
 	url, flow, err := s.Auth.StartOIDC(ctx)
 	if err != nil {
-		return nil, err
+		return s.refuseOIDC(ctx, err)
 	}
 	return &redirectOutput{url, []string{cookieOfFlow(flow)}}, nil
+}
+
+// refuseOIDC sends the browser to the console, which tells the person in their
+// own language what became of the sign-in.
+func (s *Server) refuseOIDC(ctx context.Context, err error) (*redirectOutput, error) {
+	if inventory.Is(err, inventory.NotFound) {
+		return nil, err // there is no provider
+	}
+	s.Logger.Info("a sign-in through the OpenID provider was refused", "err", err, "request", actorOf(ctx).RequestID)
+	return &redirectOutput{"/?refused=" + string(inventory.CodeOf(err)), []string{cookieOfFlow("")}}, nil
 }
 
 type callbackInput struct {
@@ -71,7 +82,7 @@ func (s *Server) finishOIDC(ctx context.Context, in *callbackInput) (*redirectOu
 		Cookie: in.Flow.Value, Code: in.Code, State: in.State, Error: in.Error, Issuer: in.Issuer,
 	})
 	if err != nil {
-		return nil, err
+		return s.refuseOIDC(ctx, err)
 	}
 	return &redirectOutput{"/", []string{cookieOfFlow(""), sessionCookie(secret)}}, nil
 }

@@ -80,6 +80,9 @@ type changePersonInput struct {
 func (s *Server) changePerson(ctx context.Context, in *changePersonInput) (*one[*inventory.Person], error) {
 	hash, action := "", "change"
 	if in.Body.Password != nil {
+		if *in.Body.Password == "" {
+			return nil, inventory.FieldErrorf("password", "give the new password")
+		}
 		person, err := s.people().get(ctx, &in.Named)
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mailfleet/controller/api"
+	"mailfleet/controller/auth"
 	"mailfleet/inventory"
 )
 
@@ -160,4 +161,25 @@ func TestATokenGoesBeforeACookie(t *testing.T) {
 		t.Errorf("I am %s", text)
 	}
 	b.status(http.StatusUnauthorized, "GET", "/session", "", "Authorization", "Bearer mft_wrong")
+}
+
+func TestARefusedSignInAtTheProviderIsToldByTheConsole(t *testing.T) {
+	f := start(t)
+	f.server.Auth.Trust(auth.ProviderConfig{Name: "Example", Issuer: "https://127.0.0.1:1", ClientID: "mailfleet", Redirect: f.web.URL + "/api/v1/oidc/callback"})
+	browser := *f.web.Client()
+	browser.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for path, want := range map[string]string{
+		"/api/v1/oidc/start":                    "/?refused=unavailable",
+		"/api/v1/oidc/callback?code=c&state=s":  "/?refused=unauthorized",
+		"/api/v1/oidc/callback?error=%3Cb%3E&x": "/?refused=unauthorized",
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.web.URL+path, nil)
+		f.ok(err)
+		res, err := browser.Do(req)
+		f.ok(err)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusFound || res.Header.Get("Location") != want || strings.Contains(strings.Join(res.Header.Values("Set-Cookie"), ";"), "__Host-mailfleet=") {
+			t.Errorf("%s: %s to %q", path, res.Status, res.Header.Get("Location"))
+		}
+	}
 }

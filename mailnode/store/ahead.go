@@ -2,6 +2,7 @@ package store
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -21,6 +22,7 @@ type Ahead struct {
 	room   *[aheadSize]byte // nil: nothing is held
 	bodies [][]byte         // in room
 	of     []ObjectID       // whose they are
+	holds  atomic.Bool      // room is not nil; for Holds
 }
 
 // Ahead returns what reads bodies ahead.
@@ -45,14 +47,15 @@ func (a *Ahead) Body(messages []Message) []byte {
 	return body
 }
 
-// Holds reports whether there is something to release.
-func (a *Ahead) Holds() bool { return a != nil && a.room != nil }
+// Holds reports whether there is something to release. Any goroutine may ask.
+func (a *Ahead) Holds() bool { return a != nil && a.holds.Load() }
 
 // Release gives the memory back. What was read is forgotten.
 func (a *Ahead) Release() {
 	if a.Holds() {
 		rooms.Put(a.room)
 		a.room, a.bodies, a.of = nil, nil, nil
+		a.holds.Store(false)
 	}
 }
 
@@ -69,6 +72,7 @@ func (a *Ahead) read(messages []Message) {
 	defer func() { _ = it.Close() }() // who then reads a body alone meets the error again
 	if a.room == nil {
 		a.room = rooms.Get().(*[aheadSize]byte) // the pool holds nothing else
+		a.holds.Store(true)
 	}
 	free := a.room[:]
 	for i := range messages {

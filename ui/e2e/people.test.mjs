@@ -279,11 +279,12 @@ describe('a domain administrator', () => {
 })
 
 describe('an account', { skip: !dev && 'only a dev fleet tells its passwords' }, () => {
-  test('shows who is connected, and the operator ends it', async () => {
+  test('shows who is connected, and the operator ends it', async (t) => {
     const user = dev?.users[0]
     const server = dev?.servers.find((s) => s.id === user?.server)
     if (!user || !server) throw new Error('dev.json names no user and server')
     const imap = connect({ host: server.address, port: server.ports.imaps ?? 0, rejectUnauthorized: false })
+    t.after(() => imap.destroy())
     imap.setEncoding('utf8')
     const closed = new Promise((done) => imap.once('close', done))
     const signedIn = new Promise((done, fail) => {

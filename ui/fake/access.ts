@@ -113,7 +113,7 @@ export class FakeAccess {
   }
 
   #live(q: URLSearchParams) {
-    const kinds = q.getAll('kind')
+    const kinds = (q.get('kind') ?? '').split(',').filter(Boolean)
     const items = this.sessions.filter(
       (s) =>
         (kinds.length === 0 || kinds.includes(s.kind)) &&

@@ -18,7 +18,7 @@ import { SignIns } from './SignIns'
 import './accounts.css'
 
 const route = getRouteApi('/accounts/$id')
-const mail = ['smtp', 'submission', 'pop3', 'imap', 'webmail']
+const mail = 'smtp,submission,pop3,imap,webmail'
 
 /** One account: what it holds and may use, who signs in to it, and with what. */
 export default function AccountScreen() {

@@ -390,7 +390,7 @@ export interface paths {
         };
         /**
          * Where the OpenID provider sends the browser back to
-         * @description Starts a session and sends the browser to the console.
+         * @description Starts a session and sends the browser to the console; a refused one goes there with its code in ?refused=.
          */
         get: operations["finish-oidc"];
         put?: never;

@@ -76,6 +76,14 @@ test('the OpenID provider is offered where there is one', async () => {
   expect(link.getAttribute('href')).toBe('/api/v1/oidc/start')
 })
 
+test('what the OpenID provider refused is told', async () => {
+  const { view } = show('/?refused=unavailable', { signedIn: false })
+  expect((await screen.findByRole('alert')).textContent).toContain('请使用密码登录')
+  view.unmount()
+  show('/?refused=%3Cb%3E', { signedIn: false })
+  expect((await screen.findByRole('alert')).textContent).toContain('请重试')
+})
+
 test('a session that ended says so', async () => {
   const { api, fleet } = show('/contacts')
   await screen.findByRole('heading', { level: 1, name: '联系人' })

@@ -1,5 +1,6 @@
 import { Button, PasswordInput, TextInput } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useLocation } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import { api } from '../api/client'
 import type { Providers, Session } from '../api/types'
@@ -37,6 +38,7 @@ export default function SignIn({ ended }: { ended?: boolean }) {
           {t('signin.ended')}
         </div>
       )}
+      <ProviderRefusal />
       <Form form={form} submit={t('signin.submit')} onCancel={asked ? () => setAsked(false) : undefined}>
         {asked ? <Code {...form.text('code')} /> : <Who text={form.text} />}
       </Form>
@@ -89,6 +91,23 @@ function Code(field: Field) {
       withAsterisk={false}
       {...field}
     />
+  )
+}
+
+/** What the sign-in through an OpenID provider came to, where the browser was sent back without a session. */
+function ProviderRefusal() {
+  const { t } = useText()
+  const code = new URLSearchParams(useLocation({ select: (l) => l.searchStr })).get('refused')
+  if (!code) return null
+  const known = {
+    unauthorized: 'signin.providerRefused',
+    unavailable: 'signin.providerAway',
+    too_many: 'signin.providerOften',
+  } as const
+  return (
+    <div className="notice" role="alert">
+      {t(known[code as keyof typeof known] ?? 'signin.providerFailed')}
+    </div>
   )
 }
 
