@@ -200,14 +200,7 @@ func (a *App) joinPool() error {
 }
 
 // missing are the servers that this one's gossip finds dead.
-func (a *App) missing() (names []string) {
-	for _, m := range a.pool.Members() {
-		if m.Role == members.RoleAgent && m.Status == members.StatusFailed {
-			names = append(names, m.Name)
-		}
-	}
-	return names
-}
+func (a *App) missing() []string { return a.pool.Failed(members.RoleAgent) }
 
 // Run runs the agent until ctx ends, or until another build is to go on (see
 // package handover). Services go on, unless it is to stop them.

@@ -10,7 +10,7 @@ import (
 
 const (
 	// gather is how long a report waits for more changes.
-	gather = 20 * time.Millisecond
+	gather = 5 * time.Millisecond
 	// unhurried is how long what nobody waits for may wait for what somebody does:
 	// that a document is in force, that an order is in hand.
 	unhurried = 200 * time.Millisecond

@@ -81,7 +81,7 @@ type Steward struct {
 	problem  string
 	problems map[string]string       // by service: why it is not as it is to be
 	missing  map[inventory.ID]string // builds that are wanted and not here, and of what program
-	news     chan struct{}           // closed and replaced when desired changes
+	news     chan struct{}           // closed and replaced when desired changes in more than orders
 }
 
 // New returns a steward that knows the last desired state on disk.
@@ -111,7 +111,8 @@ func New(o Options) (*Steward, error) {
 
 func (s *Steward) desiredFile() string { return filepath.Join(s.Dir, "desired.json") }
 
-// Desired returns the desired state in force, and a channel closed at its next change.
+// Desired returns the desired state in force, and a channel closed at its next
+// change in more than orders.
 func (s *Steward) Desired() (api.Desired, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,8 +179,10 @@ func (s *Steward) take(ctx context.Context, d api.Desired) {
 	}
 	s.mu.Lock()
 	s.desired = d
-	close(s.news)
-	s.news = make(chan struct{})
+	if settings {
+		close(s.news)
+		s.news = make(chan struct{})
+	}
 	failing := s.problem != ""
 	s.mu.Unlock()
 	s.Link.ComeBackWithin(time.Duration(d.Spread))

@@ -262,3 +262,44 @@ func TestWithTheControllerAwayTheLastDesiredStateIsKept(t *testing.T) {
 	quit(t, c)
 	stop()
 }
+
+func TestAnOrderIsNoNewsToWhatFollowsTheSettings(t *testing.T) {
+	dir, c, log := t.TempDir(), newController(t), slog.New(slog.DiscardHandler)
+	services, err := supervise.New(supervise.Options{Dir: dir, BootID: "boot", Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = services.Close() })
+	s, err := New(Options{Dir: dir, Link: c, Services: services, BootID: "boot", Trial: true, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := api.Desired{Index: 1, Interval: 1}
+	for _, step := range []struct {
+		what   string
+		change func()
+		news   bool
+	}{
+		{"the first", func() {}, true},
+		{"an order", func() { d.Orders = []api.Order{order(inventory.OpServiceStart, time.Minute)} }, false},
+		{"a setting", func() { d.Interval = 2 }, true},
+		{"no order", func() { d.Orders = nil }, false},
+	} {
+		_, changed := s.Desired()
+		step.change()
+		s.take(t.Context(), d)
+		if got, _ := s.Desired(); got.Index != d.Index || len(got.Orders) != len(d.Orders) {
+			t.Errorf("%s: in force is %+v", step.what, got)
+		}
+		news := false
+		select {
+		case <-changed:
+			news = true
+		default:
+		}
+		if news != step.news {
+			t.Errorf("%s is news: %t", step.what, news)
+		}
+		d.Index++
+	}
+}

@@ -33,6 +33,7 @@ type world struct {
 	store inventory.Store
 	fleet *Fleet
 	alive pool
+	runs  bool
 }
 
 func newWorld(t *testing.T) *world {
@@ -69,6 +70,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	w.runs = true
 	go func() { done <- w.fleet.Run(ctx) }()
 	w.t.Cleanup(func() {
 		cancel()
@@ -83,6 +85,11 @@ func (w *world) add(name string) inventory.ID {
 	e, err := w.fleet.Add(w.t.Context(), alice, api.NewServer{Name: name, Address: "127.0.0.1"})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.runs { // an agent that asks before would be told that there is no such server
+		if err := w.fleet.board.wait(w.t.Context(), w.store.Wait(w.t.Context(), 0)); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	return e.Server.ID
 }

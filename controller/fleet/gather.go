@@ -15,11 +15,11 @@ const (
 	// firstGathered is how long the first that asks waits for more.
 	firstGathered = 2 * time.Millisecond
 	// lastGathered bounds how long the next wait when one took long.
-	lastGathered = 25 * time.Millisecond
+	lastGathered = 50 * time.Millisecond
 )
 
 // gather does the same for many that ask at once in few transactions: while
-// one runs, and as long again, those that come wait for the next, together. A
+// one runs, and twice as long again, those that come wait for the next, together. A
 // fleet that is told something, or comes back, all at once costs some
 // transactions, not one each. What a transaction costs others, who read what
 // it has changed, grows with it; so does the wait.
@@ -63,7 +63,7 @@ func (g *gather[T]) Do(ctx context.Context, what T) error {
 	began := time.Now()
 	g.run(context.WithoutCancel(ctx), some) // it is not its own alone
 	g.mu.Lock()
-	g.rest = min(max(time.Since(began), firstGathered), lastGathered)
+	g.rest = min(max(2*time.Since(began), firstGathered), lastGathered)
 	if g.busy = len(g.waiting) > 0; g.busy {
 		g.waiting[0].lead <- struct{}{}
 	}

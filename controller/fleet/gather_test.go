@@ -11,13 +11,15 @@ import (
 func TestWhatIsAskedAtOnceIsDoneTogetherAndRefusedAlone(t *testing.T) {
 	w := newWorld(t)
 	var mu sync.Mutex
-	transactions, most := 0, 0
+	begun, most := 0, 0 // how many the first transaction took, and any
 	first := make(chan struct{})
 	g := gather[string]{store: w.store, do: func(tx inventory.Tx, names []string) error {
 		mu.Lock()
-		transactions++
+		again := begun > 0
+		if !again {
+			begun = len(names)
+		}
 		most = max(most, len(names))
-		again := transactions > 1
 		mu.Unlock()
 		if !again {
 			<-first // the rest gathers meanwhile
@@ -44,14 +46,15 @@ func TestWhatIsAskedAtOnceIsDoneTogetherAndRefusedAlone(t *testing.T) {
 			errs[i] = g.Do(t.Context(), name)
 		})
 	}
-	for waiting := 0; waiting < many-1; {
-		g.mu.Lock()
-		waiting = len(g.waiting)
-		if g.busy && transactionsBegun(&mu, &transactions) {
-			waiting++
+	for asked := 0; asked < many; runtime.Gosched() {
+		mu.Lock()
+		asked = begun
+		mu.Unlock()
+		if asked > 0 {
+			g.mu.Lock()
+			asked += len(g.waiting)
+			g.mu.Unlock()
 		}
-		g.mu.Unlock()
-		runtime.Gosched()
 	}
 	close(first)
 	asking.Wait()
@@ -70,10 +73,4 @@ func TestWhatIsAskedAtOnceIsDoneTogetherAndRefusedAlone(t *testing.T) {
 	if most < many/2 {
 		t.Errorf("at most %d were done together", most)
 	}
-}
-
-func transactionsBegun(mu *sync.Mutex, n *int) bool {
-	mu.Lock()
-	defer mu.Unlock()
-	return *n > 0
 }

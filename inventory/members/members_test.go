@@ -169,6 +169,9 @@ func TestKilledMemberIsSeenToFail(t *testing.T) {
 			t.Errorf("%s saw d %v", p.name, seen)
 		}
 		await(t, p, map[string]Status{"a": alive, "b": alive, "c": alive, "d": failed})
+		if dead, none := p.Failed(RoleAgent), p.Failed(RoleController); !slices.Equal(dead, []string{"d"}) || none != nil {
+			t.Errorf("to %s the dead are %v, %v", p.name, dead, none)
+		}
 	}
 	if took := time.Since(killed); took > 15*time.Second {
 		t.Errorf("it took %v", took)

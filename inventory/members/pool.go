@@ -102,6 +102,17 @@ func (p *Pool) members() []Member {
 	return list
 }
 
+// Failed returns the names of the members in a role that the pool finds dead.
+func (p *Pool) Failed(role Role) (names []string) {
+	for _, m := range p.serf.Members() {
+		if m.Status == serf.StatusFailed && Role(m.Tags["role"]) == role {
+			names = append(names, m.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 func describe(m serf.Member) Member {
 	status := StatusAlive
 	switch m.Status {

@@ -174,17 +174,19 @@ func pidsOf(agents []*exec.Cmd) (pids []int) {
 	return pids
 }
 
-// allRunning waits until n tasks run, which their agents have said.
+// allRunning waits until n tasks run, which their agents have said, and what
+// agents do once is over.
 func allRunning(ctx context.Context, c *api.Client, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, meetLimit)
 	defer cancel()
 	for {
-		up, running := 0, 0
+		up, running, inBench := 0, 0, make(map[inventory.ID]bool)
 		for server, err := range api.Servers.All(ctx, c, nil) {
 			if err != nil {
 				return err
 			}
-			if server.Region == "bench" && server.State == inventory.ServerUp {
+			inBench[server.ID] = server.Region == "bench"
+			if inBench[server.ID] && server.State == inventory.ServerUp {
 				up++
 			}
 			for _, v := range server.Services {
@@ -193,12 +195,21 @@ func allRunning(ctx context.Context, c *api.Client, n int) error {
 				}
 			}
 		}
-		if up == n && running == n {
+		looked := 0 // an agent looks its server over once, soon after it starts
+		for p, err := range api.Preflights.All(ctx, c, nil) {
+			if err != nil {
+				return err
+			}
+			if inBench[p.Server] {
+				looked++
+			}
+		}
+		if up == n && running == n && looked == n {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d servers are up and %d services run", up, n, running)
+			return fmt.Errorf("%d of %d servers are up, %d services run, %d servers are looked over", up, n, running, looked)
 		case <-time.After(time.Second):
 		}
 	}
