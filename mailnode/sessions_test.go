@@ -149,6 +149,10 @@ func TestMailboxesAreListedWithWhatTheyHold(t *testing.T) {
 	if inbox.Name != "INBOX" || inbox.Messages != 1 || inbox.Unseen != 1 || all.Messages != 1 || all.Bytes == 0 || all.Bytes != bytes || uses["Sent"] != `\Sent` {
 		t.Errorf("got %+v", all)
 	}
+	empty, err := f.client.Mailboxes(t.Context(), inventory.ID(f.config.Accounts[1].ID))
+	if err != nil || len(empty.Mailboxes) != 1 || empty.Mailboxes[0].Name != "INBOX" || empty.Messages != 0 {
+		t.Errorf("of an account that never got a message: %+v, %v", empty, err)
+	}
 	if none, err := f.client.Mailboxes(t.Context(), "0198c0de-0000-7000-8000-00000000ffff"); err != nil || len(none.Mailboxes) != 0 || none.Bytes != 0 {
 		t.Errorf("nobody's: %+v, %v", none, err)
 	}

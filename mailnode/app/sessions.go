@@ -103,7 +103,7 @@ func (a *App) Mailboxes(ctx context.Context, account inventory.ID) (inventory.Ma
 	for _, name := range names {
 		subscribed[name] = true
 	}
-	if !slices.ContainsFunc(boxes, func(m store.Mailbox) bool { return m.ID == store.Inbox }) {
+	if _, here := a.directory.ByID(string(account)); here && !slices.ContainsFunc(boxes, func(m store.Mailbox) bool { return m.ID == store.Inbox }) {
 		boxes = append([]store.Mailbox{{ID: store.Inbox, Name: "INBOX"}}, boxes...) // every account has one, before anything is in it (RFC 9051 §5.1)
 	}
 	all := inventory.Mailboxes{Bytes: holds.Usage.Bytes, Messages: holds.Usage.Messages, Mailboxes: []inventory.Mailbox{}}
