@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/smtpd"
 )
 
 // listener is an open listener, and what the configuration says of it.
@@ -67,7 +69,12 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 	}()
 	var config net.ListenConfig
 	for _, w := range wanted {
-		l, err := config.Listen(ctx, "tcp", w.Address)
+		network := "tcp"
+		if path := w.Socket(); path != "" {
+			network = "unix"
+			_ = os.Remove(path) // of a mailnode that was killed; if it is something else, listening fails
+		}
+		l, err := config.Listen(ctx, network, w.Address)
 		if err != nil {
 			if op, ok := errors.AsType[*net.OpError](err); ok {
 				err = op.Err // without the address, which the sentence names
@@ -77,7 +84,13 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 		b := listener{config: w}
 		switch w.Protocol {
 		case api.SMTP:
-			b.open, b.serve = a.smtpd.Gate.Listen(l), a.smtpd.Serve
+			b.open, b.serve = a.smtp(l, smtpd.Receiving)
+		case api.Submission:
+			b.open, b.serve = a.smtp(l, smtpd.Submission)
+		case api.Submissions:
+			b.open, b.serve = a.smtp(l, smtpd.Submissions)
+		case api.LMTP:
+			b.open, b.serve = a.smtp(l, smtpd.LMTP)
 		case api.POP3:
 			b.open, b.serve = a.pop3d.Gate.Listen(l), a.pop3d.Serve
 		case api.POP3S:
@@ -91,4 +104,9 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 		open = append(open, b)
 	}
 	return open, nil
+}
+
+// smtp is how a listener of smtpd is opened and served.
+func (a *App) smtp(l net.Listener, k smtpd.Kind) (*gate.Listener, func(*gate.Listener)) {
+	return a.smtpd.Gate(k).Listen(l), func(open *gate.Listener) { a.smtpd.Serve(open, k, nil) }
 }
