@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -48,8 +49,9 @@ func accounts() *directory.Directory {
 type boxes struct {
 	*directory.Directory
 	store *store.Store
-	err   error // the store's
-	most  int64 // what a mailbox takes; 0: all
+	err   error  // the store's
+	most  int64  // what a mailbox takes; 0: all
+	full  string // an account whose mailbox is full
 }
 
 func (b *boxes) Judge(_ context.Context, address string, size int64) (int64, error) {
@@ -77,7 +79,7 @@ func (b *boxes) Accept(ctx context.Context, e envelope.Envelope, prefix []byte, 
 		if err != nil {
 			return err
 		}
-		if b.most > 0 && size > b.most {
+		if a.ID == b.full {
 			return store.ErrQuota
 		}
 		d.Accounts = append(d.Accounts, a.ID)
@@ -153,6 +155,8 @@ func (n *node) mail(t testing.TB, account string) (texts []string) {
 	}
 	return texts
 }
+
+func loopback(ip netip.Addr) bool { return ip.IsLoopback() }
 
 // peer is a client that says exactly what it is told to.
 type peer struct {

@@ -91,7 +91,7 @@ type Policy struct {
 func DefaultPolicy(k Kind) Policy {
 	switch k {
 	case Receiving:
-		return Policy{Reputation: true, Judge: true, Filter: true, EarlyTalk: 500 * time.Millisecond}
+		return Policy{Reputation: true, Judge: true, Filter: true, EarlyTalk: 200 * time.Millisecond}
 	case LMTP:
 		return Policy{}
 	}

@@ -320,7 +320,11 @@ func (s *session) close() {
 // drain reads what the peer is still sending, for a while. Closed at once, the
 // connection would be reset, and the peer would try again instead of reading our reply.
 func (s *session) drain() {
-	if half, ok := s.base.Conn.(interface{ CloseWrite() error }); ok && s.tls == nil {
+	under := s.conn // TLS says goodbye
+	if s.tls == nil {
+		under = s.base.Conn
+	}
+	if half, ok := under.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // it may be closed already
 	}
 	if s.base.Engage(lingerTimeout) == nil {

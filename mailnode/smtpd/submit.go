@@ -57,7 +57,7 @@ func (s *session) mayAuthor(value []byte) bool {
 	list := message.ParseAddresses(value)
 	found := false
 	for _, a := range list {
-		if len(a.Host) == 0 && len(a.Mailbox) == 0 {
+		if a.Host == nil {
 			continue // begins or ends a group
 		}
 		domain, err := envelope.ParseDomain(string(a.Host))
