@@ -198,18 +198,6 @@ func (j *Journal) Unreported() []api.StepReport {
 	return reports
 }
 
-// News tells whether there is something the controller has not taken yet.
-func (j *Journal) News() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.steps {
-		if !s.Reported {
-			return true
-		}
-	}
-	return false
-}
-
 func (j *Journal) list(which func(*Step) bool) []Step {
 	j.mu.Lock()
 	defer j.mu.Unlock()
