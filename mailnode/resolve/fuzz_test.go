@@ -21,7 +21,7 @@ func FuzzDigest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(packed, uint16(dns.TypeMX))
+	f.Add(packed, dns.TypeMX)
 	f.Fuzz(func(t *testing.T, b []byte, kind uint16) {
 		msg := new(dns.Msg)
 		if msg.Unpack(b) != nil {

@@ -59,11 +59,11 @@ func New(t testing.TB, records ...string) *Server {
 func listen(t testing.TB) (net.PacketConn, net.Listener) {
 	t.Helper()
 	for range 20 {
-		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		udp, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+		tcp, err := new(net.ListenConfig).Listen(t.Context(), "tcp", udp.LocalAddr().String())
 		if err == nil {
 			return udp, tcp
 		}
