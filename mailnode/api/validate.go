@@ -55,17 +55,24 @@ func (c *Config) checkListeners() error {
 	if len(c.Listeners) == 0 {
 		return wrong("listeners", "at least one listener is needed")
 	}
-	seen := map[netip.AddrPort]bool{}
+	seen, sockets := map[netip.AddrPort]bool{}, map[string]bool{}
 	for i, l := range c.Listeners {
 		field := fmt.Sprintf("listeners[%d]", i)
 		switch l.Protocol {
-		case SMTP, POP3, IMAP:
-		case POP3S, IMAPS:
+		case SMTP, Submission, LMTP, POP3, IMAP:
+		case Submissions, POP3S, IMAPS:
 			if c.TLS.Cert == "" {
 				return wrong(field+".protocol", "%s needs tls.cert and tls.key", l.Protocol)
 			}
 		default:
-			return wrong(field+".protocol", "%q is not one of smtp, pop3, pop3s, imap, imaps", l.Protocol)
+			return wrong(field+".protocol", "%q is not one of smtp, submission, submissions, lmtp, pop3, pop3s, imap, imaps", l.Protocol)
+		}
+		if path := l.Socket(); path != "" {
+			if sockets[path] {
+				return wrong(field+".address", "%s is already taken by another listener", path)
+			}
+			sockets[path] = true
+			continue
 		}
 		addr, err := parseListenAddress(l.Address)
 		if err != nil {
