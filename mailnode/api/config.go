@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	"mailfleet/inventory"
@@ -15,7 +16,7 @@ type Config struct {
 	Server     string     `json:"server" doc:"Name of the server in the fleet." example:"cn-north-1"`
 	Hostname   string     `json:"hostname" doc:"Name this server gives itself in greetings and Received headers (RFC 5321 §4.1.1.1)." example:"mx1.example.test"`
 	Listeners  []Listener `json:"listeners" doc:"Addresses to listen on. At least one."`
-	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS, pop3s and imaps. Without it none of them is offered."`
+	TLS        TLS        `json:"tls,omitzero" doc:"Certificate for STARTTLS, STLS, submissions, pop3s and imaps. Without it none of them is offered."`
 	Drained    bool       `json:"drained,omitempty" doc:"Turn new connections away (421, -ERR or BYE); those there are go on." example:"false"`
 	Limits     Limits     `json:"limits,omitzero" doc:"What the server takes before it refuses. Zero or absent means the default."`
 	Domains    []Domain   `json:"domains" doc:"Domains that are local. Mail for any other domain is refused (550 5.7.1)."`
@@ -55,11 +56,32 @@ const UnixPrefix = "unix:"
 // Secure reports whether a protocol is spoken over TLS from the first byte.
 func (p Protocol) Secure() bool { return p == POP3S || p == IMAPS || p == Submissions }
 
+// Feature is what an account must not have switched off to use the protocol.
+func (p Protocol) Feature() inventory.Feature {
+	switch p {
+	case Submission, Submissions:
+		return inventory.FeatureSMTP
+	case POP3S:
+		return inventory.FeaturePOP3
+	case IMAPS:
+		return inventory.FeatureIMAP
+	}
+	return inventory.Feature(p)
+}
+
 // Listener is one address the mailnode listens on.
 type Listener struct {
 	Protocol Protocol `json:"protocol" doc:"smtp, submission, submissions, lmtp, pop3, pop3s, imap or imaps (those that end in s need a certificate)." example:"smtp"`
 	Address  string   `json:"address" doc:"IP address and port, or for lmtp unix: and the path of a socket. No IP address means all of them; port 0 means a free one, which status then names." example:"127.0.10.1:1025"`
 	Local    bool     `json:"local,omitempty" doc:"Take passwords without TLS here. For addresses that only this machine, or a network as safe, can reach." example:"false"`
+}
+
+// Socket is the path of the socket the listener listens on; "" when it has an IP address.
+func (l Listener) Socket() string {
+	if path, unix := strings.CutPrefix(l.Address, UnixPrefix); unix {
+		return path
+	}
+	return ""
 }
 
 // TLS names the files of the server's certificate. They are read again at each reload.
@@ -153,7 +175,7 @@ type AppPassword struct {
 	Name      string     `json:"name" doc:"What its user calls it." example:"phone"`
 	Hash      string     `json:"hash" doc:"SHA-256 of the password, as $sha256$ and base64 without padding." example:"$sha256$K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols"`
 	SCRAM     string     `json:"scram,omitempty" doc:"Its keys for SCRAM-SHA-256, with salt and iterations of the account's own." example:"SCRAM-SHA-256$100000:9YbqjtE2k0nDPbVJQhQZTQ==$JTRYTlQ6L24t1PfGoSXUFw/1HBYP1HQVMcvFyPXN0Kk=:Yb0W/Zf0BB4qv7S+Cj0cQ8pEJz3xQGhkqXpE0fGQ0gk="`
-	Protocols []Protocol `json:"protocols,omitempty" doc:"What it is good for: pop3. None named means all." example:"pop3"`
+	Protocols []Protocol `json:"protocols,omitempty" doc:"What it is good for: smtp (which is submission), pop3, imap. None named means all." example:"pop3"`
 	Expires   time.Time  `json:"expires,omitzero" doc:"When it stops being good (RFC 3339). Absent means never." example:"2030-01-01T00:00:00Z"`
 }
 

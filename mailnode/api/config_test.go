@@ -230,3 +230,31 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestProtocolsHaveFeatures(t *testing.T) {
+	for p, want := range map[Protocol]inventory.Feature{
+		Submission: inventory.FeatureSMTP, Submissions: inventory.FeatureSMTP, POP3S: inventory.FeaturePOP3, POP3: inventory.FeaturePOP3,
+		IMAP: inventory.FeatureIMAP, IMAPS: inventory.FeatureIMAP,
+	} {
+		if got := p.Feature(); got != want {
+			t.Errorf("%s: got %s", p, got)
+		}
+	}
+}
+
+func TestLMTPListensOnASocket(t *testing.T) {
+	for address, want := range map[string]string{"unix:/run/mail/lmtp": "", "127.0.0.1:24": "", "lmtp": `listeners[0].address: "lmtp" is not an address`} {
+		c := Config{Listeners: []Listener{{Protocol: LMTP, Address: address}}}
+		err := c.checkListeners()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	c := Config{Listeners: []Listener{{Protocol: LMTP, Address: "unix:/a"}, {Protocol: LMTP, Address: "unix:/a"}}}
+	if err := c.checkListeners(); err == nil {
+		t.Error("one socket was taken twice")
+	}
+	if err := (&Config{Listeners: []Listener{{Protocol: SMTP, Address: "unix:/a"}}}).checkListeners(); err == nil {
+		t.Error("SMTP listens on a socket")
+	}
+}

@@ -63,7 +63,7 @@ func (c *Config) checkListeners() error {
 		if l.Protocol.Secure() && c.TLS.Cert == "" {
 			return wrong(field+".protocol", "%s needs tls.cert and tls.key", l.Protocol)
 		}
-		if socket, unix := strings.CutPrefix(l.Address, UnixPrefix); unix {
+		if socket := l.Socket(); socket != "" {
 			if err := checkSocket(l.Protocol, socket); err != nil {
 				return wrong(field+".address", "%s", err)
 			}
