@@ -53,7 +53,7 @@ func (s SRS) Forward(from string, now time.Time) (string, error) {
 	case "SRS1":
 		_, rest, ok = strings.Cut(rest, "=") // of the hash of whom it came from
 		first, inner, ok2 := strings.Cut(rest, "=")
-		if !ok || !ok2 || first == "" || inner == "" {
+		if _, err := domainName(first); !ok || !ok2 || err != nil || inner == "" {
 			return "", errors.New("the sender's address cannot be rewritten")
 		}
 		out = s.guard(first, inner)
