@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mailfleet/mailnode/message"
+	"mailfleet/mailnode/resolve"
 )
 
 // DMARC is what the domain in From wants done, and whether the message is its own.
@@ -76,7 +77,7 @@ func (j *Judge) lookupDMARC(ctx context.Context, domain string) (dmarcRecord, er
 	}
 	for i, name := range names {
 		txts, err := j.query(ctx, "_dmarc."+name)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !resolve.NotFound(err) {
 			return dmarcRecord{}, err
 		}
 		var found []dmarcRecord

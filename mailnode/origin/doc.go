@@ -23,19 +23,17 @@ import (
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
+
+	"mailfleet/mailnode/resolve"
 )
 
-// Resolver asks the DNS. An error that is ErrNotFound says for certain that there is no
-// such record; every other one is taken as temporary.
+// Resolver asks the DNS. resolve's is one.
 type Resolver interface {
-	TXT(ctx context.Context, name string) ([]string, error) // strings of a record joined
-	MX(ctx context.Context, name string) ([]string, error)  // hosts
-	Addresses(ctx context.Context, name string) ([]netip.Addr, error)
-	Names(ctx context.Context, address netip.Addr) ([]string, error) // PTR
+	TXT(ctx context.Context, name string) (resolve.Answer[string], error)
+	MX(ctx context.Context, domain string) (resolve.Answer[resolve.MX], error)
+	Addresses(ctx context.Context, name string) (resolve.Answer[netip.Addr], error)
+	PTR(ctx context.Context, address netip.Addr) (resolve.Answer[string], error)
 }
-
-// ErrNotFound is what a Resolver answers when there is no such name or record.
-var ErrNotFound = errors.New("origin: there is no such record")
 
 // Result is the outcome of a method by its name in Authentication-Results (RFC 8601
 // §2.7).
@@ -89,15 +87,15 @@ type Judge struct {
 // query asks for the TXT records of a name, within bounds.
 func (j *Judge) query(ctx context.Context, name string) ([]string, error) {
 	if _, err := domainName(name); err != nil {
-		return nil, ErrNotFound
+		return nil, resolve.ErrNoName
 	}
-	txts, err := j.resolver.TXT(ctx, name)
+	found, err := j.resolver.TXT(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	txts = txts[:min(len(txts), maxRecords)]
-	for i, txt := range txts {
-		txts[i] = txt[:min(len(txt), maxTXT)]
+	var txts []string // the answer is shared with others
+	for _, txt := range found.Records[:min(len(found.Records), maxRecords)] {
+		txts = append(txts, txt[:min(len(txt), maxTXT)])
 	}
 	return txts, nil
 }

@@ -1,10 +1,8 @@
 package origin
 
 import (
-	"context"
-	"errors"
+	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mailfleet/inventory/domainkey"
+	"mailfleet/mailnode/resolve"
 )
 
 // zone is what the tests' DNS server says: records in presentation form by name. A
@@ -36,6 +35,14 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	z.asked++
 	reply := new(dns.Msg)
 	reply.SetReply(q)
+	if o := q.IsEdns0(); o != nil {
+		reply.SetEdns0(1232, o.Do())
+	}
+	// Nothing is remembered: the records change in the middle of a test.
+	soa, err := dns.NewRR(". 0 IN SOA . . 1 1 1 1 0")
+	if err != nil {
+		panic(err)
+	}
 	records, ok := z.records[strings.ToLower(q.Question[0].Name)]
 	switch {
 	case !ok:
@@ -44,10 +51,13 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		reply.Rcode = dns.RcodeServerFailure
 	}
 	for _, r := range records {
-		rr, err := dns.NewRR(q.Question[0].Name + " 60 IN " + r)
+		rr, err := dns.NewRR(q.Question[0].Name + " 0 IN " + r)
 		if err == nil && rr != nil && rr.Header().Rrtype == q.Question[0].Qtype {
 			reply.Answer = append(reply.Answer, rr)
 		}
+	}
+	if len(reply.Answer) == 0 {
+		reply.Ns = append(reply.Ns, soa)
 	}
 	if _, udp := w.LocalAddr().(*net.UDPAddr); udp {
 		reply.Truncate(1232)
@@ -88,78 +98,15 @@ func serveDNS(t testing.TB) (*zone, string) {
 	return z, pc.LocalAddr().String()
 }
 
-// asker asks one server, in the words of Resolver.
-type asker struct{ server string }
-
-func (a asker) ask(ctx context.Context, name string, kind uint16) ([]dns.RR, error) {
-	q := new(dns.Msg)
-	q.SetQuestion(dns.Fqdn(name), kind)
-	c := dns.Client{Timeout: 2 * time.Second, UDPSize: 1232}
-	r, _, err := c.ExchangeContext(ctx, q, a.server)
-	if err == nil && r.Truncated {
-		c.Net = "tcp"
-		r, _, err = c.ExchangeContext(ctx, q, a.server)
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case r.Rcode == dns.RcodeNameError, r.Rcode == dns.RcodeSuccess && len(r.Answer) == 0:
-		return nil, ErrNotFound
-	case r.Rcode != dns.RcodeSuccess:
-		return nil, errors.New(dns.RcodeToString[r.Rcode])
-	}
-	return r.Answer, nil
-}
-
-func (a asker) TXT(ctx context.Context, name string) (list []string, err error) {
-	rrs, err := a.ask(ctx, name, dns.TypeTXT)
-	for _, rr := range rrs {
-		list = append(list, strings.Join(rr.(*dns.TXT).Txt, ""))
-	}
-	return list, err
-}
-
-func (a asker) MX(ctx context.Context, name string) (list []string, err error) {
-	rrs, err := a.ask(ctx, name, dns.TypeMX)
-	for _, rr := range rrs {
-		list = append(list, rr.(*dns.MX).Mx)
-	}
-	return list, err
-}
-
-func (a asker) Addresses(ctx context.Context, name string) (list []netip.Addr, err error) {
-	four, err4 := a.ask(ctx, name, dns.TypeA)
-	six, err6 := a.ask(ctx, name, dns.TypeAAAA)
-	for _, rr := range append(four, six...) {
-		var ip net.IP
-		switch rr := rr.(type) {
-		case *dns.A:
-			ip = rr.A
-		case *dns.AAAA:
-			ip = rr.AAAA
-		}
-		addr, _ := netip.AddrFromSlice(ip)
-		list = append(list, addr.Unmap())
-	}
-	if len(list) > 0 {
-		return list, nil
-	}
-	if err4 != nil && !errors.Is(err4, ErrNotFound) {
-		return nil, err4
-	}
-	return nil, err6
-}
-
-func (a asker) Names(ctx context.Context, addr netip.Addr) (list []string, err error) {
-	name, err := dns.ReverseAddr(addr.String())
+// asking is a resolver that asks one server.
+func asking(t testing.TB, server string) *resolve.Resolver {
+	t.Helper()
+	r, err := resolve.New(resolve.Settings{Servers: []string{server}}, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	rrs, err := a.ask(ctx, name, dns.TypePTR)
-	for _, rr := range rrs {
-		list = append(list, rr.(*dns.PTR).Ptr)
-	}
-	return list, err
+	t.Cleanup(r.Close)
+	return r
 }
 
 const self = "mx.example.test"
@@ -168,7 +115,7 @@ const self = "mx.example.test"
 func judging(t testing.TB) (*Judge, *zone, string) {
 	t.Helper()
 	z, server := serveDNS(t)
-	return New(Settings{ID: self}, asker{server}), z, server
+	return New(Settings{ID: self}, asking(t, server)), z, server
 }
 
 var keysOnce = sync.OnceValues(func() (list []domainkey.Key, err error) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailfleet/mailnode/resolve"
 )
 
 // said answers every question with one text.
@@ -16,11 +18,19 @@ type said struct {
 	err  error
 }
 
-func (s said) TXT(context.Context, string) ([]string, error)       { return []string{s.text}, s.err }
-func (s said) MX(context.Context, string) ([]string, error)        { return []string{s.text}, s.err }
-func (s said) Names(context.Context, netip.Addr) ([]string, error) { return []string{s.text}, s.err }
-func (s said) Addresses(context.Context, string) ([]netip.Addr, error) {
-	return []netip.Addr{peer}, s.err
+func saying[T any](s said, v T) (resolve.Answer[T], error) {
+	return resolve.Answer[T]{Records: []T{v}}, s.err
+}
+
+func (s said) TXT(context.Context, string) (resolve.Answer[string], error) { return saying(s, s.text) }
+func (s said) MX(context.Context, string) (resolve.Answer[resolve.MX], error) {
+	return saying(s, resolve.MX{Host: s.text})
+}
+func (s said) PTR(context.Context, netip.Addr) (resolve.Answer[string], error) {
+	return saying(s, s.text)
+}
+func (s said) Addresses(context.Context, string) (resolve.Answer[netip.Addr], error) {
+	return saying(s, peer)
 }
 
 // Whatever a message and the DNS say, there is a verdict, its field is one field, and

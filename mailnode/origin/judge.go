@@ -2,7 +2,6 @@ package origin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mailfleet/mailnode/resolve"
 )
 
 // New returns a judge.
@@ -193,7 +194,7 @@ func (c *Check) verify(a *answers) {
 		}
 		key := a.keys[s.keyName()]
 		switch {
-		case errors.Is(key.err, ErrNotFound):
+		case key.err != nil && resolve.NotFound(key.err):
 			s.settle(perm("there is no key record"))
 		case key.err != nil:
 			s.settle(verdictError{TempError, "the DNS could not be asked for the key"})

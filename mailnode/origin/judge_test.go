@@ -236,7 +236,7 @@ func TestFailuresOfDNSAreTemporary(t *testing.T) {
 	if v.DMARC.Result != TempError || !v.Temporary() {
 		t.Errorf("DKIM: %+v", v)
 	}
-	j.resolver = asker{"127.0.0.1:1"} // nobody
+	j.resolver = asking(t, "127.0.0.1:1") // nobody
 	v = j.test(t, Message{Peer: peer, From: "b@elsewhere.test"}, dmarcMessage(t, "a@reject.test", "reject.test"))
 	if v.SPF.Result != TempError || v.DMARC.Result != TempError || v.Disposition(Refuse) != Accept {
 		t.Errorf("no DNS: %+v", v)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"blitiri.com.ar/go/spf"
+
+	"mailfleet/mailnode/resolve"
 )
 
 // SPF is what the sender's domain says of the peer.
@@ -80,7 +82,7 @@ type spfResolver struct{ j *Judge }
 
 // lookupError makes of an error what the library knows: not found, or temporary.
 func lookupError(name string, err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if resolve.NotFound(err) {
 		return &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 	}
 	return &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
@@ -97,15 +99,17 @@ func (r spfResolver) LookupTXT(ctx context.Context, name string) ([]string, erro
 func (r spfResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	name, err := domainName(name)
 	if err != nil {
-		return nil, lookupError(name, ErrNotFound)
+		return nil, lookupError(name, resolve.ErrNoName)
 	}
-	hosts, err := r.j.resolver.MX(ctx, name)
+	found, err := r.j.resolver.MX(ctx, name)
 	if err != nil {
 		return nil, lookupError(name, err)
 	}
-	list := make([]*net.MX, 0, len(hosts))
-	for _, h := range hosts {
-		list = append(list, &net.MX{Host: h})
+	list := make([]*net.MX, 0, len(found.Records))
+	for _, mx := range found.Records {
+		if mx.Host != "" { // the null MX
+			list = append(list, &net.MX{Host: mx.Host, Pref: mx.Preference})
+		}
 	}
 	return list, nil
 }
@@ -113,14 +117,14 @@ func (r spfResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, erro
 func (r spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
 	host, err := domainName(host)
 	if err != nil {
-		return nil, lookupError(host, ErrNotFound)
+		return nil, lookupError(host, resolve.ErrNoName)
 	}
-	addrs, err := r.j.resolver.Addresses(ctx, host)
+	found, err := r.j.resolver.Addresses(ctx, host)
 	if err != nil {
 		return nil, lookupError(host, err)
 	}
-	list := make([]net.IPAddr, 0, len(addrs))
-	for _, a := range addrs {
+	list := make([]net.IPAddr, 0, len(found.Records))
+	for _, a := range found.Records {
 		list = append(list, net.IPAddr{IP: a.Unmap().AsSlice()})
 	}
 	return list, nil
@@ -129,11 +133,11 @@ func (r spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAdd
 func (r spfResolver) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	a, err := netip.ParseAddr(addr)
 	if err != nil {
-		return nil, lookupError(addr, ErrNotFound)
+		return nil, lookupError(addr, resolve.ErrNoName)
 	}
-	names, err := r.j.resolver.Names(ctx, a.Unmap())
+	found, err := r.j.resolver.PTR(ctx, a.Unmap())
 	if err != nil {
 		return nil, lookupError(addr, err)
 	}
-	return names, nil
+	return found.Records, nil
 }
