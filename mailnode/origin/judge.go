@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/resolve"
 )
 
@@ -286,19 +286,17 @@ func (v Verdict) Disposition(setting Action) Action {
 	return actions[min(slices.Index(actions, wanted), max(0, slices.Index(actions, setting)))]
 }
 
-// Refusal is the reply to a message that is refused: the code, the enhanced code (RFC
-// 7372) and one sentence.
-func (v Verdict) Refusal() (code int, enhanced, text string) {
+// Refusal is the answer for a message that is refused (RFC 7372).
+func (v Verdict) Refusal() *envelope.Refusal {
 	d := v.DMARC
 	switch d.Result {
 	case TempError:
-		return 451, "4.7.26", "Whether " + d.Domain + " sent this message cannot be found out now: try again later."
+		return &envelope.Refusal{Code: 451, Enhanced: "4.7.26", Text: "whether " + d.Domain + " sent this message cannot be found out now: try again later"}
 	case PermError:
-		reason := d.Reason
-		if reason != "" {
-			reason = strings.ToUpper(reason[:1]) + reason[1:]
-		}
-		return 550, "5.7.1", reason + ", so nobody can say who sent it: send it with one From field."
+		return &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: d.Reason + ", so nobody can say who sent it: send it with one From field"}
 	}
-	return 550, "5.7.26", "The domain " + d.Domain + " wants messages refused that neither SPF nor DKIM shows to be its own: send through its servers or sign with its key."
+	return &envelope.Refusal{
+		Code: 550, Enhanced: "5.7.26",
+		Text: "the domain " + d.Domain + " wants messages refused that neither SPF nor DKIM shows to be its own: send through its servers or sign with its key",
+	}
 }
