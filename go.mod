@@ -22,6 +22,7 @@ require (
 	github.com/influxdata/line-protocol/v2 v2.2.1
 	github.com/miekg/dns v1.1.72
 	github.com/oklog/ulid/v2 v2.1.1
+	github.com/pires/go-proxyproto v0.15.0
 	github.com/pquerna/otp v1.5.0
 	github.com/prometheus/client_golang v1.23.2
 	github.com/prometheus/prometheus v0.310.0

@@ -15,6 +15,10 @@ type Domain struct {
 	Plan     ID     `json:"plan,omitempty"`         // of its accounts that name none
 	Limits   Limits `json:"limits,omitzero"`        // of its accounts
 	Accounts int    `json:"max_accounts,omitempty"` // most accounts; 0: no limit
+
+	Mail          DomainMail    `json:"mail,omitzero"`
+	RoutePassword []byte        `json:"-"` // of Mail.Route, sealed
+	HookSecrets   map[ID][]byte `json:"-"` // by the hook's id, sealed
 }
 
 // AccountState tells whether an account may be used.
@@ -38,6 +42,10 @@ type Account struct {
 	Limits   Limits           `json:"limits,omitzero"`
 	Features map[Feature]bool `json:"features,omitempty"` // absent: as the plan has it
 	Password string           `json:"-"`                  // argon2id hash
+
+	Aliases  []string `json:"aliases,omitempty"` // its other addresses, in domains of the fleet
+	Forward  Forward  `json:"forward,omitzero"`
+	Language string   `json:"language,omitempty"` // it is written to in; empty: zh-CN
 
 	SCRAM        string           `json:"-"` // keys of the same password (credential.SCRAM); empty: from before there were any
 	AppPasswords []AppPassword    `json:"app_passwords,omitempty"`

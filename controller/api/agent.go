@@ -52,9 +52,12 @@ type IssuedCertificate struct {
 
 // Desired is all a server's agent must know, as one document:
 // GET /agent/v1/desired?index=N&wait=60s answers when Index has passed N, or
-// with 304 after wait.
+// with 304 after wait. With only=true, where nothing but orders came after N, the
+// rest is left out: it may tell of a hundred thousand mailboxes, and an order is not
+// to wait for them.
 type Desired struct {
 	Index    uint64             `json:"index"`
+	Only     bool               `json:"orders_only,omitempty"` // all but Index and Orders is as at N
 	Server   DesiredServer      `json:"server"`
 	Interval inventory.Duration `json:"interval"` // between samples
 	Spread   inventory.Duration `json:"spread"`   // after a break the link is dialled again at a random moment within this

@@ -204,25 +204,26 @@ func (b *board) wait(ctx context.Context, index uint64) error {
 // errNoServer means the server is not in the fleet (any more).
 var errNoServer = errors.New("this server is not in the fleet")
 
-// next waits for a document newer than after. ok is false when ctx ended first.
+// next waits for a document newer than after, and tells at which index it last
+// changed in more than its orders. The document has index 0 when ctx ended first.
 // An after from the future (a restored database) is answered at once.
-func (b *board) next(ctx context.Context, id inventory.ID, after uint64) (d api.Desired, ok bool, err error) {
+func (b *board) next(ctx context.Context, id inventory.ID, after uint64) (d api.Desired, settled uint64, err error) {
 	for {
 		b.mu.Lock()
 		doc := b.docs[id]
 		if doc == nil {
 			b.mu.Unlock()
-			return api.Desired{}, false, errNoServer
+			return api.Desired{}, 0, errNoServer
 		}
-		d, changed, at := doc.desired, doc.changed, b.index
+		d, settled, changed, at := doc.desired, doc.settled, doc.changed, b.index
 		b.mu.Unlock()
 		if d.Index > after || after > at {
-			return d, true, nil
+			return d, settled, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return api.Desired{}, false, nil
+			return api.Desired{}, 0, nil
 		}
 	}
 }

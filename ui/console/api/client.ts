@@ -51,10 +51,15 @@ export function address(path: string, query: Query = {}): string {
   return base + path + (q.size ? `?${q}` : '')
 }
 
-async function problem(res: Response): Promise<ProblemError> {
-  const body = await res.json().catch(() => ({}))
-  const requestId = body.request_id ?? res.headers.get('X-Request-Id') ?? ''
-  return new ProblemError({ ...body, status: res.status, request_id: requestId })
+/** The refusal that an answer is, whatever its body. */
+export function problemOf(status: number, text: string, requestId: string | null): ProblemError {
+  let body: Partial<Problem> = {}
+  try {
+    body = JSON.parse(text)
+  } catch {
+    // not the controller's: somebody in between answered
+  }
+  return new ProblemError({ ...body, status, request_id: body.request_id ?? requestId ?? '' })
 }
 
 /** The controller's API, as the signed-in person. */
@@ -82,7 +87,7 @@ export class Api {
       throw new ProblemError({ status: 0 })
     }
     if (res.ok) return res
-    const p = await problem(res)
+    const p = problemOf(res.status, await res.text(), res.headers.get('X-Request-Id'))
     if (res.status === 401 && path !== '/session') this.onSignedOut()
     throw p
   }
