@@ -1594,9 +1594,15 @@ export interface components {
             fixable: boolean;
             found: string;
             name: string;
+            said?: components["schemas"]["CheckSaid"];
             /** @enum {string} */
             state: "ok" | "warning" | "failed" | "skipped";
             wanted?: string;
+        };
+        CheckSaid: {
+            advice?: components["schemas"]["Sentence"];
+            found: components["schemas"]["Sentence"];
+            wanted?: components["schemas"]["Sentence"];
         };
         Contact: {
             /** Format: date-time */
@@ -1703,6 +1709,8 @@ export interface components {
             /** Format: int64 */
             queued: number;
             refusals: components["schemas"]["Refusal"][];
+            /** @description The warnings, for another language */
+            said: components["schemas"]["Sentence"][];
             /** Format: int64 */
             sessions: number;
             targets: components["schemas"]["ImpactTarget"][];
@@ -2473,6 +2481,8 @@ export interface components {
             detail: string;
             errors?: components["schemas"]["ProblemDetail"][];
             request_id: string;
+            /** @description Detail, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: int64 */
             status: number;
             title: string;
@@ -2486,6 +2496,8 @@ export interface components {
         ProblemDetail: {
             location: string;
             message: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             value?: unknown;
         };
         ProcessLimits: {
@@ -2520,6 +2532,8 @@ export interface components {
         Refusal: {
             message: string;
             name: string;
+            /** @description Message, for another language */
+            said: components["schemas"]["Sentence"];
         };
         Release: {
             actor: string;
@@ -2617,6 +2631,14 @@ export interface components {
             step: number;
             /** Format: date-time */
             to: string;
+        };
+        Sentence: {
+            params?: string[];
+            /**
+             * @description In English; {1} stands for the first of params
+             * @example {1} on {2} is to run it: upgrade that to another release first
+             */
+            template: string;
         };
         Series: {
             metric: string;
