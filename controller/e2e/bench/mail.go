@@ -46,20 +46,25 @@ var noise = sync.OnceValue(func() []byte {
 
 const noiseLine = 72
 
-// letter is message n: size bytes of an attachment behind a header. It is made quickly,
-// lest the client be what is measured, and is like no other.
+// letter is message n: size bytes of an attachment behind a header. It is like no other.
 func letter(n uint64, size int) []byte {
+	head, body := letterParts(n, size)
+	return append(head, body...)
+}
+
+// letterParts are a letter's header, with the empty line, and its body, which is not to
+// be changed.
+func letterParts(n uint64, size int) (head, body []byte) {
 	x := n*0x9e3779b97f4a7c15 + 1
-	text := make([]byte, 0, size+1024)
-	text = fmt.Appendf(text, "Return-Path: <sender%d@outside.test>\r\nReceived: from mx.outside.test (192.0.2.1) by mx.example.test with ESMTPS; Mon, 5 Jan 2026 10:%02d:%02d +0800\r\n"+
+	head = fmt.Appendf(make([]byte, 0, 512), "Return-Path: <sender%d@outside.test>\r\nReceived: from mx.outside.test (192.0.2.1) by mx.example.test with ESMTPS; Mon, 5 Jan 2026 10:%02d:%02d +0800\r\n"+
 		"Message-ID: <%d.%016x@outside.test>\r\nDate: Mon, 5 Jan 2026 10:%02d:%02d +0800\r\nFrom: Sender %d <sender%d@outside.test>\r\nTo: user1@example.test\r\nSubject: letter %d\r\n\r\n",
 		n%50, n/60%60, n%60, n, x, n/60%60, n%60, n%50, n%50, n)
 	if size == 0 {
-		return text
+		return head, nil
 	}
 	lines := (size + noiseLine - 1) / noiseLine
 	from := int(x>>20) % (len(noise())/noiseLine - lines) * noiseLine
-	return append(text, noise()[from:from+lines*noiseLine]...)
+	return head, noise()[from : from+lines*noiseLine]
 }
 
 // Words that are in some of the messages of talk: one in 100 (both), 50 and 500.
