@@ -16,6 +16,7 @@ export interface Page<T> {
   next: string
 }
 
+export type Sentence = Schemas['Sentence']
 export type Server = Schemas['Server']
 export type Enrolment = Schemas['Enrolment']
 export type Service = Schemas['Service']
