@@ -276,6 +276,13 @@ func (s *session) do(c *call) error {
 	case command.state == selected && s.box == nil:
 		return wire.Bad("select a mailbox first")
 	}
+	if command.state != anyState {
+		if err := s.loaded(); err != nil {
+			s.deselect()
+			s.untagged("CLOSED", "the mailbox cannot be read")
+			return err
+		}
+	}
 	return command.run(s, c)
 }
 
