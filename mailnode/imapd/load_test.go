@@ -67,6 +67,24 @@ func TestAClientThatNeverReadsHoldsLittle(t *testing.T) {
 	}
 }
 
+// A peer that sends a long message and does not go on holds a buffer, not what has come.
+func TestAClientThatStopsInALongMessageHoldsLittle(t *testing.T) {
+	n := start(t, nil)
+	const peers = 30
+	before := heap()
+	for range peers {
+		p := n.signedIn(t, 1)
+		p.send("a APPEND INBOX {10000000}\r\n")
+		if line := p.line(); !strings.HasPrefix(line, "+") {
+			t.Fatalf("got %q", line)
+		}
+		p.send(strings.Repeat("0123456789abcdef\r\n", 100_000))
+	}
+	if held := (heap() - before) / peers; held > 400<<10 {
+		t.Errorf("each holds %d KiB", held>>10)
+	}
+}
+
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
