@@ -391,7 +391,7 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		d := decision{to: to}
 		placed, err := q.o.Local.Place(&e, to)
 		if err == nil {
-			d.Outcome = outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
+			d.Outcome = InMailbox()
 			d.placed = &placed
 			err = q.settle(ctx, it, p, m, []decision{d})
 			if err == nil {
@@ -405,6 +405,11 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 	if len(later) > 0 {
 		q.settle(ctx, it, p, m, later)
 	}
+}
+
+// InMailbox is the outcome of mail that was put into a mailbox here.
+func InMailbox() outbound.Outcome {
+	return outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
 }
 
 func refusal(err error) outbound.Outcome {
