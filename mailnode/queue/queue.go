@@ -349,11 +349,11 @@ func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome) *ou
 	}
 	open, _, err := q.open(it.id, m)
 	if err != nil {
-		q.settle(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
+		q.note(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
 		return nil
 	}
 	if why != nil {
-		q.settle(ctx, it, p, m, all(p, *why))
+		q.note(ctx, it, p, m, all(p, *why))
 		return nil
 	}
 	route := p.Route
@@ -370,7 +370,7 @@ func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome) *ou
 	for i, o := range outcomes {
 		done[i] = decision{to: p.To[i], Outcome: o}
 	}
-	q.settle(ctx, it, p, m, done)
+	q.note(ctx, it, p, m, done)
 	return &outcomes[len(outcomes)-1]
 }
 
@@ -391,7 +391,7 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		d := decision{to: to}
 		placed, err := q.o.Local.Place(&e, to)
 		if err == nil {
-			d.Outcome = outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
+			d.Outcome = InMailbox()
 			d.placed = &placed
 			err = q.settle(ctx, it, p, m, []decision{d})
 			if err == nil {
@@ -403,8 +403,13 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		later = append(later, d)
 	}
 	if len(later) > 0 {
-		q.settle(ctx, it, p, m, later)
+		q.note(ctx, it, p, m, later)
 	}
+}
+
+// InMailbox is the outcome of mail that was put into a mailbox here.
+func InMailbox() outbound.Outcome {
+	return outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
 }
 
 func refusal(err error) outbound.Outcome {
