@@ -105,31 +105,33 @@ func (b *Brake) Recipient(ctx context.Context, account string, already int, p Pl
 // is taken.
 func (b *Brake) Message(ctx context.Context, account string, recipients int, p Plan) (Allowance, error) {
 	now := b.memo.now()
-	b.mu.Lock()
-	h, err := b.habit(ctx, account, now)
-	if err != nil {
-		b.mu.Unlock()
-		return Allowance{}, err
-	}
-	if a := h.day24(recipients, p); a.Refusal != nil {
-		b.mu.Unlock()
-		return a, nil
-	}
-	h.inHour += uint32(recipients)
-	h.inDay += uint32(recipients)
-	most := max(float64(b.set.Floor), b.set.Factor*h.average)
-	burst := !b.set.Off && !h.held && float64(h.inHour) > most+float64(h.allowed)
-	h.held = h.held || burst
-	err = b.memo.set([]byte(account), h.encode())
-	hold := h.held && !b.set.Off
-	b.mu.Unlock()
+	h, a, burst, err := b.count(ctx, account, recipients, p, now)
 	if burst {
 		b.log.Warn("an account sends far more than it is used to: its mail is held", "account", account, "recipients", h.inHour, "habit", math.Round(h.average))
 		if b.alarm != nil {
 			b.alarm(Alarm{Account: account, At: now, Recipients: int(h.inHour), Habit: h.average})
 		}
 	}
-	return Allowance{Hold: hold}, err
+	return a, err
+}
+
+// count decides about a message and counts it.
+func (b *Brake) count(ctx context.Context, account string, recipients int, p Plan, now time.Time) (h habit, a Allowance, burst bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h, err = b.habit(ctx, account, now); err != nil {
+		return h, a, false, err
+	}
+	if a = h.day24(recipients, p); a.Refusal != nil {
+		return h, a, false, nil
+	}
+	h.inHour += uint32(recipients)
+	h.inDay += uint32(recipients)
+	most := max(float64(b.set.Floor), b.set.Factor*h.average)
+	burst = !b.set.Off && !h.held && float64(h.inHour) > most+float64(h.allowed)
+	h.held = h.held || burst
+	a.Hold = h.held && !b.set.Off
+	return h, a, burst, b.memo.set([]byte(account), h.encode())
 }
 
 // Held tells whether the mail of an account is held.

@@ -35,8 +35,10 @@ func TestABurstIsHeld(t *testing.T) {
 			t.Fatalf("%+v within the floor", a)
 		}
 	}
-	if !b.send(t, "ann", 1, Plan{}).Hold || !b.send(t, "ann", 1, Plan{}).Hold {
-		t.Error("a burst is not held")
+	for range 2 {
+		if !b.send(t, "ann", 1, Plan{}).Hold {
+			t.Error("a burst is not held")
+		}
 	}
 	if len(*alarms) != 1 || (*alarms)[0].Account != "ann" || (*alarms)[0].Recipients != 101 {
 		t.Errorf("%+v", *alarms)

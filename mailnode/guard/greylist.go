@@ -70,13 +70,13 @@ func (g *Guard) greylist(ctx context.Context, set Greylist, address netip.Addr, 
 	now := g.memo.now()
 	network := greyNetwork(address)
 	nkey := greyKey('n', network)
-	if e, err := g.known(ctx, set, nkey, now); err != nil || e != nil && e.passed() >= uint32(set.Trusted) {
+	if e, ok := g.known(ctx, set, nkey, now); !ok || e != nil && e.passed() >= uint32(set.Trusted) {
 		return nil
 	}
 	key := greyKey('t', network, steady(a.From), domain)
-	e, err := g.known(ctx, set, key, now)
+	e, ok := g.known(ctx, set, key, now)
 	switch {
-	case err != nil:
+	case !ok:
 		return nil
 	case e == nil:
 		if a.SPF != nil && a.SPF(ctx) || !g.memo.added(set.Entries) {
@@ -100,8 +100,8 @@ func (g *Guard) greylist(ctx context.Context, set Greylist, address netip.Addr, 
 
 // trust counts a sender that has passed for its network.
 func (g *Guard) trust(ctx context.Context, set Greylist, nkey []byte, now time.Time) {
-	e, err := g.known(ctx, set, nkey, now)
-	if err != nil {
+	e, ok := g.known(ctx, set, nkey, now)
+	if !ok {
 		return
 	}
 	passed := uint32(1)
@@ -113,17 +113,18 @@ func (g *Guard) trust(ctx context.Context, set Greylist, nkey []byte, now time.T
 	_ = g.memo.set(nkey, newGreyEntry(now, now, passed)) // or it waits once more
 }
 
-// known returns an entry that is of use, or nil.
-func (g *Guard) known(ctx context.Context, set Greylist, key []byte, now time.Time) (greyEntry, error) {
+// known returns an entry that is of use, or nil. ok is false when the list cannot be
+// read.
+func (g *Guard) known(ctx context.Context, set Greylist, key []byte, now time.Time) (e greyEntry, ok bool) {
 	v, err := g.memo.get(ctx, key)
 	if err != nil {
 		g.log.Warn("the greylist cannot be read: nobody has to wait", "error", err)
-		return nil, err
+		return nil, false
 	}
 	if e := greyEntry(v); v != nil && !e.expired(set, now) {
-		return e, nil
+		return e, true
 	}
-	return nil, nil
+	return nil, true
 }
 
 // greyNetwork is whom an attempt is held against: large senders try again from
