@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func TestEarlyTalkersAreTurnedAway(t *testing.T) {
 
 // opinions refuses and delays as it is told.
 type opinions struct {
+	sync.Mutex
 	asked              []string
 	connect, recipient Opinion
 	judged             []Arrival
@@ -43,16 +45,22 @@ type opinions struct {
 }
 
 func (o *opinions) Connect(_ context.Context, p Peer) Opinion {
+	o.Lock()
+	defer o.Unlock()
 	o.asked = append(o.asked, fmt.Sprintf("%v %s", p.Address, p.Helo))
 	return o.connect
 }
 
 func (o *opinions) Recipient(_ context.Context, p Peer, from, to string) Opinion {
+	o.Lock()
+	defer o.Unlock()
 	o.asked = append(o.asked, fmt.Sprintf("%v %s %s %s %s", p.Address, p.Name, p.Helo, from, to))
 	return o.recipient
 }
 
 func (o *opinions) Judge(_ context.Context, m Arrival) (Verdict, error) {
+	o.Lock()
+	defer o.Unlock()
 	text, _ := io.ReadAll(m.Open())
 	again, _ := io.ReadAll(m.Open())
 	if string(text) != string(again) || !strings.HasPrefix(string(text), string(m.Header)) {
@@ -62,24 +70,33 @@ func (o *opinions) Judge(_ context.Context, m Arrival) (Verdict, error) {
 	return o.verdict, o.err
 }
 
+// set changes what is thought while sessions run.
+func (o *opinions) set(f func()) { o.Lock(); defer o.Unlock(); f() }
+
 func TestReputation(t *testing.T) {
 	o := &opinions{}
 	n := start(t, func(opts *Options) { opts.Reputation = o })
-	o.connect.Refusal = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "Your address is on a list"}
+	o.set(func() {
+		o.connect.Refusal = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "Your address is on a list"}
+	})
 	p := n.dial(t)
 	p.want("554 5.7.1 Your address is on a list")
 	p.wantClosed()
-	o.connect.Refusal = &envelope.Refusal{Code: 451, Enhanced: "4.7.1", Text: "The lists do not answer"}
+	o.set(func() {
+		o.connect.Refusal = &envelope.Refusal{Code: 451, Enhanced: "4.7.1", Text: "The lists do not answer"}
+	})
 	p = n.dial(t)
 	p.want("421 4.7.1")
 	p.wantClosed()
-	o.connect = Opinion{Name: "mail.b.test"}
-	o.recipient.Refusal = &envelope.Refusal{Code: 450, Enhanced: "4.7.1", Text: "Come again in five minutes"}
+	o.set(func() { o.connect = Opinion{Name: "mail.b.test"} })
+	o.set(func() {
+		o.recipient.Refusal = &envelope.Refusal{Code: 450, Enhanced: "4.7.1", Text: "Come again in five minutes"}
+	})
 	p = n.greeted(t)
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<nobody@example.test>", "550 5.1.1")
 	p.do("RCPT TO:<user1@example.test>", "450 4.7.1 Come again")
-	o.recipient = Opinion{Delay: 150 * time.Millisecond}
+	o.set(func() { o.recipient = Opinion{Delay: 150 * time.Millisecond} })
 	begun := time.Now()
 	p.do("RCPT TO:<user1@example.test>", "250")
 	if d := time.Since(begun); d < 150*time.Millisecond {
@@ -105,7 +122,9 @@ func TestMessagesAreJudged(t *testing.T) {
 		p.send(text + ".\r\n")
 		p.want(want)
 	}
-	o.verdict = Verdict{Fields: []byte("Authentication-Results: mx.example.test; spf=pass\r\n"), Quarantine: "DMARC"}
+	o.set(func() {
+		o.verdict = Verdict{Fields: []byte("Authentication-Results: mx.example.test; spf=pass\r\n"), Quarantine: "DMARC"}
+	})
 	send("authentication-results: MX.example.test 1;\r\n\tdkim=pass\r\nAuthentication-Results: other.test; dkim=pass\r\nFrom: a@b.test\r\n\r\nx\r\n", "250")
 	if want := "Authentication-Results: other.test; dkim=pass\r\nFrom: a@b.test\r\n\r\nx\r\n"; o.text[0] != want || string(o.judged[0].Header) != strings.TrimSuffix(want, "\r\nx\r\n") {
 		t.Errorf("judged %q", o.text[0])
@@ -116,9 +135,11 @@ func TestMessagesAreJudged(t *testing.T) {
 	if m := o.judged[0]; m.Peer.Address != netip.MustParseAddr("127.0.0.1") || m.Peer.Helo != "client.test" || m.Envelope.From != "a@b.test" {
 		t.Errorf("judged %+v", m)
 	}
-	o.verdict = Verdict{Refusal: &envelope.Refusal{Code: 550, Enhanced: "5.7.26", Text: "The message is not from b.test"}}
+	o.set(func() {
+		o.verdict = Verdict{Refusal: &envelope.Refusal{Code: 550, Enhanced: "5.7.26", Text: "The message is not from b.test"}}
+	})
 	send("x\r\n", "550 5.7.26 The message is not from b.test")
-	o.verdict, o.err = Verdict{}, errors.New("no resolver")
+	o.set(func() { o.verdict, o.err = Verdict{}, errors.New("no resolver") })
 	send("x\r\n", "451 4.3.0")
 	if len(s.mail) != 1 {
 		t.Errorf("%d messages were taken", len(s.mail))
@@ -127,12 +148,17 @@ func TestMessagesAreJudged(t *testing.T) {
 
 // milter answers each question with what it has for it.
 type milter struct {
+	sync.Mutex
 	asked   []string
 	rulings map[string]Ruling
-	text    string
 }
 
+// set changes the rulings while sessions run.
+func (m *milter) set(f func()) { m.Lock(); defer m.Unlock(); f() }
+
 func (m *milter) ask(question string) Ruling {
+	m.Lock()
+	defer m.Unlock()
 	m.asked = append(m.asked, question)
 	name, _, _ := strings.Cut(question, " ")
 	return m.rulings[name]
@@ -149,8 +175,7 @@ func (m *milter) Recipient(_ context.Context, to string, params []envelope.Param
 	return m.ask(fmt.Sprint("rcpt ", to, params))
 }
 func (m *milter) Message(_ context.Context, a Arrival) Ruling {
-	text, _ := io.ReadAll(a.Open())
-	m.text = string(text)
+	_, _ = io.Copy(io.Discard, a.Open())
 	return m.ask("message")
 }
 func (m *milter) Reset(context.Context) { m.ask("reset") }
@@ -190,35 +215,35 @@ func TestFilterRefuses(t *testing.T) {
 	m, s := &milter{rulings: map[string]Ruling{}}, newShelf()
 	n := start(t, func(o *Options) { o.Filter, o.Recipients, o.Deliverer = m, s, s })
 	no := Ruling{Refusal: &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "The filter says no"}}
-	m.rulings["connect"] = no
+	m.set(func() { m.rulings["connect"] = no })
 	p := n.dial(t)
 	p.want("554 5.7.1 The filter says no")
 	p.wantClosed()
-	m.rulings = map[string]Ruling{"helo": no}
+	m.set(func() { m.rulings = map[string]Ruling{"helo": no} })
 	p = n.dial(t)
 	p.want("220")
 	p.do("EHLO x", "550 5.7.1")
 	p.do("MAIL FROM:<a@b.test>", "503")
-	m.rulings = map[string]Ruling{"mail": no}
+	m.set(func() { m.rulings = map[string]Ruling{"mail": no} })
 	p.do("EHLO x", "250 ")
 	p.do("MAIL FROM:<a@b.test>", "550 5.7.1")
-	m.rulings = map[string]Ruling{"rcpt": no}
+	m.set(func() { m.rulings = map[string]Ruling{"rcpt": no} })
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<user1@example.test>", "550 5.7.1")
 	p.do("DATA", "503")
-	m.rulings = map[string]Ruling{"message": no}
+	m.set(func() { m.rulings = map[string]Ruling{"message": no} })
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("DATA", "354")
 	p.send("x\r\n.\r\n")
 	p.want("550 5.7.1")
-	m.rulings = map[string]Ruling{"message": {Discard: true}}
+	m.set(func() { m.rulings = map[string]Ruling{"message": {Discard: true}} })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250 2.6.0")
 	if len(s.mail) != 0 {
 		t.Errorf("got %q", s.mail)
 	}
-	m.rulings, m.asked = map[string]Ruling{"mail": {Accept: true}}, nil
+	m.set(func() { m.rulings, m.asked = map[string]Ruling{"mail": {Accept: true}}, nil })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250 2.6.0")

@@ -93,7 +93,9 @@ func TestHeaderBombs(t *testing.T) {
 
 func TestEveryLineHasItsEnhancedCode(t *testing.T) {
 	n := start(t, nil)
-	n.err = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: strings.Repeat("far too long a text ", 100) + strings.Repeat("x", 1000)}
+	n.spoil(func() {
+		n.err = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: strings.Repeat("far too long a text ", 100) + strings.Repeat("x", 1000)}
+	})
 	p := n.greeted(t)
 	form := regexp.MustCompile(`^(\d)\d\d([ -])\d\.\d{1,3}\.\d{1,3} \S`)
 	check := func(got string) {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,12 +50,16 @@ func accounts() *directory.Directory {
 type boxes struct {
 	*directory.Directory
 	store *store.Store
-	err   error  // the store's
-	most  int64  // what a mailbox takes; 0: all
-	full  string // an account whose mailbox is full
+
+	mu   sync.Mutex
+	err  error  // the store's
+	most int64  // what a mailbox takes; 0: all
+	full string // an account whose mailbox is full
 }
 
 func (b *boxes) Judge(_ context.Context, address string, size int64) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	a, err := b.Recipient(address)
 	if err == nil && b.most > 0 && size > b.most {
 		err = store.ErrQuota
@@ -62,7 +67,12 @@ func (b *boxes) Judge(_ context.Context, address string, size int64) (int64, err
 	return a.MessageBytes, err
 }
 
+// spoil changes what a test wants of them.
+func (b *boxes) spoil(f func()) { b.mu.Lock(); defer b.mu.Unlock(); f() }
+
 func (b *boxes) Room(size int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if errors.Is(b.err, store.ErrFull) {
 		return b.err
 	}
@@ -70,8 +80,11 @@ func (b *boxes) Room(size int64) error {
 }
 
 func (b *boxes) Accept(ctx context.Context, e envelope.Envelope, prefix []byte, body io.Reader, size int64) error {
-	if b.err != nil {
-		return b.err
+	b.mu.Lock()
+	bad, full := b.err, b.full
+	b.mu.Unlock()
+	if bad != nil {
+		return bad
 	}
 	d := store.Delivery{Prefix: append([]byte("Return-Path: <"+e.From+">\r\n"), prefix...), Body: body, Size: size}
 	for _, r := range e.Recipients {
@@ -79,7 +92,7 @@ func (b *boxes) Accept(ctx context.Context, e envelope.Envelope, prefix []byte, 
 		if err != nil {
 			return err
 		}
-		if a.ID == b.full {
+		if a.ID == full {
 			return store.ErrQuota
 		}
 		d.Accounts = append(d.Accounts, a.ID)

@@ -262,25 +262,27 @@ func TestFullDiskDefersAndRecovers(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)
 	p.data()
-	n.err = store.ErrFull
+	n.spoil(func() { n.err = store.ErrFull })
 	p.send("x\r\n.\r\n")
 	p.want("452 4.3.1")
 	p.do("MAIL FROM:<a@b.test> SIZE=100", "452 4.3.1")
-	n.err = nil
+	n.spoil(func() { n.err = nil })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250")
-	n.err = errors.New("a secret of the store")
+	n.spoil(func() { n.err = errors.New("a secret of the store") })
 	p.data()
 	p.send("x\r\n.\r\n")
 	if got := p.want("451 4.3.0"); strings.Contains(got, "secret") {
 		t.Errorf("the peer was told %q", got)
 	}
-	n.err = &envelope.Refusal{Code: 552, Enhanced: "5.2.2", Text: "The mailbox will not have room"}
+	n.spoil(func() {
+		n.err = &envelope.Refusal{Code: 552, Enhanced: "5.2.2", Text: "The mailbox will not have room"}
+	})
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("552 5.2.2 The mailbox will not have room")
-	n.err = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "Two\r\n250 lines"}
+	n.spoil(func() { n.err = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "Two\r\n250 lines"} })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("451 4.3.0")
@@ -289,7 +291,7 @@ func TestFullDiskDefersAndRecovers(t *testing.T) {
 // A mailbox at its quota is refused before the message is sent.
 func TestFullMailboxIsRefusedAtRCPT(t *testing.T) {
 	n := start(t, nil)
-	n.most = 100
+	n.spoil(func() { n.most = 100 })
 	p := n.greeted(t)
 	p.do("MAIL FROM:<a@b.test> SIZE=101", "250")
 	p.do("RCPT TO:<user1@example.test>", "452 4.2.2")

@@ -335,7 +335,7 @@ func TestLMTPAnswersForEachRecipient(t *testing.T) {
 		}
 	}
 	begin()
-	n.full = user1 // full since
+	n.spoil(func() { n.full = user1 }) // full since
 	p.send("DATA\r\n")
 	p.want("354")
 	p.send("three\r\n.\r\n")
