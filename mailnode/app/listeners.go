@@ -67,6 +67,11 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 	}()
 	var config net.ListenConfig
 	for _, w := range wanted {
+		switch w.Protocol {
+		case api.SMTP, api.POP3, api.POP3S, api.IMAP, api.IMAPS:
+		default:
+			return open, fmt.Errorf("this mailnode does not speak %s", w.Protocol)
+		}
 		l, err := config.Listen(ctx, "tcp", w.Address)
 		if err != nil {
 			if op, ok := errors.AsType[*net.OpError](err); ok {

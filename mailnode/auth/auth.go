@@ -147,7 +147,7 @@ func (a *Auth) Counts(p api.Protocol) Counts {
 
 // Peer is who signs in, as the face knows them.
 type Peer struct {
-	Protocol     api.Protocol         // api.POP3 for pop3 and pop3s, and so on
+	Protocol     api.Protocol         // api.POP3 for pop3 and pop3s, api.Submission, and so on
 	Address      string               // IP address
 	Local        bool                 // the listener is marked local
 	TLS          *tls.ConnectionState // nil: in the clear
@@ -214,7 +214,7 @@ func (t *attempt) succeed(credential inventory.ID) (Identity, error) {
 	if t.account.Suspended {
 		return Identity{}, t.note("suspended", ErrSuspended)
 	}
-	if !t.account.May(inventory.Feature(t.peer.Protocol)) {
+	if !t.account.May(t.peer.Protocol.Feature()) {
 		return Identity{}, t.note("switched off", ErrOff)
 	}
 	t.auth.lanes.welcome(t.account.ID, throttle.Neighbourhood(t.peer.Address))

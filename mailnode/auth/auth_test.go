@@ -221,3 +221,13 @@ func TestARightPasswordIsHashedOnce(t *testing.T) {
 		t.Errorf("the old password: %v", err)
 	}
 }
+
+// "smtp" in an application password means submission, on either of its ports.
+func TestApplicationPasswordForSubmission(t *testing.T) {
+	for _, p := range []api.Protocol{api.Submission, api.Submissions} {
+		x := &attempt{peer: &Peer{Protocol: p}}
+		if !x.allows(api.AppPassword{Protocols: []api.Protocol{api.SMTP}}) || x.allows(api.AppPassword{Protocols: []api.Protocol{api.IMAP}}) {
+			t.Error(p)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func (t *attempt) application(password string) (id inventory.ID, allowed, found 
 
 func (t *attempt) allows(app api.AppPassword) bool {
 	expired := !app.Expires.IsZero() && !time.Now().Before(app.Expires)
-	return !expired && (len(app.Protocols) == 0 || slices.Contains(app.Protocols, t.peer.Protocol))
+	return !expired && (len(app.Protocols) == 0 || slices.ContainsFunc(app.Protocols, func(p api.Protocol) bool { return p.Feature() == t.peer.Protocol.Feature() }))
 }
 
 // matches compares a password with the account's, as many at once as there are

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// Envelope belongs to one message.
+// Envelope belongs to one message. Its addresses are in the form Address.String
+// gives, so that one in angle brackets is a path.
 type Envelope struct {
 	ID   string // names the transaction in Received, in the log and to operators
 	From string // reverse-path; "" is the null one
 
 	// DSN (RFC 3461), as the sender gave them; "" for not given.
-	EnvID  string
+	EnvID  string // in xtext, well-formed
 	Return Return
 
 	Body       Body // "" is 7BIT
@@ -27,13 +28,17 @@ type Envelope struct {
 	Account   string    // id of the account that submitted it; "" for mail from outside
 	Source    Source
 
+	// Quarantine is why the message goes where its recipient looks for spam, and
+	// nowhere else; "" for mail like any other.
+	Quarantine string
+
 	Recipients []Recipient
 }
 
 // Recipient is one whom the message is for.
 type Recipient struct {
 	Address  string // where it goes now
-	Original string // ORCPT as it was given, such as rfc822;user@example.test; "" for not given
+	Original string // ORCPT as it was given, such as rfc822;user+2Btag@example.test: a type and xtext; "" for not given
 	Notify   Notify
 }
 

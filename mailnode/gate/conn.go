@@ -17,14 +17,16 @@ type Conn struct {
 	net.Conn
 	gate     *Gate
 	listener *Listener
-	from     netip.Prefix
+	from     netip.Prefix // under gate.mu
+	rest     []byte       // read ahead behind a PROXY header
 	id       string
 	since    time.Time
 	once     sync.Once
 
 	mu          sync.Mutex
-	waiting     bool  // for a command: may be interrupted
-	interrupted error // why the session must end
+	remote      net.Addr // of the client behind a proxy
+	waiting     bool     // for a command: may be interrupted
+	interrupted error    // why the session must end
 	active      time.Time
 	account     inventory.ID
 	user        string

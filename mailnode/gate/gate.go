@@ -18,7 +18,7 @@ import (
 // Limits are how many connections may be open.
 type Limits struct {
 	Connections int  // in all
-	PerAddress  int  // from one IPv4 address or one IPv6 /64
+	PerAddress  int  // from one IPv4 address or one IPv6 /64; those of a proxy count for its clients
 	Drained     bool // no new ones at all; those that are open go on
 }
 
@@ -68,6 +68,9 @@ func (g *Gate) Refused() int64 { return g.refused.Load() }
 // admit returns the admitted connection, or the reason why it is not.
 func (g *Gate) admit(c net.Conn, l *Listener) (*Conn, string) {
 	limits, from := g.limits(), origin(c.RemoteAddr())
+	if l.Proxies.has(c.RemoteAddr()) || l.Fronts.has(c.RemoteAddr()) {
+		from = netip.Prefix{} // it counts for the client it will name
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -77,23 +80,34 @@ func (g *Gate) admit(c net.Conn, l *Listener) (*Conn, string) {
 		return nil, "this server is being drained, try again or use another server"
 	case len(g.open) >= limits.Connections:
 		return nil, "too many connections, try again later"
-	case g.from[from] >= limits.PerAddress:
-		return nil, "too many connections from your address, try again later"
+	case from.IsValid() && g.from[from] >= limits.PerAddress:
+		return nil, crowded
 	}
 	now := time.Now()
 	admitted := &Conn{Conn: c, gate: g, listener: l, from: from, id: newID(), since: now, active: now}
 	g.open[admitted.id] = admitted
-	g.from[from]++
+	g.count(from, 1)
 	return admitted, ""
+}
+
+const crowded = "too many connections from your address, try again later"
+
+// count adds to the connections from an address; no address has no limit of its own. It
+// is called with g.mu held.
+func (g *Gate) count(from netip.Prefix, n int) {
+	if !from.IsValid() {
+		return
+	}
+	if g.from[from] += n; g.from[from] == 0 {
+		delete(g.from, from)
+	}
 }
 
 func (g *Gate) release(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.open, c.id)
-	if g.from[c.from]--; g.from[c.from] == 0 {
-		delete(g.from, c.from)
-	}
+	g.count(c.from, -1)
 	g.checkEmpty()
 }
 
@@ -152,8 +166,12 @@ func origin(a net.Addr) netip.Prefix {
 // Listener accepts the connections a gate admits.
 type Listener struct {
 	net.Listener
-	Local bool // passwords may travel in the clear; set before it accepts
-	gate  *Gate
+	gate *Gate
+
+	// Set before it accepts.
+	Local   bool     // passwords may travel in the clear
+	Proxies Networks // whose connections begin with a PROXY header
+	Fronts  Networks // who may name a client in the protocol itself (XCLIENT)
 }
 
 // Listen puts l behind the gate.

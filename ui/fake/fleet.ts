@@ -14,6 +14,7 @@ import type {
   Pool,
   Power,
   Preflight,
+  Release,
   Rule,
   Server,
   SMS,
@@ -26,6 +27,8 @@ import { peopled } from './access.ts'
 // and for its component tests. What counts is tested against the real one (e2e).
 
 export const never = '0001-01-01T00:00:00Z'
+/** The only key whose releases the fake takes. */
+export const trusted = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ0fakefakefakefake='
 const regions = ['hk', 'bj', 'sh', 'sg']
 
 export interface Tables {
@@ -46,6 +49,7 @@ export interface Tables {
   windows: MaintenanceWindow[]
   powers: Power[]
   preflights: Preflight[]
+  releases: Release[]
 }
 
 /** What a service is on its way to, and what it becomes, by what is done to it. */
@@ -107,8 +111,10 @@ export class Fleet {
         has_secret: true,
         tested: never,
       })),
+      releases: [this.release('mailfleet-mailnode', '0.1.0'), this.release('mailfleet-agent', '0.1.0')],
       preflights: servers.slice(0, 2).map((s) => this.preflight(s)),
     }
+    for (const s of servers) for (const v of s.services) v.release = this.tables.releases[0]?.id
     peopled(this)
     this.text(contact.phone, `[严重] ${servers[0]?.name} 内存使用率 93% > 90%`)
     this.record('controller', 'server.join', 'servers', servers[0]?.name ?? '')
@@ -167,6 +173,20 @@ export class Fleet {
       members: members.map((s) => ({ server: s.id, weight: 1 })),
       max_unavailable: 1,
       per_region: 0,
+    }
+  }
+
+  release(program: string, number: string): Release {
+    return {
+      ...this.meta(),
+      program,
+      number,
+      platform: 'linux/amd64',
+      size: 20 * 2 ** 20,
+      sha256: 'ab'.repeat(32),
+      key: trusted,
+      signature: 'c2lnbmF0dXJl',
+      actor: 'operator:admin',
     }
   }
 

@@ -2,7 +2,7 @@ import type { Account, Contact, Meta, NewRule, Role, Rule, Server, Session } fro
 import { seconds } from '../console/text/format.ts'
 import { FakeAccess } from './access.ts'
 import { type Answer, complain, ok, refuse } from './answers.ts'
-import { type Fleet, never, type Tables } from './fleet.ts'
+import { type Fleet, never, type Tables, trusted } from './fleet.ts'
 import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
 import { Steering } from './steering.ts'
@@ -19,6 +19,7 @@ const editable: (keyof Tables)[] = [
   'plans',
   'people',
   'tokens',
+  'releases',
 ]
 
 /** The API over a fake fleet: enough of it for the console. */
@@ -47,6 +48,8 @@ export class FakeApi {
     if (answer) return answer
     if (noun === 'status') return ok(this.#status())
     if (noun === 'samples') return ok({ items: this.#latest(url.searchParams), next: '' })
+    if (noun === 'release-keys') return ok({ serial: 1, keys: [trusted] })
+    if (noun === 'releases' && method === 'POST') return this.#publish(url.searchParams)
     if (noun === 'audit' && id === 'verify') return ok({ entries: this.fleet.tables.audit.length, intact: true })
     const steered = this.#steering.handle(method, [noun, id ?? '', sub ?? '', ...more], body)
     if (steered) return steered
@@ -156,6 +159,14 @@ export class FakeApi {
     this.fleet.tables.servers.push(server)
     this.fleet.changed('servers', 'created', server)
     return { status: 201, body: this.#enrolment(server) }
+  }
+
+  #publish(q: URLSearchParams): Answer {
+    if (q.get('key') !== trusted) return complain('key', 'no key that this controller trusts signed it')
+    const made = this.fleet.release(q.get('program') ?? '', q.get('number') ?? '')
+    this.fleet.tables.releases.unshift(made)
+    this.fleet.changed('releases', 'created', made)
+    return { status: 201, body: made }
   }
 
   #acknowledge(id: string): Answer {

@@ -122,7 +122,8 @@ var layers = map[string][][]string{
 		{"app", "dev", "cli", "backup"},
 		{"rest"},
 		{"fleet", "auth"},
-		{"ops", "metrics", "seal", "releases"},
+		{"ops", "metrics", "dkim", "releases"},
+		{"seal"},
 		{"api"},
 	},
 	"agent": {
@@ -159,6 +160,7 @@ var homes = map[string][]string{
 	"github.com/gin-gonic/gin":                 {"mailfleet/controller/rest"},
 	"github.com/danielgtaylor/huma":            {"mailfleet/controller/rest"},
 	"github.com/emersion/go-smtp":              {"mailfleet/mailnode/smtpd"},
+	"github.com/pires/go-proxyproto":           {"mailfleet/mailnode/gate"},
 	"github.com/emersion/go-msgauth":           {"mailfleet/mailnode/origin"},
 	"blitiri.com.ar/go/spf":                    {"mailfleet/mailnode/origin"},
 	"github.com/miekg/dns":                     {"mailfleet/mailnode/resolve"},

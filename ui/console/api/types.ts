@@ -16,6 +16,7 @@ export interface Page<T> {
   next: string
 }
 
+export type Sentence = Schemas['Sentence']
 export type Server = Schemas['Server']
 export type Enrolment = Schemas['Enrolment']
 export type Service = Schemas['Service']
@@ -23,6 +24,7 @@ export type Operation = Schemas['Operation']
 export type NewOperation = Schemas['NewOperation']
 export type Step = Schemas['Step']
 export type Release = Schemas['Release']
+export type TrustedKeys = Schemas['TrustedKeys']
 export type Impact = Schemas['Impact']
 export type Target = Schemas['NewTarget']
 export type Rule = Schemas['Rule']

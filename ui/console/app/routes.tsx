@@ -50,6 +50,12 @@ const windows = createRoute({
   component: lazyRouteComponent(() => import('../windows/Windows')),
 })
 
+const releases = createRoute({
+  getParentRoute: () => root,
+  path: '/releases',
+  component: lazyRouteComponent(() => import('../releases/Releases')),
+})
+
 const operations = createRoute({
   getParentRoute: () => root,
   path: '/operations',
@@ -171,6 +177,7 @@ const tree = root.addChildren([
   pools,
   pool,
   windows,
+  releases,
   operations,
   operation,
   alerts,
