@@ -70,7 +70,7 @@ func (a *App) endUnwelcome() {
 			continue
 		}
 		account, there := a.directory.ByID(string(s.Account))
-		if there && !account.Suspended && account.May(inventory.Feature(s.Protocol)) {
+		if there && !account.Suspended && account.May(api.Protocol(s.Protocol).Feature()) {
 			continue
 		}
 		if a.EndSession(s.ID) {
