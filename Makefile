@@ -62,7 +62,7 @@ soak: ## Kill agents and controller at random, KILLS times (default 1000), while
 
 .PHONY: soakmail
 soakmail: peers ## Real IMAP and POP3 clients on 10,000 messages each, 10,000 idle connections, a mailbox of 500,000 (some five minutes)
-	ulimit -n 65536 2>/dev/null || true; IMAPD_CLIENTS=10000 IMAPD_SOAK=10000 IMAPD_LARGE=500000 go test ./mailnode/imapd -count 1 -v -timeout 60m \
+	IMAPD_CLIENTS=10000 IMAPD_SOAK=10000 IMAPD_LARGE=500000 go test ./mailnode/imapd -count 1 -v -timeout 60m \
 	  -run '^Test(Mbsync|OfflineIMAP|Mutt|Curl|Imaplib|Imapflow|ManyIdleConnections|ALargeMailbox)$$'
 	go test ./mailnode/pop3d -count 1 -v -timeout 60m -run '^Test(Mpop|Fetchmail|Curl|Poplib|NodePop3)Fetches'
 
