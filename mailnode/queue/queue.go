@@ -119,7 +119,7 @@ func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []par
 			open[w] = i
 			parts = append(parts, part{
 				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
-				Destination: w.destination, From: r.From, Route: r.Route, Next: due,
+				Destination: w.destination, From: r.From, Route: r.Route, Next: due, Held: e.Held != "",
 			})
 		}
 		parts[i].To = append(parts[i].To, r.Recipient)
@@ -358,7 +358,7 @@ func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome) *ou
 	}
 	route := p.Route
 	if route == nil && q.o.Routes != nil {
-		route = q.o.Routes(p.Destination)
+		route = q.o.Routes(domainOf(cmp.Or(p.From, m.Envelope.From)), p.Destination)
 	}
 	message := &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
 	message.From = cmp.Or(p.From, m.Envelope.From)
