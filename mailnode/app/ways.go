@@ -141,8 +141,9 @@ func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte
 // Judge implements smtpd.Judge. Of several domains of recipients the mildest decides:
 // none has its mail treated more strictly than it wants.
 func (f *flow) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error) {
-	if refusal := f.guard.Message(m.Peer.Address); refusal != nil {
-		return smtpd.Verdict{Refusal: refusal}, nil
+	verdict := smtpd.Verdict{Refusal: f.guard.Message(m.Peer.Address)}
+	if verdict.Refusal != nil {
+		return verdict, nil
 	}
 	t, accept := f.terms.Load(), origin.Refuse
 	strict := []origin.Action{origin.Accept, origin.Mark, origin.Quarantine, origin.Refuse}
@@ -152,13 +153,13 @@ func (f *flow) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error
 		}
 	}
 	if accept == origin.Accept {
-		return smtpd.Verdict{}, nil
+		return verdict, nil
 	}
 	v, err := f.judge.Judge(ctx, origin.Message{Peer: m.Peer.Address, Helo: m.Peer.Helo, From: m.Envelope.From}, m.Open())
 	if err != nil {
 		return smtpd.Verdict{}, err
 	}
-	verdict := smtpd.Verdict{Fields: []byte(v.Header)}
+	verdict.Fields = []byte(v.Header)
 	switch v.Disposition(accept) {
 	case origin.Refuse:
 		verdict.Refusal = v.Refusal()
