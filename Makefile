@@ -60,6 +60,12 @@ bench: peers build ## Measure: SUITE=fleet|console|ops|store (all without it), R
 soak: ## Kill agents and controller at random, KILLS times (default 1000), while operations run; a history checker decides
 	SOAK_KILLS=$${KILLS:-1000} go test ./controller/e2e -run '^TestOperationsSurviveKills$$' -count 1 -v -timeout 4h
 
+.PHONY: soakmail
+soakmail: peers ## Real IMAP and POP3 clients on 10,000 messages each, 10,000 idle connections, a mailbox of 500,000 (some five minutes)
+	IMAPD_CLIENTS=10000 IMAPD_SOAK=10000 IMAPD_LARGE=500000 go test ./mailnode/imapd -count 1 -v -timeout 60m \
+	  -run '^Test(Mbsync|OfflineIMAP|Mutt|Curl|Imaplib|Imapflow|ManyIdleConnections|ALargeMailbox)$$'
+	go test ./mailnode/pop3d -count 1 -v -timeout 60m -run '^Test(Mpop|Fetchmail|Curl|Poplib|NodePop3)Fetches'
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for TIME (default 20s) each
 	@for p in $$(go list ./...); do \

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,9 @@ var errUsage = errors.New("usage")
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == supervise.LaunchCommand {
 		os.Exit(supervise.Launch(os.Args[2:])) // this process is to become a service
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1) // it wakes often and briefly, and leaves the machine to the mail
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -15,6 +15,10 @@ type Domain struct {
 	Plan     ID     `json:"plan,omitempty"`         // of its accounts that name none
 	Limits   Limits `json:"limits,omitzero"`        // of its accounts
 	Accounts int    `json:"max_accounts,omitempty"` // most accounts; 0: no limit
+
+	Mail          DomainMail    `json:"mail,omitzero"`
+	RoutePassword []byte        `json:"-"` // of Mail.Route, sealed
+	HookSecrets   map[ID][]byte `json:"-"` // by the hook's id, sealed
 }
 
 // AccountState tells whether an account may be used.
@@ -39,9 +43,30 @@ type Account struct {
 	Features map[Feature]bool `json:"features,omitempty"` // absent: as the plan has it
 	Password string           `json:"-"`                  // argon2id hash
 
+	Aliases  []string `json:"aliases,omitempty"` // its other addresses, in domains of the fleet
+	Forward  Forward  `json:"forward,omitzero"`
+	Language string   `json:"language,omitempty"` // it is written to in; empty: zh-CN
+
 	SCRAM        string           `json:"-"` // keys of the same password (credential.SCRAM); empty: from before there were any
 	AppPasswords []AppPassword    `json:"app_passwords,omitempty"`
 	AppSecrets   map[ID]AppSecret `json:"-"` // by the id of the application password
+}
+
+// ParseMailbox is ParseAddress for what the fleet itself has: the part before @ is a
+// Dot-string of RFC 5321 §4.1.2, without quotes.
+func ParseMailbox(field, s string) (address, domain string, err error) {
+	address, domain, err = ParseAddress(field, s)
+	if err != nil {
+		return "", "", err
+	}
+	for atom := range strings.SplitSeq(address[:len(address)-len(domain)-1], ".") {
+		if atom == "" || strings.ContainsFunc(atom, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", c)
+		}) {
+			return "", "", FieldErrorf(field, "%s %q: the part before @ must be of letters, digits and !#$%%&'*+-/=?^_`{|}~, with single dots between", field, s)
+		}
+	}
+	return address, domain, nil
 }
 
 // ParseAddress checks a mailbox address and returns it in lower case with its domain.

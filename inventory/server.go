@@ -103,6 +103,7 @@ type ServiceConfig struct {
 	Ports   map[string]int    `json:"ports,omitempty"`   // KindMailnode: listener → port, 0 or absent: off
 	User    string            `json:"user,omitempty"`    // it runs as; empty: the agent's
 	Release ID                `json:"release,omitempty"` // KindMailnode, KindCommand: build to run; empty: the mailnode beside the agent, the command as it is
+	Mail    *MailFlow         `json:"mail,omitempty"`    // KindMailnode: how mail comes and goes; nil: all as usual
 
 	Limits     ProcessLimits `json:"limits,omitzero"`
 	Probe      *Probe        `json:"probe,omitempty"`         // nil: alive is well

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"net"
 	"net/url"
@@ -83,6 +84,7 @@ func (c ServiceConfig) checkProgram(kind ServiceKind) error {
 		{"limits", c.Limits != ProcessLimits{}, []ServiceKind{KindCommand, KindMailnode}},
 		{"ports", len(c.Ports) > 0, []ServiceKind{KindMailnode}},
 		{"release", c.Release != "", []ServiceKind{KindMailnode, KindCommand}},
+		{"mail", c.Mail != nil, []ServiceKind{KindMailnode}},
 	} {
 		switch {
 		case !f.set || slices.Contains(f.kinds, kind):
@@ -97,7 +99,18 @@ func (c ServiceConfig) checkProgram(kind ServiceKind) error {
 			return FieldErrorf("ports."+listener, "%d is not a port", port)
 		}
 	}
+	if c.Mail != nil {
+		return under("mail", c.Mail.Check())
+	}
 	return nil
+}
+
+// under puts a name before the field that an error is about.
+func under(name string, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Field != "" {
+		e.Field = name + "." + e.Field
+	}
+	return err
 }
 
 // checkCommand accepts a program, a path from the root or a bare name, and its arguments.

@@ -33,6 +33,8 @@ const (
 	Windows      Kind = "windows"
 	Preflights   Kind = "preflights"
 	Releases     Kind = "releases"
+	Groups       Kind = "groups"
+	DKIMKeys     Kind = "dkim-keys"
 )
 
 // Record is what can be kept: a pointer to a struct that embeds Meta.
@@ -114,6 +116,8 @@ type Tx interface {
 	Windows() Table[*Window]
 	Preflights() Table[*Preflight]
 	Releases() Table[*Release]
+	Groups() Table[*Group]
+	DKIMKeys() Table[*DKIMKey]
 	// Audit appends to and reads the hash chain.
 	Audit() AuditLog
 	// Index is the version given to the last change this transaction can see.

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,28 +35,56 @@ type Source interface {
 // Collector takes samples of the server. CPU shares are of the time since its
 // previous collection, so each user has its own. It is not safe for concurrent use.
 type Collector struct {
-	sources []Source
+	own   []figures
+	other []Source
+}
+
+// figures is a source of the server's own figures.
+type figures struct {
+	Source
+	metrics []string // how the names of its readings begin
 }
 
 // New makes a Collector of the server's own figures and those of more sources.
 // Its first collection may wait for half a second, so that there is a stretch
 // of CPU time to tell the shares of.
 func New(more ...Source) *Collector {
-	return &Collector{sources: append([]Source{
-		function{"load", loadSamples},
-		newCPUSource(),
-		function{"memory", memorySamples},
-		function{"disk", diskSamples},
-		function{"net", netSamples},
-	}, more...)}
+	return &Collector{other: more, own: []figures{
+		{function{"load", loadSamples}, []string{"load_load"}},
+		{function{"processes", processSamples}, []string{"load_processes"}},
+		{newCPUSource(), []string{"cpu_"}},
+		{function{"memory", memorySamples}, []string{"mem_", "swap_"}},
+		{function{"disk", diskSamples}, []string{"disk_"}},
+		{function{"net", netSamples}, []string{"net_"}},
+	}}
 }
 
 // Collect asks every source. The error tells of those that failed; the samples
 // of the others are there all the same.
 func (c *Collector) Collect(ctx context.Context) ([]Sample, error) {
+	return c.ask(ctx, func(figures) bool { return true })
+}
+
+// CollectFor is Collect without those of the server's own figures that none of
+// the metrics needs: some are dear to take often.
+func (c *Collector) CollectFor(ctx context.Context, metrics []string) ([]Sample, error) {
+	return c.ask(ctx, func(f figures) bool {
+		return slices.ContainsFunc(metrics, func(metric string) bool {
+			return slices.ContainsFunc(f.metrics, func(begin string) bool { return strings.HasPrefix(metric, begin) })
+		})
+	})
+}
+
+func (c *Collector) ask(ctx context.Context, wanted func(figures) bool) ([]Sample, error) {
+	var sources []Source
+	for _, f := range c.own {
+		if wanted(f) {
+			sources = append(sources, f.Source)
+		}
+	}
 	var all []Sample
 	var errs []error
-	for _, s := range c.sources {
+	for _, s := range append(sources, c.other...) {
 		samples, err := collectOne(ctx, s)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("collect %s: %w", s.Name(), err))

@@ -251,7 +251,7 @@ func TestSourceThatFailsCostsOnlyItsOwnSamples(t *testing.T) {
 
 func TestSourceThatHangsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &Collector{sources: []Source{fakeSource{hangs: true}, fakeSource{samples: []Sample{{Measurement: "mail"}}}}}
+		c := &Collector{other: []Source{fakeSource{hangs: true}, fakeSource{samples: []Sample{{Measurement: "mail"}}}}}
 		start := time.Now()
 		samples, err := c.Collect(t.Context())
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != sourceTimeout {
@@ -269,6 +269,26 @@ func BenchmarkCollect(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.Collect(b.Context()); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestOnlyTheFiguresThatRulesUseAreTaken(t *testing.T) {
+	c := New(fakeSource{samples: []Sample{{Measurement: "mail", Fields: map[string]float64{"received": 1}}}})
+	samples, err := c.CollectFor(t.Context(), []string{"load_load5", "swap_used_percent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]bool)
+	for _, r := range Readings(samples) {
+		got[r.Metric] = true
+	}
+	for metric, want := range map[string]bool{
+		"load_load5": true, "swap_used_percent": true, "mail_received": true,
+		"load_processes": false, "disk_used_percent": false, "cpu_user": false,
+	} {
+		if got[metric] != want {
+			t.Errorf("%s is there: %t", metric, got[metric])
 		}
 	}
 }

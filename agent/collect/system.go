@@ -8,23 +8,27 @@ import (
 	"github.com/shirou/gopsutil/v3/net"
 )
 
-// loadSamples tells the load averages over 1, 5 and 15 minutes and the number
-// of processes.
+// loadSamples tells the load averages over 1, 5 and 15 minutes.
 func loadSamples(ctx context.Context) ([]Sample, error) {
 	avg, err := load.AvgWithContext(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return []Sample{{Measurement: "load", Fields: map[string]float64{
+		"load1":  avg.Load1,
+		"load5":  avg.Load5,
+		"load15": avg.Load15,
+	}}}, nil
+}
+
+// processSamples tells the number of processes. The kernel has no such figure:
+// they are listed.
+func processSamples(ctx context.Context) ([]Sample, error) {
 	misc, err := load.MiscWithContext(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return []Sample{{Measurement: "load", Fields: map[string]float64{
-		"load1":     avg.Load1,
-		"load5":     avg.Load5,
-		"load15":    avg.Load15,
-		"processes": float64(misc.ProcsTotal),
-	}}}, nil
+	return []Sample{{Measurement: "load", Fields: map[string]float64{"processes": float64(misc.ProcsTotal)}}}, nil
 }
 
 // memorySamples tells memory and swap. cached and shared are told of both, as

@@ -90,33 +90,54 @@ func (l *Log[T]) load(replay func(T, span)) (damaged int, err error) {
 
 // Append stores records. After an error none of them is in the file.
 func (l *Log[T]) Append(records ...T) error {
-	lines := make([][]byte, len(records))
-	for i, r := range records {
-		line, err := encode(r)
-		if err != nil {
-			return err
-		}
-		lines[i] = line
+	lines, err := encodeAll(records)
+	if err != nil {
+		return err
 	}
-	_, err := l.write(lines)
+	_, err = l.write(lines)
 	return err
 }
 
+// Note is Append for what a power cut may take: it is in the file, and durable with
+// the next Append or Sync.
+func (l *Log[T]) Note(records ...T) error {
+	lines, err := encodeAll(records)
+	if err != nil {
+		return err
+	}
+	_, err = l.put(lines)
+	return err
+}
+
+// Sync makes durable what was noted.
+func (l *Log[T]) Sync() error { return l.f.Sync() }
+
 // write stores encoded lines and tells where each lies.
 func (l *Log[T]) write(lines [][]byte) ([]span, error) {
+	before := l.size
+	spans, err := l.put(lines)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.f.Sync(); err != nil {
+		l.size = before
+		_ = l.f.Truncate(l.size) // the kernel may have given up on pages of it
+		return nil, fmt.Errorf("append to %s: %w", l.path, err)
+	}
+	return spans, nil
+}
+
+// put writes encoded lines and tells where each lies.
+func (l *Log[T]) put(lines [][]byte) ([]span, error) {
 	spans := make([]span, len(lines))
 	at := l.size
 	for i, line := range lines {
 		spans[i] = span{at, len(line)}
 		at += int64(len(line))
 	}
-	_, err := l.f.WriteAt(bytes.Join(lines, nil), l.size)
-	if err == nil {
-		err = l.f.Sync()
-	}
-	if err != nil {
-		// What is there now may be half a line, or pages the kernel has given
-		// up on. Without them the next write starts on firm ground.
+	if _, err := l.f.WriteAt(bytes.Join(lines, nil), l.size); err != nil {
+		// What is there now may be half a line. Without it the next write
+		// starts on firm ground.
 		_ = l.f.Truncate(l.size)
 		return nil, fmt.Errorf("append to %s: %w", l.path, err)
 	}
@@ -172,8 +193,20 @@ func (l *Log[T]) reopen() error {
 // Size is the length of the file in bytes.
 func (l *Log[T]) Size() int64 { return l.size }
 
-// Close closes the file. Everything in it is already durable.
+// Close closes the file. What was appended is durable already.
 func (l *Log[T]) Close() error { return l.f.Close() }
+
+func encodeAll[T any](records []T) ([][]byte, error) {
+	lines := make([][]byte, len(records))
+	for i, r := range records {
+		line, err := encode(r)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = line
+	}
+	return lines, nil
+}
 
 // encode makes the line of a record.
 func encode[T any](r T) ([]byte, error) {

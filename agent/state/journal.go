@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,6 +21,9 @@ const (
 	keepSteps = 30 * 24 * time.Hour
 	// maxSteps is how many ended steps are remembered.
 	maxSteps = 10_000
+	// syncAfter is how long what only repeats a report when it is lost may wait for
+	// the disk.
+	syncAfter = time.Second
 	// compactAbove is the size of the file, in bytes, from which it is compacted.
 	compactAbove = 1 << 20
 	// maxLines and maxLine bound a step's log; the oldest lines go first.
@@ -50,6 +54,8 @@ type Journal struct {
 	compacted int64 // size of the file when it was last compacted
 	steps     map[inventory.ID]*Step
 	floor     time.Time // orders made until then may have been dropped
+	syncing   *time.Timer
+	logger    *slog.Logger
 }
 
 // record is a line of the journal: a step as it is from then on, or a new floor.
@@ -61,7 +67,7 @@ type record struct {
 // OpenJournal opens or creates the journal at path. A step that was begun and
 // not finished becomes unknown.
 func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
-	j := &Journal{steps: make(map[inventory.ID]*Step)}
+	j := &Journal{steps: make(map[inventory.ID]*Step), logger: log}
 	var err error
 	j.log, err = durable.OpenLog(path, log, j.replay)
 	if err != nil {
@@ -129,8 +135,9 @@ func (j *Journal) Say(id inventory.ID, text string) {
 
 // Finish tells how an order went: succeeded, failed or expired; unknown, or
 // running when nobody is at it and how it went will show: then it may be called
-// again when it is known. After an error about the disk it is remembered until
-// a restart.
+// again when it is known. That survives the agent at once and a power cut soon: after
+// one before then, the order was begun and how it went is not known. After an error
+// about the disk it is remembered until a restart.
 func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, message string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -146,10 +153,34 @@ func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, messag
 	if s.ended() {
 		s.Report.Ended = now()
 	}
-	if err := j.log.Append(record{Step: s}); err != nil {
+	if err := j.note(record{Step: s}); err != nil {
 		return fmt.Errorf("the end of order %s is not on disk: %w", id, err)
 	}
 	return nil
+}
+
+// note writes records that need not be durable at once, so that nobody waits for
+// the disk. j.mu is held.
+func (j *Journal) note(records ...record) error {
+	if err := j.log.Note(records...); err != nil {
+		return err
+	}
+	if j.syncing == nil {
+		j.syncing = time.AfterFunc(syncAfter, j.sync)
+	}
+	return nil
+}
+
+func (j *Journal) sync() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.syncing == nil {
+		return // closed
+	}
+	j.syncing = nil
+	if err := j.log.Sync(); err != nil {
+		j.logger.Error("how orders went may be lost in a power cut", "err", err)
+	}
 }
 
 // Unsettled returns the steps nobody is at whose outcome is not known, oldest
@@ -165,18 +196,6 @@ func (j *Journal) Unreported() []api.StepReport {
 		reports = append(reports, s.Report)
 	}
 	return reports
-}
-
-// News tells whether there is something the controller has not taken yet.
-func (j *Journal) News() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.steps {
-		if !s.Reported {
-			return true
-		}
-	}
-	return false
 }
 
 func (j *Journal) list(which func(*Step) bool) []Step {
@@ -213,7 +232,7 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if err := j.log.Append(records...); err != nil {
+	if err := j.note(records...); err != nil {
 		return fmt.Errorf("reports will be repeated after a restart: %w", err)
 	}
 	if size := j.log.Size(); size > compactAbove && size > 2*j.compacted {
@@ -260,11 +279,17 @@ func (j *Journal) compact() error {
 	return err
 }
 
-// Close closes the file. Everything in it is already durable.
+// Close makes everything durable and closes the file.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.log.Close()
+	var err error
+	if j.syncing != nil {
+		j.syncing.Stop()
+		j.syncing = nil
+		err = j.log.Sync()
+	}
+	return errors.Join(err, j.log.Close())
 }
 
 // now is the time as it is written: without what JSON would lose.

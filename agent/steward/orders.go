@@ -71,14 +71,13 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 			s.reportSoon() // it asks because it has not heard
 			continue
 		}
-		time.AfterFunc(unhurried, func() {
-			if s.Journal.News() { // it goes on, or its end was not told yet
-				s.reportSoon()
-			}
-		})
+		inHand := time.AfterFunc(unhurried, s.reportSoon) // that it goes on
 		received := time.Now()
 		x := s.kinds[o.Kind]
-		s.inLine(x, o, func() (inventory.OperationState, string) { return s.act(context.WithoutCancel(ctx), x, o, received) })
+		s.inLine(x, o, func() (inventory.OperationState, string) {
+			defer inHand.Stop()
+			return s.act(context.WithoutCancel(ctx), x, o, received)
+		})
 	}
 }
 

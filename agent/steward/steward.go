@@ -171,6 +171,11 @@ func (s *Steward) follow(ctx context.Context) {
 // need not wait for that, nor the controller hear of it.
 func (s *Steward) take(ctx context.Context, d api.Desired) {
 	before, _ := s.Desired()
+	if d.Only { // of what this agent was told before, which is in force
+		index, orders := d.Index, d.Orders
+		d = before
+		d.Index, d.Orders = index, orders
+	}
 	settings := before.Index == 0 || !same(before, d)
 	if settings {
 		if err := state.SaveDesired(s.desiredFile(), d); err != nil {

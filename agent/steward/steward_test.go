@@ -284,11 +284,14 @@ func TestAnOrderIsNoNewsToWhatFollowsTheSettings(t *testing.T) {
 		{"an order", func() { d.Orders = []api.Order{order(inventory.OpServiceStart, time.Minute)} }, false},
 		{"a setting", func() { d.Interval = 2 }, true},
 		{"no order", func() { d.Orders = nil }, false},
+		{"an order alone", func() {
+			d = api.Desired{Index: d.Index, Only: true, Orders: []api.Order{order(inventory.OpServiceStart, time.Minute)}}
+		}, false},
 	} {
 		_, changed := s.Desired()
 		step.change()
 		s.take(t.Context(), d)
-		if got, _ := s.Desired(); got.Index != d.Index || len(got.Orders) != len(d.Orders) {
+		if got, _ := s.Desired(); got.Index != d.Index || len(got.Orders) != len(d.Orders) || d.Only && got.Interval != 2 {
 			t.Errorf("%s: in force is %+v", step.what, got)
 		}
 		news := false

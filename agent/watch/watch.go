@@ -170,7 +170,11 @@ func (w *Watch) check(ctx context.Context) {
 
 func (w *Watch) checkOnce(ctx context.Context, collector *collect.Collector) {
 	d, _ := w.Desired()
-	samples, err := collector.Collect(ctx)
+	metrics := make([]string, len(d.Rules))
+	for i, r := range d.Rules {
+		metrics[i] = r.Metric
+	}
+	samples, err := collector.CollectFor(ctx, metrics)
 	if ctx.Err() != nil {
 		return
 	}

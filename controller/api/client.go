@@ -105,7 +105,7 @@ func (c *Client) Join(ctx context.Context, j Join) (Joined, error) {
 // Desired waits up to wait for a desired state newer than after. ok is false
 // when there is none.
 func (c *Client) Desired(ctx context.Context, after uint64, wait time.Duration) (d Desired, ok bool, err error) {
-	q := url.Values{"index": {strconv.FormatUint(after, 10)}, "wait": {wait.String()}}
+	q := url.Values{"index": {strconv.FormatUint(after, 10)}, "wait": {wait.String()}, "only": {"true"}}
 	res, err := c.call(ctx, http.MethodGet, "/agent/v1/desired?"+q.Encode(), nil, &d)
 	if err != nil {
 		return Desired{}, false, err

@@ -34,7 +34,12 @@ func (s *settings) ask(use, short string, args cobra.PositionalArgs, fn func(*co
 // list is a command that prints a list of the API. Each filter is a query
 // parameter and a flag of the same name.
 func list[T any](s *settings, short string, from api.List[T], columns []column[T], filters ...[2]string) *cobra.Command {
-	return listAs(s, short, from, func(context.Context, *api.Client) ([]column[T], error) { return columns, nil }, filters...)
+	return listAs(s, short, from, fixed(columns), filters...)
+}
+
+// fixed are columns that nothing needs to be asked for.
+func fixed[T any](columns []column[T]) func(context.Context, *api.Client) ([]column[T], error) {
+	return func(context.Context, *api.Client) ([]column[T], error) { return columns, nil }
 }
 
 // listAs is list with columns that need to be asked for.

@@ -168,10 +168,10 @@ func limit(n int64) string {
 func (s *settings) tenantCommand() *cobra.Command {
 	return parent("tenant", "Who domains belong to: resellers and enterprises",
 		listAs(s, "List tenants", api.Tenants, tenantColumns),
-		s.putTenant("add", "Add a tenant", func(ctx context.Context, c *api.Client, in api.NewTenant) (inventory.Tenant, error) {
+		put(s, "add", "Add a tenant", tenantColumns, tenantFlags, func(ctx context.Context, c *api.Client, in api.NewTenant) (inventory.Tenant, error) {
 			return c.CreateTenant(ctx, in)
 		}),
-		s.putTenant("set", "Replace a tenant", func(ctx context.Context, c *api.Client, in api.NewTenant) (inventory.Tenant, error) {
+		put(s, "set", "Replace a tenant", tenantColumns, tenantFlags, func(ctx context.Context, c *api.Client, in api.NewTenant) (inventory.Tenant, error) {
 			return c.ReplaceTenant(ctx, in.Name, 0, in)
 		}),
 		s.remove("remove TENANT...", "Delete tenants that nothing belongs to", func(cmd *cobra.Command, c *api.Client, ref string) error {
@@ -180,29 +180,36 @@ func (s *settings) tenantCommand() *cobra.Command {
 	)
 }
 
-func (s *settings) putTenant(verb, short string, put func(context.Context, *api.Client, api.NewTenant) (inventory.Tenant, error)) *cobra.Command {
-	var in api.NewTenant
-	var kind string
+// put is a command that makes or replaces the thing of a name: fill sets what the
+// flags do not write themselves, send asks the controller.
+func put[In, Out any](s *settings, verb, short string, columns func(context.Context, *api.Client) ([]column[Out], error),
+	flags func(*pflag.FlagSet, *In) (fill func(name string)), send func(context.Context, *api.Client, In) (Out, error)) *cobra.Command {
+	var in In
+	var fill func(string)
 	cmd := s.ask(verb+" NAME", short, cobra.ExactArgs(1), func(cmd *cobra.Command, c *api.Client, args []string) error {
-		in.Name, in.Kind = args[0], inventory.TenantKind(kind)
-		tenant, err := put(cmd.Context(), c, in)
+		fill(args[0])
+		thing, err := send(cmd.Context(), c, in)
 		if err != nil {
 			return err
 		}
-		columns, err := tenantColumns(cmd.Context(), c)
+		shown, err := columns(cmd.Context(), c)
 		if err != nil {
 			return err
 		}
-		return showOne(s, cmd.OutOrStdout(), tenant, columns)
+		return showOne(s, cmd.OutOrStdout(), thing, shown)
 	})
-	f := cmd.Flags()
-	f.StringVar(&kind, "kind", "enterprise", "enterprise or reseller")
+	fill = flags(cmd.Flags(), &in)
+	return cmd
+}
+
+func tenantFlags(f *pflag.FlagSet, in *api.NewTenant) func(string) {
+	kind := f.String("kind", "enterprise", "enterprise or reseller")
 	f.StringVar(&in.Parent, "parent", "", "reseller it is below")
 	f.StringVar(&in.Plan, "plan", "", "of its domains that name none")
 	f.IntVar(&in.MaxDomains, "max-domains", 0, "0: no limit")
 	f.IntVar(&in.MaxAccounts, "max-accounts", 0, "0: no limit")
 	f.StringVar(&in.Contact, "contact", "", "who to talk to")
-	return cmd
+	return func(name string) { in.Name, in.Kind = name, inventory.TenantKind(*kind) }
 }
 
 // limits are those of a plan, by the names that the API has for them.
@@ -249,10 +256,10 @@ func narrow(m map[string]int64) map[string]int {
 func (s *settings) planCommand() *cobra.Command {
 	return parent("plan", "Service plans: limits and features of domains and accounts",
 		list(s, "List plans", api.Plans, planColumns),
-		s.putPlan("add", "Make a plan", func(ctx context.Context, c *api.Client, in api.NewPlan) (inventory.Plan, error) {
+		put(s, "add", "Make a plan", fixed(planColumns), planFlags, func(ctx context.Context, c *api.Client, in api.NewPlan) (inventory.Plan, error) {
 			return c.CreatePlan(ctx, in)
 		}),
-		s.putPlan("set", "Replace a plan", func(ctx context.Context, c *api.Client, in api.NewPlan) (inventory.Plan, error) {
+		put(s, "set", "Replace a plan", fixed(planColumns), planFlags, func(ctx context.Context, c *api.Client, in api.NewPlan) (inventory.Plan, error) {
 			return c.ReplacePlan(ctx, in.Name, 0, in)
 		}),
 		s.remove("remove PLAN...", "Delete plans that nobody has", func(cmd *cobra.Command, c *api.Client, ref string) error {
@@ -261,30 +268,21 @@ func (s *settings) planCommand() *cobra.Command {
 	)
 }
 
-func (s *settings) putPlan(verb, short string, put func(context.Context, *api.Client, api.NewPlan) (inventory.Plan, error)) *cobra.Command {
-	var in api.NewPlan
-	var off []string
-	cmd := s.ask(verb+" NAME", short, cobra.ExactArgs(1), func(cmd *cobra.Command, c *api.Client, args []string) error {
-		in.Name, in.Features = args[0], map[inventory.Feature]bool{}
-		for _, name := range off {
-			in.Features[inventory.Feature(name)] = false
-		}
-		plan, err := put(cmd.Context(), c, in)
-		if err != nil {
-			return err
-		}
-		return showOne(s, cmd.OutOrStdout(), plan, planColumns)
-	})
-	f := cmd.Flags()
+func planFlags(f *pflag.FlagSet, in *api.NewPlan) func(string) {
 	for _, l := range limits {
 		f.Int64Var(l.of(&in.Limits), l.name, 0, l.usage+"; 0: no limit")
 	}
 	f.IntVar(&in.Limits.Recipients, "recipients", 0, "of one message sent; 0: no limit")
 	f.IntVar(&in.Limits.SentADay, "sent-a-day", 0, "recipients written to in a day; 0: no limit")
 	f.IntVar(&in.Limits.SMSAMonth, "sms-a-month", 0, "0: no limit")
-	f.StringSliceVar(&off, "off", nil, "features that its accounts do not have: "+strings.ReplaceAll(many(inventory.Features), " ", ", "))
+	off := f.StringSlice("off", nil, "features that its accounts do not have: "+strings.ReplaceAll(many(inventory.Features), " ", ", "))
 	f.StringVar(&in.Tenant, "tenant", "", "whose plan it is (default: the operator's, for all)")
-	return cmd
+	return func(name string) {
+		in.Name, in.Features = name, map[inventory.Feature]bool{}
+		for _, feature := range *off {
+			in.Features[inventory.Feature(feature)] = false
+		}
+	}
 }
 
 var policyColumns = []column[api.Policy]{

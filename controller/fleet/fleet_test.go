@@ -345,6 +345,9 @@ func TestAnIndexThatBringsOnlyOrdersCostsNoWriteOfTheServer(t *testing.T) {
 	if d, _, err = agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || len(d.Orders) != 1 {
 		t.Fatalf("%+v %v", d.Orders, err)
 	}
+	if !d.Only || d.Gossip.Key != "" || d.Services != nil {
+		t.Errorf("the settings came with the order: %+v", d)
+	}
 	if s := tell(api.StepReport{ID: op.Steps[0].ID, State: inventory.OpSucceeded}); s.Version != settings.Version {
 		t.Errorf("the end of an order wrote the server: %+v", s)
 	}
@@ -358,8 +361,8 @@ func TestAnIndexThatBringsOnlyOrdersCostsNoWriteOfTheServer(t *testing.T) {
 	if err := w.store.Update(t.Context(), func(tx inventory.Tx) error { return tx.Domains().Create(&inventory.Domain{Name: "example.test"}) }); err != nil {
 		t.Fatal(err)
 	}
-	if d, _, err = agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || len(d.Mail.Domains) != 1 {
-		t.Fatalf("%+v %v", d.Mail, err)
+	if d, _, err = agent.Desired(t.Context(), d.Index, 5*time.Second); err != nil || d.Only || len(d.Mail.Domains) != 1 {
+		t.Fatalf("%+v %v", d, err)
 	}
 	if s := tell(); s.Applied != d.Index {
 		t.Errorf("it has applied settings of index %d, and %d is stored", d.Index, s.Applied)

@@ -164,18 +164,21 @@ func (f *Fleet) desired(w http.ResponseWriter, r *http.Request, who caller) erro
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
-	d, ok, err := f.board.next(ctx, who.id, after)
+	d, settled, err := f.board.next(ctx, who.id, after)
 	if err != nil {
 		return inventory.Wrap(inventory.Forbidden, err, "not in the fleet")
 	}
-	if !ok {
+	if d.Index == 0 {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	if f.board.undelivered(who.id) {
-		if d, err = f.deliver(r.Context(), who.id); err != nil {
+		if d, settled, err = f.deliver(r.Context(), who.id); err != nil {
 			return err
 		}
+	}
+	if r.URL.Query().Has("only") && 0 < settled && settled <= after && after <= d.Index {
+		d = api.Desired{Index: d.Index, Only: true, Orders: d.Orders}
 	}
 	body, err := encode(d, time.Now())
 	if err != nil {
@@ -187,15 +190,14 @@ func (f *Fleet) desired(w http.ResponseWriter, r *http.Request, who caller) erro
 }
 
 // deliver marks the server's queued steps and returns the document after that.
-func (f *Fleet) deliver(ctx context.Context, id inventory.ID) (api.Desired, error) {
+func (f *Fleet) deliver(ctx context.Context, id inventory.ID) (d api.Desired, settled uint64, err error) {
 	if err := f.deliveries.Do(ctx, id); err != nil {
-		return api.Desired{}, err
+		return d, 0, err
 	}
 	if err := f.board.wait(ctx, f.store.Wait(ctx, 0, watched...)); err != nil {
-		return api.Desired{}, err
+		return d, 0, err
 	}
-	d, _, err := f.board.next(ctx, id, 0)
-	return d, err
+	return f.board.next(ctx, id, 0)
 }
 
 func deliverTo(tx inventory.Tx, servers []inventory.ID) error {

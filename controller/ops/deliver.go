@@ -230,6 +230,9 @@ func merged(c inventory.ServiceConfig, with *inventory.ServiceConfig) inventory.
 		if with.Limits != (inventory.ProcessLimits{}) {
 			c.Limits = inventory.ProcessLimits{}
 		}
+		if with.Mail != nil {
+			c.Mail = nil
+		}
 		c.Probe = cloneProbe(c.Probe, with.Probe)
 		err = json.Unmarshal(b, &c)
 	}

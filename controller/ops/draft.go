@@ -368,6 +368,8 @@ func checkConfig(f *snapshot, op *inventory.Operation, c *inventory.ServiceConfi
 			return inventory.FieldErrorf(field, "%s is not a systemd unit", f.title(t))
 		case c.Ports != nil && v.Kind != inventory.KindMailnode:
 			return inventory.FieldErrorf(field, "%s is not a mailnode: its ports cannot be set", f.title(t))
+		case c.Mail != nil && v.Kind != inventory.KindMailnode:
+			return inventory.FieldErrorf(field, "%s is not a mailnode: how mail comes and goes cannot be set", f.title(t))
 		}
 	}
 	op.Params.Config = c

@@ -2,6 +2,7 @@ package dbstore
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"mailfleet/inventory"
@@ -96,6 +97,7 @@ var accounts = schema[*inventory.Account]{
 		{"state", plain, func(r *inventory.Account) string { return string(r.State) }},
 		{"plan", plain, func(r *inventory.Account) string { return string(r.Plan) }},
 	},
+	many: &many[*inventory.Account]{"alias", func(r *inventory.Account) []string { return slices.Clone(r.Aliases) }},
 }
 
 var operations = schema[*inventory.Operation]{
@@ -262,5 +264,24 @@ var releases = schema[*inventory.Release]{
 	fields: []field[*inventory.Release]{
 		{"program", plain, func(r *inventory.Release) string { return r.Program }},
 		{"sha256", unique, func(r *inventory.Release) string { return r.SHA256 }},
+	},
+}
+
+var groups = schema[*inventory.Group]{
+	kind: inventory.Groups, noun: "group",
+	fields: []field[*inventory.Group]{
+		{"address", unique, func(r *inventory.Group) string { return r.Address }},
+		{"domain", plain, func(r *inventory.Group) string { return r.Domain }},
+	},
+	many: &many[*inventory.Group]{"member", func(r *inventory.Group) []string { return slices.Clone(r.Members) }},
+}
+
+var dkimKeys = schema[*inventory.DKIMKey]{
+	kind: inventory.DKIMKeys, noun: "DKIM key",
+	fields: []field[*inventory.DKIMKey]{
+		// "<domain>/<selector>"
+		{"domain/selector", unique, func(r *inventory.DKIMKey) string { return r.Domain + "/" + r.Selector }},
+		{"domain", plain, func(r *inventory.DKIMKey) string { return r.Domain }},
+		{"state", plain, func(r *inventory.DKIMKey) string { return r.State }},
 	},
 }

@@ -36,7 +36,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no directory":   {filepath.Join(dir, "none", "x.db"), "cannot be opened", inventory.Unavailable},
 		"a directory":    {dir, "cannot be opened", inventory.Unavailable},
 		"not a database": {write("text.db", strings.Repeat("not a database ", 100)), "is not a database", inventory.Internal},
-		"newer":          {newer, "written by a newer program: its tables are version 1000, this program knows up to 3", inventory.Invalid},
+		"newer":          {newer, "written by a newer program: its tables are version 1000, this program knows up to 4", inventory.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := Open(t.Context(), Options{Path: c.path})

@@ -55,6 +55,8 @@ func (t *tx) Pools() inventory.Table[*inventory.Pool]           { return at(t, p
 func (t *tx) Windows() inventory.Table[*inventory.Window]       { return at(t, windows) }
 func (t *tx) Preflights() inventory.Table[*inventory.Preflight] { return at(t, preflights) }
 func (t *tx) Releases() inventory.Table[*inventory.Release]     { return at(t, releases) }
+func (t *tx) Groups() inventory.Table[*inventory.Group]         { return at(t, groups) }
+func (t *tx) DKIMKeys() inventory.Table[*inventory.DKIMKey]     { return at(t, dkimKeys) }
 func (t *tx) Audit() inventory.AuditLog                         { return auditLog{at(t, audit)} }
 
 // Index implements inventory.Tx. When the database cannot tell it is 0 and the

@@ -65,7 +65,7 @@ func New(conn net.Conn, side Side, handler http.Handler, base func(context.Conte
 	if side == Dialled {
 		open = yamux.Client
 	}
-	session, err := open(conn, cfg)
+	session, err := open(&whole{Conn: conn}, cfg)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("begin the link: %w", err)

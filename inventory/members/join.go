@@ -123,8 +123,6 @@ func (p *Pool) joinMissing(ctx context.Context, seeds []seed) error {
 			if addr == here || p.peers()[addr] {
 				continue
 			}
-			// Old nudges need not be ignored: one more look does no harm, and
-			// serf would ignore the first new one too.
 			if _, err := p.serf.Join([]string{addr.String()}, false); err != nil {
 				errs = append(errs, errors.Unwrap(err)) // out of a list of one
 			}

@@ -1,6 +1,6 @@
 // Package members says who is alive: agents and controllers gossip with each
-// other in one encrypted pool, notice within seconds when a member dies, know
-// how far apart they are, and pass on nudges ("your desired state changed").
+// other in one encrypted pool, notice within seconds when a member dies, and know
+// how far apart they are.
 // It is the only importer of hashicorp/serf; the controller and the agent
 // import it, and it imports nothing of ours.
 //
@@ -50,7 +50,6 @@ const (
 	StatusAlive  Status = "alive"
 	StatusFailed Status = "failed" // died or became unreachable
 	StatusLeft   Status = "left"   // said goodbye
-	StatusReaped Status = "reaped" // forgotten; only ever told by Changes
 )
 
 // Member is one member of the pool, the local one included.

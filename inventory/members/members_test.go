@@ -1,7 +1,6 @@
 package members
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"maps"
@@ -13,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/serf/serf"
 )
 
 // quick is lan for tests that wait for a verdict. A busy machine may bring
@@ -27,7 +24,6 @@ func quick() timing {
 	t.reconnect = 500 * time.Millisecond
 	t.reclaim = 100 * time.Millisecond
 	t.leave = 200 * time.Millisecond
-	t.review = 100 * time.Millisecond
 	t.joinFirst, t.joinLast, t.joinSettled = 50*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond
 	return t
 }
@@ -118,31 +114,6 @@ func awaitThat(t *testing.T, ok func() bool, state func() any) {
 	}
 }
 
-// awaitChange reads changes until name has the status, and returns all states
-// of name up to then.
-func awaitChange(t *testing.T, p *Pool, name string, status Status) []Status {
-	t.Helper()
-	var seen []Status
-	deadline := time.After(15 * time.Second)
-	for {
-		select {
-		case m, ok := <-p.Changes():
-			if !ok {
-				t.Fatal("closed")
-			}
-			if m.Name != name {
-				continue
-			}
-			seen = append(seen, m.Status)
-			if m.Status == status {
-				return seen
-			}
-		case <-deadline:
-			t.Fatalf("%s is not %s within 15 s; it was %v", name, status, seen)
-		}
-	}
-}
-
 const (
 	alive  = StatusAlive
 	failed = StatusFailed
@@ -158,16 +129,12 @@ func TestKilledMemberIsSeenToFail(t *testing.T) {
 	d := begin(t, agent("d", key, at[3], at[0]), lan())
 	for _, p := range []*Pool{a, b, c, d} {
 		await(t, p, map[string]Status{"a": alive, "b": alive, "c": alive, "d": alive})
-		awaitChange(t, p, "d", alive)
 	}
 	killed := time.Now()
 	if err := d.Close(); err != nil { // no Leave: as if killed
 		t.Fatal(err)
 	}
 	for _, p := range []*Pool{a, b, c} {
-		if seen := awaitChange(t, p, "d", failed); !slices.Equal(seen, []Status{failed}) {
-			t.Errorf("%s saw d %v", p.name, seen)
-		}
 		await(t, p, map[string]Status{"a": alive, "b": alive, "c": alive, "d": failed})
 		if dead, none := p.Failed(RoleAgent), p.Failed(RoleController); !slices.Equal(dead, []string{"d"}) || none != nil {
 			t.Errorf("to %s the dead are %v, %v", p.name, dead, none)
@@ -188,15 +155,12 @@ func TestLeavingMemberIsLeftAtOnce(t *testing.T) {
 	c := begin(t, agent("c", key, at[2], at[0]), slowToFail)
 	for _, p := range []*Pool{a, b, c} {
 		await(t, p, map[string]Status{"a": alive, "b": alive, "c": alive})
-		awaitChange(t, p, "c", alive)
 	}
 	if err := c.Leave(); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []*Pool{a, b} {
-		if seen := awaitChange(t, p, "c", left); !slices.Equal(seen, []Status{left}) {
-			t.Errorf("%s saw c %v", p.name, seen)
-		}
+		await(t, p, map[string]Status{"a": alive, "b": alive, "c": left})
 	}
 }
 
@@ -287,72 +251,6 @@ func TestRestartRejoinsFromTheSnapshot(t *testing.T) {
 	}
 }
 
-func TestNudgeReachesWhomItNames(t *testing.T) {
-	t.Parallel()
-	at, key := addresses(t, 3), NewKey()
-	a := begin(t, agent("a", key, at[0]), quick())
-	b := begin(t, agent("b", key, at[1], at[0]), quick())
-	c := begin(t, agent("c", key, at[2], at[0]), quick())
-	all := map[string]Status{"a": alive, "b": alive, "c": alive}
-	for _, p := range []*Pool{a, b, c} {
-		await(t, p, all)
-	}
-	for range 100 { // more than anybody has read: they become few
-		if err := a.Nudge("id-b"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	awaitNudge(t, b)
-	if err := b.NudgeAll(); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range []*Pool{a, c} {
-		awaitNudge(t, p)
-	}
-	for _, id := range []string{"", everyone, "a b"} {
-		if err := a.Nudge(id); err == nil {
-			t.Errorf("nudged %q", id)
-		}
-	}
-}
-
-func TestNudgesForOthersAreNotHeard(t *testing.T) {
-	p := &Pool{id: "me", events: make(chan serf.Event), wake: make(chan struct{}, 1), nudges: make(chan struct{}, 1)}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.listen(ctx)
-	}()
-	for _, c := range []struct {
-		event serf.Event
-		heard int
-	}{
-		{serf.UserEvent{Name: nudge, Payload: []byte("you")}, 0},
-		{serf.UserEvent{Name: "other", Payload: []byte("me")}, 0},
-		{serf.MemberEvent{}, 0},
-		{serf.UserEvent{Name: nudge, Payload: []byte("me")}, 1},
-		{serf.UserEvent{Name: nudge, Payload: []byte(everyone)}, 1}, // both unread: one
-	} {
-		p.events <- c.event
-		p.events <- serf.UserEvent{} // taken after the first was dealt with
-		if got := len(p.nudges); got != c.heard {
-			t.Errorf("%v: %d nudges wait, want %d", c.event, got, c.heard)
-		}
-	}
-	stop()
-	<-done
-}
-
-func awaitNudge(t *testing.T, p *Pool) {
-	t.Helper()
-	select {
-	case <-p.Nudges():
-	case <-time.After(15 * time.Second):
-		t.Fatalf("%s was not nudged", p.name)
-	}
-}
-
 func TestNameOfALiveMemberIsNotTaken(t *testing.T) {
 	t.Parallel()
 	at, key := addresses(t, 3), NewKey()
@@ -374,44 +272,4 @@ func TestNameOfALiveMemberIsNotTaken(t *testing.T) {
 	}
 	awaitThat(t, func() bool { return addrOfA(witness) == at[2] }, func() any { return witness.Members() })
 	await(t, witness, map[string]Status{"a": alive, "w": alive})
-}
-
-func TestUnreadChangesHoldUpNothing(t *testing.T) {
-	t.Parallel()
-	at, key := addresses(t, 3), NewKey()
-	a := begin(t, agent("a", key, at[0]), quick())
-	begin(t, agent("b", key, at[1], at[0]), quick())
-	c := begin(t, agent("c", key, at[2], at[0]), quick())
-	await(t, a, map[string]Status{"a": alive, "b": alive, "c": alive})
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	await(t, a, map[string]Status{"a": alive, "b": alive, "c": failed})
-	awaitChange(t, a, "c", failed) // the first to read
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range a.Changes() { // ends, since Close closed it
-	}
-	if _, open := <-a.Nudges(); open {
-		t.Error("Close left the nudges open")
-	}
-}
-
-func TestDifferencesTellOfForgottenMembers(t *testing.T) {
-	a, b := Member{Name: "a", Status: alive}, Member{Name: "b", Status: failed}
-	told := map[string]Member{"a": a, "b": b}
-	reaped := b
-	reaped.Status = StatusReaped
-	if got := differences(told, []Member{a}); !slices.Equal(got, []Member{reaped}) {
-		t.Errorf("got %+v", got)
-	}
-	moved := a
-	moved.Addr = netip.MustParseAddrPort("127.0.0.1:1")
-	if got := differences(told, []Member{moved, b}); !slices.Equal(got, []Member{moved}) {
-		t.Errorf("got %+v", got)
-	}
-	if got := differences(told, []Member{a, b}); len(got) != 0 {
-		t.Errorf("got %+v", got)
-	}
 }

@@ -8,31 +8,30 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/serf/serf"
 )
 
-const (
-	// nudge is the name of the one kind of event sent through the pool.
-	nudge = "nudge"
-	// everyone is the payload of a nudge that is meant for all members.
-	everyone = "*"
-)
+// look is how long what was seen of the members is taken for true when serf tells
+// of no change: it may drop events in a rush.
+const look = 5 * time.Second
 
 // Pool is the local member's view of the pool. Its methods are safe for
 // concurrent use.
 type Pool struct {
-	id     string
 	name   string
 	log    *slog.Logger
 	timing timing
 	serf   *serf.Serf
 
-	events  chan serf.Event // from serf, always drained by listen
-	wake    chan struct{}   // from listen to tell: somebody's state changed
-	changes chan Member
-	nudges  chan struct{}
+	events chan serf.Event // from serf, always drained by listen
+	stale  atomic.Bool     // somebody's state changed since looked
+
+	mu     sync.Mutex
+	looked time.Time // when failed was made
+	failed map[Role][]string
 
 	stopJoining context.CancelFunc
 	stop        context.CancelFunc
@@ -52,14 +51,10 @@ func start(c Config, t timing) (*Pool, error) {
 	}
 	log := c.Logger.With("component", "members")
 	p := &Pool{
-		id:      c.ID,
-		name:    c.Name,
-		log:     log,
-		timing:  t,
-		events:  make(chan serf.Event, 256),
-		wake:    make(chan struct{}, 1),
-		changes: make(chan Member),
-		nudges:  make(chan struct{}, 1),
+		name:   c.Name,
+		log:    log,
+		timing: t,
+		events: make(chan serf.Event, 256),
 	}
 	conf, err := serfConfig(c, t, p.events, bridgeTo(log))
 	if err != nil {
@@ -74,7 +69,6 @@ func start(c Config, t timing) (*Pool, error) {
 	joining, stopJoining := context.WithCancel(ctx)
 	p.stop, p.stopJoining = stop, stopJoining
 	p.running.Go(func() { p.listen(ctx) })
-	p.running.Go(func() { p.tell(ctx) })
 	p.running.Go(func() { p.keepJoined(joining, seeds) })
 	return p, nil
 }
@@ -102,15 +96,24 @@ func (p *Pool) members() []Member {
 	return list
 }
 
-// Failed returns the names of the members in a role that the pool finds dead.
+// Failed returns the names of the members in a role that the pool finds dead. It
+// is cheap to ask often. The caller must not change the list.
 func (p *Pool) Failed(role Role) (names []string) {
-	for _, m := range p.serf.Members() {
-		if m.Status == serf.StatusFailed && Role(m.Tags["role"]) == role {
-			names = append(names, m.Name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stale.Swap(false) || time.Since(p.looked) > look {
+		p.looked, p.failed = time.Now(), make(map[Role][]string)
+		for _, m := range p.serf.Members() {
+			if m.Status == serf.StatusFailed {
+				role := Role(m.Tags["role"])
+				p.failed[role] = append(p.failed[role], m.Name)
+			}
+		}
+		for _, names := range p.failed {
+			slices.Sort(names)
 		}
 	}
-	slices.Sort(names)
-	return names
+	return p.failed[role]
 }
 
 func describe(m serf.Member) Member {
@@ -129,36 +132,6 @@ func describe(m serf.Member) Member {
 		Addr:   netip.AddrPortFrom(addr.Unmap(), m.Port),
 		Status: status,
 	}
-}
-
-// Changes delivers the state of each member, the local one included, when it
-// is first seen and whenever it changes, without round-trip times. There is one
-// channel, for one reader. A slow reader holds up nothing: it misses states
-// that were over before it looked, never the last one. Close closes the channel.
-func (p *Pool) Changes() <-chan Member { return p.changes }
-
-// Nudges delivers when this member was nudged. Nudges that come faster than
-// they are read become one. Close closes the channel.
-func (p *Pool) Nudges() <-chan struct{} { return p.nudges }
-
-// Nudge tells the member with the given id that its desired state changed. It
-// reaches the member if it is alive, mostly within a second, perhaps never:
-// who is nudged asks the controller, who is not asks later.
-func (p *Pool) Nudge(id string) error {
-	if !isName(id) {
-		return fmt.Errorf("nudge %q: not an id", id)
-	}
-	return p.send(id)
-}
-
-// NudgeAll nudges every member.
-func (p *Pool) NudgeAll() error { return p.send(everyone) }
-
-func (p *Pool) send(to string) error {
-	if err := p.serf.UserEvent(nudge, []byte(to), false); err != nil {
-		return fmt.Errorf("nudge %s: %w", to, err)
-	}
-	return nil
 }
 
 // Leave says goodbye, so that the others see this member as left at once and
@@ -188,85 +161,14 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// listen drains serf's events. It must not call serf: serf may hold its lock
-// while it waits for room in the channel.
+// listen drains serf's events and notes that there were some.
 func (p *Pool) listen(ctx context.Context) {
-	defer close(p.nudges)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-p.events:
-			switch e := e.(type) {
-			case serf.MemberEvent:
-				signal(p.wake)
-			case serf.UserEvent:
-				if to := string(e.Payload); e.Name == nudge && (to == p.id || to == everyone) {
-					signal(p.nudges)
-				}
-			}
+		case <-p.events:
+			p.stale.Store(true) // no lock: serf waits for room in the channel with its own held
 		}
 	}
-}
-
-// signal leaves a mark in a channel of capacity one.
-func signal(ch chan<- struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}
-
-// tell delivers changes: the differences between what the reader was told and
-// what is. Events only wake it, so many in a row cost one look, and it looks by
-// itself too, so one that serf drops in a rush does no harm.
-func (p *Pool) tell(ctx context.Context) {
-	defer close(p.changes)
-	review := time.NewTicker(p.timing.review)
-	defer review.Stop()
-	told := map[string]Member{}
-	for {
-		for _, change := range differences(told, p.members()) {
-			select {
-			case p.changes <- change:
-			case <-ctx.Done():
-				return
-			}
-			if change.Status == StatusReaped {
-				delete(told, change.Name)
-			} else {
-				told[change.Name] = change
-			}
-		}
-		select {
-		case <-p.wake:
-		case <-review.C:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-time.After(p.timing.settle):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// differences lists what is new in the members against what was told.
-func differences(told map[string]Member, members []Member) []Member {
-	var changes []Member
-	known := make(map[string]bool, len(members))
-	for _, m := range members {
-		known[m.Name] = true
-		if told[m.Name] != m {
-			changes = append(changes, m)
-		}
-	}
-	for name, m := range told {
-		if !known[name] {
-			m.Status = StatusReaped
-			changes = append(changes, m)
-		}
-	}
-	return changes
 }

@@ -16,8 +16,6 @@ type timing struct {
 	reconnect    time.Duration // between attempts to reach a failed member
 	reclaim      time.Duration // until the name of a failed member may move to another address
 	leave        time.Duration // for the goodbye to travel before the socket closes
-	settle       time.Duration // for more events to come before a look at the members
-	review       time.Duration // between comparisons of what was told with what is
 	joinFirst    time.Duration // first pause between attempts to join, doubled up to…
 	joinLast     time.Duration // …this while alone
 	joinSettled  time.Duration // pause between looks for missing seeds when not alone
@@ -34,8 +32,6 @@ func lan() timing {
 		reconnect:    10 * time.Second,
 		reclaim:      5 * time.Second,
 		leave:        time.Second,
-		settle:       100 * time.Millisecond,
-		review:       5 * time.Second,
 		joinFirst:    500 * time.Millisecond,
 		joinLast:     15 * time.Second,
 		joinSettled:  time.Minute,

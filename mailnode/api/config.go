@@ -1,7 +1,7 @@
 package api
 
 import (
-	"path/filepath"
+	"strings"
 	"time"
 
 	"mailfleet/inventory"
@@ -22,6 +22,13 @@ type Config struct {
 	Domains    []Domain   `json:"domains" doc:"Domains that are local. Mail for any other domain is refused (550 5.7.1)."`
 	Postmaster string     `json:"postmaster,omitempty" doc:"Address of the account that gets the mail for postmaster where a domain has no postmaster account of its own (RFC 5321 §4.5.1). Without it such mail is answered 450." example:"user1@example.test"`
 	Accounts   []Account  `json:"accounts" doc:"Accounts whose mailboxes are on this server."`
+
+	Mail   inventory.MailFlow `json:"mail,omitzero" doc:"How mail is received and how it is sent on."`
+	Groups []Group            `json:"groups,omitempty" doc:"Addresses of local domains whose mail goes to others."`
+	Away   []Away             `json:"away,omitempty" doc:"Accounts of local domains whose mailboxes are on other servers."`
+	Peers  []Peer             `json:"peers,omitempty" doc:"The other servers of the fleet."`
+
+	AwayPartial bool `json:"away_partial,omitempty" doc:"There are more accounts on other servers than away lists: mail for an address that is not known is deferred (450), not refused." example:"false"`
 }
 
 // Protocol names what a listener speaks.
@@ -29,15 +36,25 @@ type Protocol string
 
 // The protocols a listener can speak.
 const (
-	SMTP        Protocol = "smtp"        // RFC 5321, with STARTTLS when there is a certificate
+	SMTP  Protocol = "smtp"  // RFC 5321, with STARTTLS when there is a certificate
+	POP3  Protocol = "pop3"  // RFC 1939, with STLS when there is a certificate
+	POP3S Protocol = "pop3s" // RFC 1939 over TLS from the first byte (RFC 8314 §3.3)
+	IMAP  Protocol = "imap"  // RFC 9051, with STARTTLS when there is a certificate
+	IMAPS Protocol = "imaps" // RFC 9051 over TLS from the first byte (RFC 8314 §3.2)
+
 	Submission  Protocol = "submission"  // RFC 6409, with STARTTLS when there is a certificate
 	Submissions Protocol = "submissions" // RFC 6409 over TLS from the first byte (RFC 8314 §3.3)
 	LMTP        Protocol = "lmtp"        // RFC 2033
-	POP3        Protocol = "pop3"        // RFC 1939, with STLS when there is a certificate
-	POP3S       Protocol = "pop3s"       // RFC 1939 over TLS from the first byte (RFC 8314 §3.3)
-	IMAP        Protocol = "imap"        // RFC 9051, with STARTTLS when there is a certificate
-	IMAPS       Protocol = "imaps"       // RFC 9051 over TLS from the first byte (RFC 8314 §3.2)
 )
+
+// Protocols lists them all.
+var Protocols = []Protocol{SMTP, Submission, Submissions, LMTP, POP3, POP3S, IMAP, IMAPS}
+
+// UnixPrefix begins the address of a listener on a Unix socket, before its path.
+const UnixPrefix = "unix:"
+
+// Secure reports whether a protocol is spoken over TLS from the first byte.
+func (p Protocol) Secure() bool { return p == POP3S || p == IMAPS || p == Submissions }
 
 // Feature is what an account must not have switched off to use the protocol.
 func (p Protocol) Feature() inventory.Feature {
@@ -54,15 +71,15 @@ func (p Protocol) Feature() inventory.Feature {
 
 // Listener is one address the mailnode listens on.
 type Listener struct {
-	Protocol Protocol `json:"protocol" doc:"smtp, submission, submissions, lmtp, pop3, pop3s, imap or imaps (submissions, pop3s and imaps need a certificate)." example:"smtp"`
-	Address  string   `json:"address" doc:"IP address and port. No IP address means all of them; port 0 means a free one, which status then names. For lmtp also the absolute path of a socket." example:"127.0.10.1:1025"`
+	Protocol Protocol `json:"protocol" doc:"smtp, submission, submissions, lmtp, pop3, pop3s, imap or imaps (those that end in s need a certificate)." example:"smtp"`
+	Address  string   `json:"address" doc:"IP address and port, or for lmtp unix: and the path of a socket. No IP address means all of them; port 0 means a free one, which status then names." example:"127.0.10.1:1025"`
 	Local    bool     `json:"local,omitempty" doc:"Take passwords without TLS here. For addresses that only this machine, or a network as safe, can reach." example:"false"`
 }
 
 // Socket is the path of the socket the listener listens on; "" when it has an IP address.
 func (l Listener) Socket() string {
-	if l.Protocol == LMTP && filepath.IsAbs(l.Address) {
-		return l.Address
+	if path, unix := strings.CutPrefix(l.Address, UnixPrefix); unix {
+		return path
 	}
 	return ""
 }
@@ -84,7 +101,48 @@ type Limits struct {
 
 // Domain is a local domain.
 type Domain struct {
-	Name string `json:"name" doc:"The domain." example:"example.test"`
+	Name       string `json:"name" doc:"The domain." example:"example.test"`
+	Postmaster string `json:"postmaster,omitempty" doc:"Who gets its mail for postmaster, when no account, alias or group is called that." example:"user1@example.test"`
+
+	MessageBytes int64 `json:"message_bytes,omitempty" doc:"Largest message its groups take, when that is less than the server takes; larger ones are refused (552 5.2.3). Absent means what the server takes." example:"20971520"`
+
+	Mail          inventory.DomainMail `json:"mail,omitzero" doc:"How its mail is handled."`
+	RoutePassword string               `json:"route_password,omitempty" doc:"Password for the smart host of mail.route." example:"secret"`
+	HookSecrets   []HookSecret         `json:"hook_secrets,omitempty" doc:"What events for the hooks of mail.hooks are signed with."`
+	DKIM          []DKIMKey            `json:"dkim,omitempty" doc:"Keys that sign its mail, each with its own signature."`
+}
+
+// HookSecret is what events for a hook are signed with.
+type HookSecret struct {
+	Hook   string `json:"hook" doc:"The hook's id." example:"0198c0de-0000-7000-8000-00000000000b"`
+	Secret string `json:"secret" doc:"The key of the HMAC." example:"secret"`
+}
+
+// DKIMKey signs a domain's mail (RFC 6376).
+type DKIMKey struct {
+	Selector string `json:"selector" doc:"Where its record is, below _domainkey." example:"mf202611e"`
+	Private  string `json:"private" doc:"The private key, PEM: an RSA or Ed25519 one." example:"-----BEGIN PRIVATE KEY-----"`
+}
+
+// Group is an address whose mail goes to others.
+type Group struct {
+	Address string            `json:"address" doc:"Its address, in a local domain." example:"team@example.test"`
+	Members []string          `json:"members" doc:"Whom its mail goes to, here or elsewhere." example:"user1@example.test"`
+	Writers inventory.Writers `json:"writers" doc:"Who may write to it: anyone, domain (users of the domain, signed in) or members." example:"anyone"`
+}
+
+// Away is an account of a local domain whose mailbox is on another server.
+type Away struct {
+	Address   string   `json:"address" doc:"The account's address." example:"user9@example.test"`
+	Aliases   []string `json:"aliases,omitempty" doc:"Its other addresses." example:"nine@example.test"`
+	Server    string   `json:"server" doc:"Name of its home server. While that is not one of peers, its mail waits." example:"cn-south-1"`
+	Suspended bool     `json:"suspended,omitempty" doc:"Its mail is refused." example:"false"`
+}
+
+// Peer is another server of the fleet.
+type Peer struct {
+	Name    string `json:"name" doc:"Its name." example:"cn-south-1"`
+	Address string `json:"address" doc:"Its IP address and the port it takes mail on." example:"192.0.2.20:25"`
 }
 
 // Account is an address with a mailbox on this server.
@@ -101,6 +159,13 @@ type Account struct {
 	QuotaMessages int64               `json:"quota_messages,omitempty" doc:"Most messages its mailboxes hold together, in the same way. Absent means no limit." example:"100000"`
 	MessageBytes  int64               `json:"message_bytes,omitempty" doc:"Largest message it takes, when that is less than the server takes; larger ones are refused (552 5.2.3, TOOBIG). Absent means what the server takes." example:"20971520"`
 	Off           []inventory.Feature `json:"off,omitempty" doc:"What is switched off for it, as pop3 or imap: nobody signs in to it by that." example:"pop3"`
+
+	Aliases  []string          `json:"aliases,omitempty" doc:"Its other addresses, in local domains." example:"one@example.test"`
+	Forward  inventory.Forward `json:"forward,omitzero" doc:"Where its mail goes besides its mailbox, or instead of it."`
+	Language string            `json:"language,omitempty" doc:"The language it is written to in: zh-CN or en. Absent means zh-CN." example:"en"`
+
+	Recipients int `json:"recipients,omitempty" doc:"Most recipients of a message it sends, when that is less than the server takes. Absent means what the server takes." example:"50"`
+	SentADay   int `json:"sent_a_day,omitempty" doc:"Most recipients it writes to in a day. Absent means no limit." example:"500"`
 }
 
 // AppPassword is a password made for one application or device. It is long and

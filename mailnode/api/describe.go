@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"mailfleet/inventory"
 )
 
 // Describe writes an example configuration with every key, its meaning and its
@@ -40,12 +42,15 @@ func (d *describer) object(t reflect.Type, indent string) {
 
 func (d *describer) value(f reflect.StructField, indent string) {
 	example := f.Tag.Get("example") + f.Tag.Get("default") // a field has one or the other
+	if duration := reflect.TypeFor[inventory.Duration](); example == "" && (f.Type == duration || f.Type.Kind() == reflect.Slice && f.Type.Elem() == duration) {
+		example = "5s"
+	}
 	switch kind := f.Type.Kind(); {
-	case f.Type == reflect.TypeFor[time.Time]():
+	case f.Type == reflect.TypeFor[time.Time](), f.Type == reflect.TypeFor[inventory.Duration]():
 		fmt.Fprintf(&d.b, "%q", example)
 	case kind == reflect.Struct:
 		d.object(f.Type, indent)
-	case kind == reflect.Slice && f.Type.Elem().Kind() == reflect.String:
+	case kind == reflect.Slice && f.Type.Elem().Kind() != reflect.Struct:
 		fmt.Fprintf(&d.b, "[%q]", example)
 	case kind == reflect.Slice:
 		d.b.WriteString("[\n" + indent + "  ")

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"mailfleet/inventory"
 )
 
 // scanner walks a JSON document beside the type it should have and knows at every
@@ -89,6 +91,11 @@ func (s *scanner) value(t reflect.Type, path string) *fault {
 		}
 		if _, err := time.Parse(time.RFC3339, tok.(string)); err != nil {
 			return &fault{start, orWhole(path) + " must be a time such as 2030-01-01T00:00:00Z"}
+		}
+	case t == reflect.TypeFor[inventory.Duration]():
+		text, _ := tok.(string)
+		if d, err := time.ParseDuration(text); err != nil || d < 0 {
+			return &fault{start, orWhole(path) + " must be a duration such as \"1m30s\""}
 		}
 	case !fits(tok, kind):
 		return &fault{start, fmt.Sprintf("%s must be %s", orWhole(path), expected(kind))}

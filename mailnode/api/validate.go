@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
-
-	"mailfleet/inventory"
 )
 
 // FieldError says what is wrong with one field of a configuration.
@@ -33,7 +32,7 @@ func (c *Config) Validate() error {
 	if !isDomain(c.Hostname) {
 		return wrong("hostname", "%q is not a host name", c.Hostname)
 	}
-	for _, check := range []func() error{c.checkTLS, c.checkListeners, c.checkLimits, c.checkAccounts} {
+	for _, check := range []func() error{c.checkTLS, c.checkListeners, c.checkLimits, c.checkFlow, c.checkAccounts, c.checkGroups} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -58,20 +57,20 @@ func (c *Config) checkListeners() error {
 	seen, sockets := map[netip.AddrPort]bool{}, map[string]bool{}
 	for i, l := range c.Listeners {
 		field := fmt.Sprintf("listeners[%d]", i)
-		switch l.Protocol {
-		case SMTP, Submission, LMTP, POP3, IMAP:
-		case Submissions, POP3S, IMAPS:
-			if c.TLS.Cert == "" {
-				return wrong(field+".protocol", "%s needs tls.cert and tls.key", l.Protocol)
-			}
-		default:
+		if !slices.Contains(Protocols, l.Protocol) {
 			return wrong(field+".protocol", "%q is not one of smtp, submission, submissions, lmtp, pop3, pop3s, imap, imaps", l.Protocol)
 		}
-		if path := l.Socket(); path != "" {
-			if sockets[path] {
-				return wrong(field+".address", "%s is already taken by another listener", path)
+		if l.Protocol.Secure() && c.TLS.Cert == "" {
+			return wrong(field+".protocol", "%s needs tls.cert and tls.key", l.Protocol)
+		}
+		if socket := l.Socket(); socket != "" {
+			if err := checkSocket(l.Protocol, socket); err != nil {
+				return wrong(field+".address", "%s", err)
 			}
-			sockets[path] = true
+			if sockets[socket] {
+				return wrong(field+".address", "%s is already taken by another listener", l.Address)
+			}
+			sockets[socket] = true
 			continue
 		}
 		addr, err := parseListenAddress(l.Address)
@@ -82,6 +81,19 @@ func (c *Config) checkListeners() error {
 			return wrong(field+".address", "%s is already taken by another listener", l.Address)
 		}
 		seen[addr] = true
+	}
+	return nil
+}
+
+// maxSocket is the longest path of a Unix socket (unix(7)).
+const maxSocket = 107
+
+func checkSocket(p Protocol, socket string) error {
+	switch {
+	case p != LMTP:
+		return fmt.Errorf("only lmtp is spoken on a Unix socket")
+	case !path.IsAbs(socket) || len(socket) > maxSocket:
+		return fmt.Errorf("the path of a socket must begin with / and have %d bytes at most", maxSocket)
 	}
 	return nil
 }
@@ -124,83 +136,6 @@ func (c *Config) checkLimits() error {
 		if f.value != 0 && (f.value < f.min || f.value > f.max) {
 			return wrong("limits."+f.name, "%d is not between %d and %d (0 means the default)", f.value, f.min, f.max)
 		}
-	}
-	return nil
-}
-
-func (c *Config) checkAccounts() error {
-	domains := map[string]bool{}
-	for i, d := range c.Domains {
-		field, name := fmt.Sprintf("domains[%d].name", i), strings.ToLower(d.Name)
-		if !isDomain(name) {
-			return wrong(field, "%q is not a domain", d.Name)
-		}
-		if domains[name] {
-			return wrong(field, "the domain %s is there twice", d.Name)
-		}
-		domains[name] = true
-	}
-	ids, addresses := map[string]bool{}, map[string]bool{}
-	for i, a := range c.Accounts {
-		field := fmt.Sprintf("accounts[%d]", i)
-		if err := a.check(field, domains); err != nil {
-			return err
-		}
-		if ids[a.ID] {
-			return wrong(field+".id", "the account %s is there twice", a.ID)
-		}
-		address := strings.ToLower(a.Address)
-		if addresses[address] {
-			return wrong(field+".address", "the address %s is there twice", a.Address)
-		}
-		ids[a.ID], addresses[address] = true, true
-	}
-	if c.Postmaster != "" && !addresses[strings.ToLower(c.Postmaster)] {
-		return wrong("postmaster", "%s is not the address of an account in this file", c.Postmaster)
-	}
-	return nil
-}
-
-func (a Account) check(field string, domains map[string]bool) error {
-	if !isUUID(a.ID) {
-		return wrong(field+".id", "%q is not a UUID in lower case", a.ID)
-	}
-	local, domain, ok := strings.Cut(a.Address, "@")
-	if !ok || !isLocalPart(local) || !isDomain(domain) {
-		return wrong(field+".address", "%q is not a mail address", a.Address)
-	}
-	if strings.Contains(local, "+") {
-		return wrong(field+".address", "%q has a +: what follows it is a sub-address, not part of an account's address", a.Address)
-	}
-	if !domains[strings.ToLower(domain)] {
-		return wrong(field+".address", "the domain of %s is not one of domains", a.Address)
-	}
-	if err := checkHash(a.PasswordHash); err != nil {
-		return wrong(field+".password_hash", "%s", err)
-	}
-	if err := checkSCRAM(a.SCRAM); err != nil {
-		return wrong(field+".scram", "%s", err)
-	}
-	for name, n := range map[string]int64{"quota_bytes": a.QuotaBytes, "quota_messages": a.QuotaMessages, "message_bytes": a.MessageBytes} {
-		if n < 0 {
-			return wrong(field+"."+name, "%s must not be negative", name)
-		}
-	}
-	for i, f := range a.Off {
-		if !slices.Contains(inventory.Features, f) {
-			return wrong(fmt.Sprintf("%s.off[%d]", field, i), "%q is not a feature: there are %v", f, inventory.Features)
-		}
-	}
-	ids := map[string]bool{}
-	for i, app := range a.AppPasswords {
-		field := fmt.Sprintf("%s.app_passwords[%d]", field, i)
-		if err := app.check(field); err != nil {
-			return err
-		}
-		if ids[app.ID] {
-			return wrong(field+".id", "the application password %s is there twice", app.ID)
-		}
-		ids[app.ID] = true
 	}
 	return nil
 }

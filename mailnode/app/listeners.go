@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -67,14 +69,8 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 			open = nil
 		}
 	}()
-	var config net.ListenConfig
 	for _, w := range wanted {
-		network := "tcp"
-		if path := w.Socket(); path != "" {
-			network = "unix"
-			_ = os.Remove(path) // of a mailnode that was killed; if it is something else, listening fails
-		}
-		l, err := config.Listen(ctx, network, w.Address)
+		l, err := listenOn(ctx, w)
 		if err != nil {
 			if op, ok := errors.AsType[*net.OpError](err); ok {
 				err = op.Err // without the address, which the sentence names
@@ -106,7 +102,26 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 	return open, nil
 }
 
+// listenOn listens on an IP address or a socket. A socket that a killed mailnode left
+// behind goes first; another file stays, and listening fails.
+func listenOn(ctx context.Context, w api.Listener) (net.Listener, error) {
+	var config net.ListenConfig
+	path := w.Socket()
+	if path == "" {
+		return config.Listen(ctx, "tcp", w.Address)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		_ = os.Remove(path) // or listening says what is wrong
+	}
+	return config.Listen(ctx, "unix", path)
+}
+
 // smtp is how a listener of smtpd is opened and served.
 func (a *App) smtp(l net.Listener, k smtpd.Kind) (*gate.Listener, func(*gate.Listener)) {
-	return a.smtpd.Gate(k).Listen(l), func(open *gate.Listener) { a.smtpd.Serve(open, k, nil) }
+	open := a.smtpd.Gate(k).Listen(l)
+	if k == smtpd.Receiving {
+		open.Proxies = a.flow.within(func(t *terms) []netip.Prefix { return t.proxies })
+		open.Fronts = a.flow.within(func(t *terms) []netip.Prefix { return t.fronts })
+	}
+	return open, func(open *gate.Listener) { a.smtpd.Serve(open, k, func() smtpd.Policy { return a.flow.policy(k) }) }
 }

@@ -40,13 +40,11 @@ func settingsOf(c *api.Config) (settings, error) {
 }
 
 func tableOf(c *api.Config) *directory.Table {
-	domains := make([]string, 0, len(c.Domains))
-	for _, d := range c.Domains {
-		domains = append(domains, d.Name)
-	}
 	accounts := make([]directory.Account, 0, len(c.Accounts))
 	for _, a := range c.Accounts {
 		accounts = append(accounts, directory.Account(a))
 	}
-	return directory.NewTable(domains, accounts, c.Postmaster)
+	return directory.TableOf(directory.Content{
+		Domains: c.Domains, Accounts: accounts, Groups: c.Groups, Away: c.Away, Partial: c.AwayPartial, Postmaster: c.Postmaster,
+	})
 }

@@ -1,6 +1,7 @@
-// Package directory says which account an address belongs to. It holds the
-// accounts and domains of the configuration in force; app replaces them at a
-// reload. auth and smtpd ask it.
+// Package directory says where mail for an address goes: into a mailbox here, to
+// the server of the fleet that has the mailbox, or to somewhere else. It holds what
+// the configuration in force says of domains, accounts and groups; app replaces it at
+// a reload. auth, smtpd, imapd and deliver ask it.
 package directory
 
 import (
@@ -27,6 +28,13 @@ type Account struct {
 	QuotaMessages int64
 	MessageBytes  int64
 	Off           []inventory.Feature // switched off for it
+
+	Aliases  []string // its other addresses
+	Forward  inventory.Forward
+	Language string // it is written to in; "": zh-CN
+
+	Recipients int // of a message it sends; 0: no limit of its own, here and below
+	SentADay   int // recipients it writes to in a day
 }
 
 // May reports whether a feature is not switched off for the account.
@@ -38,38 +46,86 @@ var (
 	ErrUnknown      = errors.New("directory: there is no such account")
 	ErrSuspended    = errors.New("directory: the account is suspended")
 	ErrNoPostmaster = errors.New("directory: no account gets the mail for postmaster")
+	ErrNotAllowed   = errors.New("directory: the group does not take mail from this sender")
+	ErrTooMany      = errors.New("directory: the address leads to too many others")
+	ErrNotKnown     = errors.New("directory: whether there is such an account is not known here")
 )
 
 // Directory finds accounts. Its methods are safe for concurrent use.
 type Directory struct{ table atomic.Pointer[Table] }
 
+// Content is what a table is made of. Addresses and domains may be in any case.
+type Content struct {
+	Domains  []api.Domain
+	Accounts []Account // of this server
+	Groups   []api.Group
+	Away     []api.Away // accounts of other servers
+	Partial  bool       // there are more of those
+
+	// Postmaster gets the mail for postmaster where nobody else does; "" for nobody.
+	Postmaster string
+}
+
 // Table is what a directory knows at one moment. It is not changed once made.
 type Table struct {
-	domains    map[string]bool
+	domains    map[string]*api.Domain
 	accounts   []Account
-	byAddress  map[string]int // index in accounts
-	byID       map[string]int
+	byID       map[string]int // index in accounts
+	byAddress  map[string]int // the same, with aliases
+	groups     map[string]*api.Group
+	away       map[string]*api.Away // with aliases
+	partial    bool
 	postmaster string
 }
 
-// NewTable makes a table. Addresses and domains may be in any case. postmaster is the
-// address whose account gets the mail for postmaster of a domain that has no such
-// account, "" for none.
+// NewTable makes a table of domains with nothing but their names, and accounts.
 func NewTable(domains []string, accounts []Account, postmaster string) *Table {
-	t := &Table{
-		domains:    make(map[string]bool, len(domains)),
-		accounts:   make([]Account, len(accounts)),
-		byAddress:  make(map[string]int, len(accounts)),
-		byID:       make(map[string]int, len(accounts)),
-		postmaster: strings.ToLower(postmaster),
-	}
+	c := Content{Accounts: accounts, Postmaster: postmaster}
 	for _, d := range domains {
-		t.domains[strings.ToLower(d)] = true
+		c.Domains = append(c.Domains, api.Domain{Name: d})
 	}
-	for i, a := range accounts {
+	return TableOf(c)
+}
+
+// TableOf makes a table. Where two have the same address, accounts of this server
+// come before groups, and groups before accounts of others.
+func TableOf(c Content) *Table {
+	t := &Table{
+		domains:   make(map[string]*api.Domain, len(c.Domains)),
+		accounts:  make([]Account, len(c.Accounts)),
+		byID:      make(map[string]int, len(c.Accounts)),
+		byAddress: make(map[string]int, len(c.Accounts)),
+		groups:    make(map[string]*api.Group, len(c.Groups)),
+		away:      make(map[string]*api.Away, len(c.Away)),
+		partial:   c.Partial, postmaster: strings.ToLower(c.Postmaster),
+	}
+	for i := range c.Domains {
+		d := c.Domains[i]
+		d.Name = strings.ToLower(d.Name)
+		t.domains[d.Name] = &d
+	}
+	for i, a := range c.Accounts {
 		a.Address = strings.ToLower(a.Address)
-		t.accounts[i] = a
-		t.byAddress[a.Address], t.byID[a.ID] = i, i
+		t.accounts[i], t.byID[a.ID] = a, i
+		for _, alias := range a.Aliases {
+			t.byAddress[strings.ToLower(alias)] = i
+		}
+	}
+	for i, a := range t.accounts { // after all aliases: an address of one's own comes first
+		t.byAddress[a.Address] = i
+	}
+	for i := range c.Groups {
+		g := c.Groups[i]
+		g.Address = strings.ToLower(g.Address)
+		t.groups[g.Address] = &g
+	}
+	for i := range c.Away {
+		a := c.Away[i]
+		a.Address = strings.ToLower(a.Address)
+		t.away[a.Address] = &a
+		for _, alias := range a.Aliases {
+			t.away[strings.ToLower(alias)] = &a
+		}
 	}
 	return t
 }
@@ -84,12 +140,19 @@ func New(t *Table) *Directory {
 // Replace makes t what the directory holds, for every question asked from now on.
 func (d *Directory) Replace(t *Table) { d.table.Store(t) }
 
-// Accounts returns all accounts. The caller must not change them.
+// Accounts returns all accounts of this server. The caller must not change them.
 func (d *Directory) Accounts() []Account { return d.table.Load().accounts }
 
-// Account returns the account whose address this is, without regard to case.
+// Account returns the account whose own address this is, without regard to case: the
+// name that people sign in with.
 func (d *Directory) Account(address string) (Account, bool) {
-	return d.table.Load().account(strings.ToLower(address))
+	t := d.table.Load()
+	address = strings.ToLower(address)
+	a, ok := t.account(address)
+	if !ok || a.Address != address {
+		return Account{}, false
+	}
+	return a, true
 }
 
 // ByID returns the account with an id.
@@ -102,6 +165,28 @@ func (d *Directory) ByID(id string) (Account, bool) {
 	return t.accounts[i], true
 }
 
+// Domain returns what is said of a local domain. The caller must not change it.
+func (d *Directory) Domain(name string) (*api.Domain, bool) {
+	domain, ok := d.table.Load().domains[strings.ToLower(name)]
+	return domain, ok
+}
+
+// Owns reports whether an address is one that an account of this server may write
+// as: its own, an alias, or a sub-address of either.
+func (d *Directory) Owns(account, address string) bool {
+	t := d.table.Load()
+	address = strings.ToLower(address)
+	i, found := t.byAddress[address]
+	if !found {
+		base, _, sub := t.split(address)
+		if i, found = t.byAddress[base]; !found || !sub {
+			return false
+		}
+	}
+	return t.accounts[i].ID == account
+}
+
+// account returns the account that an address or alias in lower case is of.
 func (t *Table) account(address string) (Account, bool) {
 	i, ok := t.byAddress[address]
 	if !ok {
@@ -110,33 +195,37 @@ func (t *Table) account(address string) (Account, bool) {
 	return t.accounts[i], true
 }
 
-// Recipient returns the account that gets the mail for an address. The address may
-// be a sub-address (user+detail@domain, RFC 5233), and postmaster stands without a domain
-// for this server's own (RFC 5321 §4.5.1). Its errors are the ones above.
-func (d *Directory) Recipient(address string) (Account, error) {
-	t := d.table.Load()
-	address = strings.ToLower(address)
-	local, domain := address, ""
-	if at := strings.LastIndexByte(address, '@'); at >= 0 {
-		local, domain = address[:at], address[at+1:]
+// split parts a sub-address (RFC 5233) in lower case: the address it is of, and the
+// detail. sub is false when it is none.
+func (t *Table) split(address string) (base, detail string, sub bool) {
+	local, domain, whole := cutLast(address)
+	if !whole {
+		return address, "", false
 	}
-	if domain != "" && !t.domains[domain] {
-		return Account{}, ErrNotLocal
+	delimiter := t.delimiter(domain)
+	if delimiter == inventory.NoDelimiter {
+		return address, "", false
 	}
-	a, found := t.account(address)
-	if base, _, sub := strings.Cut(local, "+"); !found && sub {
-		a, found = t.account(base + "@" + domain)
+	user, detail, sub := strings.Cut(local, delimiter)
+	if !sub || user == "" {
+		return address, "", false
 	}
-	if !found && local == "postmaster" {
-		if a, found = t.account(t.postmaster); !found {
-			return Account{}, ErrNoPostmaster
-		}
+	return user + "@" + domain, detail, true
+}
+
+// sub is the sub-address of an address with a detail; without one, the address.
+func (t *Table) sub(address, detail string) string {
+	if detail == "" {
+		return address
 	}
-	switch {
-	case !found:
-		return Account{}, ErrUnknown
-	case a.Suspended:
-		return Account{}, ErrSuspended
+	local, domain, _ := cutLast(address)
+	return local + t.delimiter(domain) + detail + "@" + domain
+}
+
+// delimiter is what parts sub-addresses of a domain, or inventory.NoDelimiter.
+func (t *Table) delimiter(domain string) string {
+	if d := t.domains[domain]; d != nil && d.Mail.Delimiter != "" {
+		return d.Mail.Delimiter
 	}
-	return a, nil
+	return "+"
 }

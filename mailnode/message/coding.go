@@ -30,35 +30,23 @@ func (p *Part) encoding() coding {
 	return unknownCoding
 }
 
-// sink counts the decoded bytes of a leaf and keeps the beginning of its encoded
-// ones where a preview is to be made of them.
+// sink counts the decoded bytes of a leaf and shows the beginning of its encoded
+// ones to who makes a preview of them.
 type sink struct {
 	coding  coding
 	n       int64
 	b64     int // digits of an unfinished quantum of base64
 	qp      qpState
 	scratch []byte // room for decoding
-	keep    *capture
-}
-
-// capture is the beginning of a part's encoded bytes.
-type capture struct {
-	part  *Part
-	bytes []byte
-	room  int
-}
-
-func (c *capture) write(b []byte) {
-	b = b[:min(len(b), c.room-len(c.bytes))]
-	c.bytes = append(c.bytes, b...)
+	preview *capture
 }
 
 func (s *sink) write(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	if s.keep != nil {
-		s.keep.write(b)
+	if s.preview != nil {
+		s.preview.write(b)
 	}
 	switch s.coding {
 	case identity:

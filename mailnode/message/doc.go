@@ -6,5 +6,5 @@
 // Nothing a sender can write makes it fail, lose bytes, hold a message in memory or
 // do more than linear work. A message is parsed in one pass; what is beyond the
 // limits of depth, parts and header bytes stays in the message as it is and is only
-// not described. Bytes are never changed: a digest holds offsets into the message.
+// not described; its text is read for searches all the same. Bytes are never changed: a digest holds offsets into the message.
 package message

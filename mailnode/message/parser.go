@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"io"
+	"sync"
 )
 
 // Parser makes a message's digest from its bytes as they pass: it is an io.Writer
@@ -21,8 +22,8 @@ type Parser struct {
 	fields fields
 
 	scratch    []byte
-	references []byte  // the message's References
-	text, html capture // beginnings of its first texts, for the preview
+	references []byte   // the message's References
+	text, html *capture // previews of its first texts; nil when it has none
 }
 
 type state int
@@ -64,11 +65,18 @@ func NewParser() *Parser {
 // Parse reads a message to its end. It fails only when r does.
 func Parse(r io.Reader) (*Digest, error) {
 	p := NewParser()
-	if _, err := io.Copy(p, r); err != nil {
+	room := readRooms.Get().(*[readRoom]byte) // the pool holds nothing else
+	defer readRooms.Put(room)
+	if _, err := io.CopyBuffer(p, r, room[:]); err != nil {
 		return nil, err
 	}
 	return p.Digest(), nil
 }
+
+// readRoom is how much of a message is read at once.
+const readRoom = 32 << 10
+
+var readRooms = sync.Pool{New: func() any { return new([readRoom]byte) }}
 
 // Write takes the message's next bytes. It always takes them all.
 func (p *Parser) Write(b []byte) (int, error) {

@@ -87,7 +87,7 @@ const separator = "\x00"
 // WriteFolded writes the folded text (see Fold) of what the scope says, with a zero
 // byte after each text of its own: a header field, a part. It stops at an error of w.
 func (m *Message) WriteFolded(w io.Writer, scope Scope) error {
-	return m.walk(w, scope, m.root, true)
+	return m.walk(w, scope, m.root, nil)
 }
 
 // Contains tells for each of the needles whether the scope has it, folded, as a
@@ -100,24 +100,29 @@ func (m *Message) Contains(scope Scope, needles ...string) ([]bool, error) {
 	return x.Found(), nil
 }
 
-// walk writes the text of a part and those below it.
-func (m *Message) walk(w io.Writer, scope Scope, p *Part, top bool) error {
+// walk writes the text of a part and those below it. around is the one it is in.
+func (m *Message) walk(w io.Writer, scope Scope, p, around *Part) error {
+	if m.opaque(p) {
+		return m.writeBeyond(w, scope, p, around)
+	}
 	if scope != BodyScope {
 		if err := m.writeHeader(w, p); err != nil {
 			return err
 		}
 	}
 	switch {
+	case p.Message != nil && !p.encoding().identity():
+		return m.writeEncoded(w, scope, p)
 	case p.Message != nil:
 		if scope == BodyScope {
 			if err := m.writeHeader(w, p.Message); err != nil {
 				return err
 			}
 		}
-		return m.walk(w, scope, p.Message, false)
+		return m.walk(w, scope, p.Message, p)
 	case p.Multipart():
 		for _, q := range p.Parts {
-			if err := m.walk(w, scope, q, false); err != nil {
+			if err := m.walk(w, scope, q, p); err != nil {
 				return err
 			}
 		}
@@ -138,20 +143,28 @@ func (m *Message) walk(w io.Writer, scope Scope, p *Part, top bool) error {
 // writeHeader writes the fields of a part's header, and its file name, which the
 // header may have encoded.
 func (m *Message) writeHeader(w io.Writer, p *Part) error {
-	err := m.eachField(p, func(name, value []byte) error {
-		line := DecodeHeader(value)
-		if len(name) > 0 {
-			line = string(name) + ": " + line
-		}
-		_, err := io.WriteString(w, Fold(line)+separator)
-		return err
-	})
+	err := m.eachField(p, func(name, value []byte) error { return writeField(w, name, value) })
 	if err != nil {
 		return err
 	}
-	if name := p.FileName(); name != "" {
-		_, err = io.WriteString(w, Fold(name)+separator)
+	return writeFileName(w, p)
+}
+
+func writeField(w io.Writer, name, value []byte) error {
+	line := DecodeHeader(value)
+	if len(name) > 0 {
+		line = string(name) + ": " + line
 	}
+	_, err := io.WriteString(w, Fold(line)+separator)
+	return err
+}
+
+func writeFileName(w io.Writer, p *Part) error {
+	name := p.FileName()
+	if name == "" {
+		return nil
+	}
+	_, err := io.WriteString(w, Fold(name)+separator)
 	return err
 }
 
@@ -173,7 +186,11 @@ func (m *Message) Fields(name string) (values []string, err error) {
 // eachField calls f with name and unfolded value of each field of a part's header. A
 // field longer than maxField comes in pieces. A line that is no field has no name.
 func (m *Message) eachField(p *Part, f func(name, value []byte) error) error {
-	lines := newLineReader(m.read(p.Header, p.Body))
+	return readFields(newLineReader(m.read(p.Header, p.Body)).next, f)
+}
+
+// readFields is eachField for lines that next reads, up to an empty one.
+func readFields(next func() (piece []byte, first bool, err error), f func(name, value []byte) error) error {
 	var name, value []byte
 	open := false
 	flush := func() error {
@@ -184,7 +201,7 @@ func (m *Message) eachField(p *Part, f func(name, value []byte) error) error {
 		return f(name, bytes.TrimSpace(value))
 	}
 	for {
-		line, first, err := lines.next()
+		line, first, err := next()
 		if errors.Is(err, io.EOF) {
 			return flush()
 		}

@@ -43,10 +43,11 @@ type Senders interface {
 
 // Allowance bounds what users send.
 type Allowance interface {
-	// Recipient is asked for each recipient of a user's message. An error defers or refuses it.
-	Recipient(ctx context.Context, account, to string) error
+	// Recipient is asked for each recipient of a user's message, which has so many
+	// already. An error defers or refuses it.
+	Recipient(ctx context.Context, account string, already int) error
 	// Message is asked for each message of a user once it has come. It may hold the
-	// message back (Envelope.HoldUntil).
+	// message back (Envelope.Held).
 	Message(ctx context.Context, e *envelope.Envelope) error
 }
 
@@ -147,6 +148,8 @@ type Reputation interface {
 	Connect(ctx context.Context, p Peer) Opinion
 	// Recipient is asked for each recipient that exists.
 	Recipient(ctx context.Context, p Peer, from, to string) Opinion
+	// Erred notes that a peer did what those do who guess or do not listen.
+	Erred(p Peer)
 }
 
 // Opinion is what is thought of a peer. The zero Opinion lets it go on.

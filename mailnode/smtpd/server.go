@@ -85,6 +85,7 @@ type Policy struct {
 	Filter     bool          // ask Options.Filter about everything
 	EarlyTalk  time.Duration // a peer that speaks before it is greeted, within this time, is refused; 0: nobody is
 	Relay      gate.Networks // who may send to anybody without signing in; nil: nobody
+	Known      gate.Networks // who is greeted at once and neither judged nor asked about; nil: nobody
 }
 
 // DefaultPolicy is what a listener of a kind does unless its owner wants otherwise.

@@ -114,6 +114,9 @@ func (s *Store) CanTake(account string, messages, bytes int64) error {
 	if err := checkAccount(account); err != nil {
 		return err
 	}
+	if s.quota(account) == (Quota{}) {
+		return nil
+	}
 	var use Usage
 	if _, err := s.read(tableKey(account, 'a'), func(v []byte) error {
 		h, err := decodeHolder(v)

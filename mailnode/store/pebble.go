@@ -24,6 +24,10 @@ const (
 	// kept beside the tables: they are not sorted again, and small rows stay close
 	// together.
 	apart = 4 << 10
+	// compactAt is how many tables Pebble lets lie over one another before it merges
+	// them: more of them at once are fewer merges. What is not there is found by the
+	// tables' filters all the same.
+	compactAt = 8
 )
 
 func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
@@ -33,6 +37,7 @@ func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
 		EventListener:               s.events(),
 		FS:                          vfs.OnDiskFull(opts.FS, s.space.release),
 		FormatMajorVersion:          pebble.FormatValueSeparation,
+		L0CompactionThreshold:       compactAt,
 		L0StopWritesThreshold:       64,
 		Logger:                      (*pebbleLogger)(s),
 		MemTableSize:                opts.memTable,

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -15,6 +16,9 @@ const (
 	// roomFactor is how much of the disk a message may need for a while: in the
 	// write-ahead file, in a table, and in the compaction of that table.
 	roomFactor = 4
+	// lookEvery is for how long free space that was seen is relied on, as long as there
+	// is twice what must stay free.
+	lookEvery = 50 * time.Millisecond
 )
 
 // space keeps the store clear of a full disk, on which Pebble cannot go on. Below
@@ -25,9 +29,17 @@ type space struct {
 	fs      vfs.FS
 	dir     string
 	reserve atomic.Int64 // bytes that must stay free; 0: do not look
+	seen    atomic.Pointer[sight]
 
 	mu   sync.Mutex
 	held bool // the ballast is there
+}
+
+// sight is how much space was free at a time, and how much may have been taken since.
+type sight struct {
+	at    time.Time
+	free  int64
+	taken atomic.Int64
 }
 
 func newSpace(files vfs.FS, dir string, reserve int64) *space {
@@ -46,11 +58,18 @@ func (s *space) room(size int64) error {
 	if reserve == 0 {
 		return nil
 	}
+	need := roomFactor * size
+	if last := s.seen.Load(); last != nil && time.Since(last.at) < lookEvery && last.free-last.taken.Add(need) >= 2*reserve {
+		return nil
+	}
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if err != nil {
 		return err
 	}
-	if int64(usage.AvailBytes) < reserve+roomFactor*size {
+	now := &sight{at: time.Now(), free: int64(usage.AvailBytes)}
+	now.taken.Store(need)
+	s.seen.Store(now)
+	if now.free < reserve+need {
 		return ErrFull
 	}
 	s.restore()
@@ -59,6 +78,7 @@ func (s *space) room(size int64) error {
 
 // release gives the ballast up. Pebble's file system calls it when the disk is full.
 func (s *space) release() {
+	s.seen.Store(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path, _ := s.ballast()

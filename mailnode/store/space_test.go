@@ -35,6 +35,7 @@ func TestTooLittleSpaceRefusesUntilThereIsMore(t *testing.T) {
 	deliver(t, s, "before", alice)
 
 	disk.free.Store(1<<20 + 3)
+	s.space.seen.Store(nil) // time passes
 	if _, err := s.Deliver(t.Context(), Delivery{Accounts: []string{alice}, Body: strings.NewReader("x"), Size: 1}); !errors.Is(err, ErrFull) {
 		t.Errorf("on a full disk: %v", err)
 	}
@@ -48,6 +49,26 @@ func TestTooLittleSpaceRefusesUntilThereIsMore(t *testing.T) {
 
 	disk.free.Store(1<<20 + 4)
 	deliver(t, s, "x", alice)
+}
+
+// What is taken between two looks at the disk counts, so that much at once is never taken
+// on the strength of an old one.
+func TestSpaceIsLookedAtAgainWhenMuchIsTaken(t *testing.T) {
+	disk := smallDisk{vfs.NewMem(), new(atomic.Uint64)}
+	disk.free.Store(1 << 30)
+	s := open(t, "/s", Options{FS: disk, FreeBytes: 1 << 20})
+	defer shut(t, s)
+	if err := s.Room(1); err != nil {
+		t.Fatal(err)
+	}
+	disk.free.Store(0)
+	taken := int64(0)
+	for s.Room(1<<20) == nil {
+		taken += roomFactor << 20
+	}
+	if taken > 1<<30 {
+		t.Errorf("%d bytes were promised of %d", taken, 1<<30)
+	}
 }
 
 // When others fill the disk in spite of the reserve, the ballast lets what was

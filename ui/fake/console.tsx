@@ -72,6 +72,29 @@ function following(text: string, signal: AbortSignal | null | undefined): Respon
   return new Response(body, { status: 200 })
 }
 
+/** What a file is sent with, as far as the console uses it. */
+function fakeUpload(api: FakeApi) {
+  return class {
+    status = 0
+    responseText = ''
+    upload: { onprogress?: (e: { loaded: number }) => void } = {}
+    onload?: () => void
+    #ask: [method: string, url: string] = ['', '']
+    open(...ask: [method: string, url: string]) {
+      this.#ask = ask
+    }
+    setRequestHeader() {}
+    getResponseHeader = () => null
+    send(file: File) {
+      this.upload.onprogress?.({ loaded: file.size })
+      const { status, body } = api.handle(...this.#ask)
+      this.status = status
+      this.responseText = JSON.stringify(body)
+      queueMicrotask(() => this.onload?.())
+    }
+  }
+}
+
 /** Shows the console at a path, over a fake fleet. */
 export function show(path: string, { servers = 3, signedIn = true, role }: Options = {}) {
   const fleet = new Fleet(servers)
@@ -87,6 +110,7 @@ export function show(path: string, { servers = 3, signedIn = true, role }: Optio
     if (answer.events) return following(streamed(answer.events), init.signal)
     return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), { status: answer.status })
   })
+  vi.stubGlobal('XMLHttpRequest', fakeUpload(api))
   const client = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 30_000 } } })
   const router = newRouter(createMemoryHistory({ initialEntries: [path] }))
   const view = render(<App client={client} router={router} />)

@@ -4,7 +4,9 @@ import type {
   AuditEntry,
   Change,
   Contact,
+  DKIMKey,
   Domain,
+  Group,
   MaintenanceWindow,
   Meta,
   Operation,
@@ -14,6 +16,7 @@ import type {
   Pool,
   Power,
   Preflight,
+  Release,
   Rule,
   Server,
   SMS,
@@ -21,11 +24,14 @@ import type {
   Token,
 } from '../console/api/types.ts'
 import { peopled } from './access.ts'
+import { addressed } from './domains.ts'
 
 // A made-up fleet in memory, for working on the console without a controller
 // and for its component tests. What counts is tested against the real one (e2e).
 
 export const never = '0001-01-01T00:00:00Z'
+/** The only key whose releases the fake takes. */
+export const trusted = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ0fakefakefakefake='
 const regions = ['hk', 'bj', 'sh', 'sg']
 
 export interface Tables {
@@ -46,6 +52,9 @@ export interface Tables {
   windows: MaintenanceWindow[]
   powers: Power[]
   preflights: Preflight[]
+  releases: Release[]
+  groups: Group[]
+  'dkim-keys': DKIMKey[]
 }
 
 /** What a service is on its way to, and what it becomes, by what is done to it. */
@@ -107,9 +116,14 @@ export class Fleet {
         has_secret: true,
         tested: never,
       })),
+      groups: [],
+      'dkim-keys': [],
+      releases: [this.release('mailfleet-mailnode', '0.1.0'), this.release('mailfleet-agent', '0.1.0')],
       preflights: servers.slice(0, 2).map((s) => this.preflight(s)),
     }
+    for (const s of servers) for (const v of s.services) v.release = this.tables.releases[0]?.id
     peopled(this)
+    addressed(this)
     this.text(contact.phone, `[严重] ${servers[0]?.name} 内存使用率 93% > 90%`)
     this.record('controller', 'server.join', 'servers', servers[0]?.name ?? '')
   }
@@ -167,6 +181,20 @@ export class Fleet {
       members: members.map((s) => ({ server: s.id, weight: 1 })),
       max_unavailable: 1,
       per_region: 0,
+    }
+  }
+
+  release(program: string, number: string): Release {
+    return {
+      ...this.meta(),
+      program,
+      number,
+      platform: 'linux/amd64',
+      size: 20 * 2 ** 20,
+      sha256: 'ab'.repeat(32),
+      key: trusted,
+      signature: 'c2lnbmF0dXJl',
+      actor: 'operator:admin',
     }
   }
 

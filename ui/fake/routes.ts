@@ -2,7 +2,8 @@ import type { Account, Contact, Meta, NewRule, Role, Rule, Server, Session } fro
 import { seconds } from '../console/text/format.ts'
 import { FakeAccess } from './access.ts'
 import { type Answer, complain, ok, refuse } from './answers.ts'
-import { type Fleet, never, type Tables } from './fleet.ts'
+import { ofDomain } from './domains.ts'
+import { type Fleet, never, type Tables, trusted } from './fleet.ts'
 import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
 import { Steering } from './steering.ts'
@@ -19,6 +20,9 @@ const editable: (keyof Tables)[] = [
   'plans',
   'people',
   'tokens',
+  'releases',
+  'groups',
+  'dkim-keys',
 ]
 
 /** The API over a fake fleet: enough of it for the console. */
@@ -45,8 +49,15 @@ export class FakeApi {
     if (!this.signedIn) return refuse(401, 'sign in first')
     const answer = this.access.handle(method, noun, id, sub, url.searchParams, body)
     if (answer) return answer
+    if (noun === 'domains' && id) {
+      const checked = url.searchParams.get('check') === 'true'
+      const known = ofDomain(this.fleet, method, [id, sub ?? '', more[0] ?? ''], checked, body)
+      if (known) return known
+    }
     if (noun === 'status') return ok(this.#status())
     if (noun === 'samples') return ok({ items: this.#latest(url.searchParams), next: '' })
+    if (noun === 'release-keys') return ok({ serial: 1, keys: [trusted] })
+    if (noun === 'releases' && method === 'POST') return this.#publish(url.searchParams)
     if (noun === 'audit' && id === 'verify') return ok({ entries: this.fleet.tables.audit.length, intact: true })
     const steered = this.#steering.handle(method, [noun, id ?? '', sub ?? '', ...more], body)
     if (steered) return steered
@@ -156,6 +167,14 @@ export class FakeApi {
     this.fleet.tables.servers.push(server)
     this.fleet.changed('servers', 'created', server)
     return { status: 201, body: this.#enrolment(server) }
+  }
+
+  #publish(q: URLSearchParams): Answer {
+    if (q.get('key') !== trusted) return complain('key', 'no key that this controller trusts signed it')
+    const made = this.fleet.release(q.get('program') ?? '', q.get('number') ?? '')
+    this.fleet.tables.releases.unshift(made)
+    this.fleet.changed('releases', 'created', made)
+    return { status: 201, body: made }
   }
 
   #acknowledge(id: string): Answer {

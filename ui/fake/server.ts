@@ -61,7 +61,8 @@ function events(fleet: Fleet, req: IncomingMessage, res: ServerResponse) {
 async function answer(api: FakeApi, req: IncomingMessage, res: ServerResponse) {
   const pieces: Buffer[] = []
   for await (const piece of req) pieces.push(piece as Buffer)
-  const text = Buffer.concat(pieces).toString()
+  const json = req.headers['content-type']?.includes('json')
+  const text = json ? Buffer.concat(pieces).toString() : ''
   api.signedIn = req.headers.cookie?.includes(cookie) ?? false
   const { status, body, events } = api.handle(req.method ?? 'GET', req.url ?? '/', text ? JSON.parse(text) : undefined)
   if (events) {

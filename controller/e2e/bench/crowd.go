@@ -377,7 +377,9 @@ func (a *simulant) follow(ctx context.Context) {
 			continue
 		}
 		after = d.Index
-		a.link.ComeBackWithin(time.Duration(d.Spread))
+		if !d.Only {
+			a.link.ComeBackWithin(time.Duration(d.Spread))
+		}
 		var reports []api.StepReport
 		for _, o := range d.Orders {
 			if now := time.Now().UTC(); !done[o.ID] {

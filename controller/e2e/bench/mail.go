@@ -12,18 +12,19 @@ import (
 
 // corpus is what a mailbox is filled with: message i is always the same.
 type corpus struct {
-	name  string
-	count int
-	text  func(i int) []byte
+	name   string
+	count  int
+	text   func(i int) []byte
+	closed bool // nobody looks into its messages
 }
 
 var (
 	// letters are messages of 10 KB that do not compress well.
-	letters = corpus{"letters", 10_000, func(i int) []byte { return letter(uint64(i), 10<<10) }}
+	letters = corpus{name: "letters", count: 10_000, text: func(i int) []byte { return letter(uint64(i), 10<<10) }}
 	// talk is Chinese and English mail as people write it, half of it in GBK.
-	talk = corpus{"talk", 100_000, chat}
+	talk = corpus{name: "talk", count: 100_000, text: chat}
 	// archive is as many messages as a mailbox will ever have, small ones.
-	archive = corpus{"archive", 500_000, func(i int) []byte { return letter(uint64(i), 0) }}
+	archive = corpus{name: "archive", count: 500_000, text: func(i int) []byte { return letter(uint64(i), 0) }, closed: true}
 )
 
 const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -46,20 +47,25 @@ var noise = sync.OnceValue(func() []byte {
 
 const noiseLine = 72
 
-// letter is message n: size bytes of an attachment behind a header. It is made quickly,
-// lest the client be what is measured, and is like no other.
+// letter is message n: size bytes of an attachment behind a header. It is like no other.
 func letter(n uint64, size int) []byte {
+	head, body := letterParts(n, size)
+	return append(head, body...)
+}
+
+// letterParts are a letter's header, with the empty line, and its body, which is not to
+// be changed.
+func letterParts(n uint64, size int) (head, body []byte) {
 	x := n*0x9e3779b97f4a7c15 + 1
-	text := make([]byte, 0, size+1024)
-	text = fmt.Appendf(text, "Return-Path: <sender%d@outside.test>\r\nReceived: from mx.outside.test (192.0.2.1) by mx.example.test with ESMTPS; Mon, 5 Jan 2026 10:%02d:%02d +0800\r\n"+
+	head = fmt.Appendf(make([]byte, 0, 512), "Return-Path: <sender%d@outside.test>\r\nReceived: from mx.outside.test (192.0.2.1) by mx.example.test with ESMTPS; Mon, 5 Jan 2026 10:%02d:%02d +0800\r\n"+
 		"Message-ID: <%d.%016x@outside.test>\r\nDate: Mon, 5 Jan 2026 10:%02d:%02d +0800\r\nFrom: Sender %d <sender%d@outside.test>\r\nTo: user1@example.test\r\nSubject: letter %d\r\n\r\n",
 		n%50, n/60%60, n%60, n, x, n/60%60, n%60, n%50, n%50, n)
 	if size == 0 {
-		return text
+		return head, nil
 	}
 	lines := (size + noiseLine - 1) / noiseLine
 	from := int(x>>20) % (len(noise())/noiseLine - lines) * noiseLine
-	return append(text, noise()[from:from+lines*noiseLine]...)
+	return head, noise()[from : from+lines*noiseLine]
 }
 
 // Words that are in some of the messages of talk: one in 100 (both), 50 and 500.

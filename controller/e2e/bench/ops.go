@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,8 +70,15 @@ func manyAgents(ctx context.Context, s settings) (rows []Row, err error) {
 		return nil, err
 	}
 	fmt.Printf("%d agents are up; %d commands to all of them …\n", s.agents, rounds)
+	spent, err := spending(f, agents)
+	if err != nil {
+		return nil, err
+	}
 	acks, whole, err := commands(ctx, c, "region=bench,service="+taskName, inventory.OpServiceStart, rounds)
 	if err != nil {
+		return nil, err
+	}
+	if err := spent(); err != nil {
 		return nil, err
 	}
 	rows = append(rows,
@@ -91,6 +99,36 @@ func manyAgents(ctx context.Context, s settings) (rows []Row, err error) {
 	}
 	rss, err := residentBytes(controllerPids[0])
 	return append(rows, atMost(fmt.Sprintf("controller of %d real agents: resident", s.agents), rss/mega, "MB", 1024)), err
+}
+
+// spending tells, when it is called, what processor time the programs took since.
+func spending(f *fleettest.Fleet, agents []*exec.Cmd) (tell func() error, err error) {
+	groups := map[string][]int{"agents": pidsOf(agents), "controller": f.Processes(controller), "this program": {os.Getpid()}}
+	sum := func() (map[string]float64, error) {
+		sums := make(map[string]float64)
+		for name, pids := range groups {
+			for _, pid := range pids {
+				s, err := cpuSeconds(pid)
+				if err != nil {
+					return nil, err
+				}
+				sums[name] += s
+			}
+		}
+		return sums, nil
+	}
+	before, err := sum()
+	began := time.Now()
+	return func() error {
+		after, err := sum()
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(groups)) {
+			fmt.Printf("  %s: %.1f s of processor time in %.0f s\n", name, after[name]-before[name], time.Since(began).Seconds())
+		}
+		return nil
+	}, err
 }
 
 // box is a server of the bench: no mailnode, one service that does nothing.

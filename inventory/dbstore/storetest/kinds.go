@@ -51,6 +51,8 @@ type (
 	window      = *inventory.Window
 	preflight   = *inventory.Preflight
 	release     = *inventory.Release
+	group       = *inventory.Group
+	dkimKey     = *inventory.DKIMKey
 )
 
 func of[R inventory.Record](name inventory.Kind, in func(inventory.Tx) inventory.Table[R],
@@ -109,6 +111,7 @@ var kinds = []kind{
 			"domain": func(r account) string { return r.Domain },
 			"server": func(r account) string { return string(r.Server) },
 			"state":  func(r account) string { return string(r.State) },
+			"alias":  func(r account) string { return r.Aliases[1] },
 		}, map[string]unique[account]{
 			"address": {func(r account) string { return r.Address }, func(to, from account) { to.Address = from.Address }},
 		}),
@@ -206,5 +209,22 @@ var kinds = []kind{
 			"program": func(r release) string { return r.Program },
 		}, map[string]unique[release]{
 			"sha256": {func(r release) string { return r.SHA256 }, func(to, from release) { to.SHA256 = from.SHA256 }},
+		}),
+	of(inventory.Groups, inventory.Tx.Groups,
+		map[string]func(group) string{
+			"domain": func(r group) string { return r.Domain },
+			"member": func(r group) string { return r.Members[1] },
+		}, map[string]unique[group]{
+			"address": {func(r group) string { return r.Address }, func(to, from group) { to.Address = from.Address }},
+		}),
+	of(inventory.DKIMKeys, inventory.Tx.DKIMKeys,
+		map[string]func(dkimKey) string{
+			"domain": func(r dkimKey) string { return r.Domain },
+			"state":  func(r dkimKey) string { return r.State },
+		}, map[string]unique[dkimKey]{
+			"domain/selector": {
+				func(r dkimKey) string { return r.Domain + "/" + r.Selector },
+				func(to, from dkimKey) { to.Domain, to.Selector = from.Domain, from.Selector },
+			},
 		}),
 }

@@ -12,7 +12,7 @@ import { Empty } from '../parts/Feedback'
 import { Form, useForm } from '../parts/Form'
 import { Glyph } from '../parts/Glyph'
 import { Section } from '../parts/Screen'
-import { Secret } from '../parts/Secret'
+import { ShownOnce } from '../parts/Secret'
 import { Ago, Until } from '../parts/Time'
 import { moment } from '../text/format'
 import { useText } from '../text/language'
@@ -100,15 +100,13 @@ function AppPasswordDialog({ account, onClose }: { account: AccountTerms; onClos
   })
   if (made)
     return (
-      <Dialog title={t('account.madeApp', { name: made.name })} onClose={onClose}>
-        <div className="form">
-          <p>{t('account.madeAppText', { address: account.address })}</p>
-          <Secret label={t('accounts.password')} text={made.secret} />
-          <div className="form-buttons">
-            <Button onClick={onClose}>{t('action.done')}</Button>
-          </div>
-        </div>
-      </Dialog>
+      <ShownOnce
+        title={t('account.madeApp', { name: made.name })}
+        note={t('account.madeAppText', { address: account.address })}
+        label={t('accounts.password')}
+        secret={made.secret}
+        onClose={onClose}
+      />
     )
   return (
     <Dialog title={t('account.addApp')} onClose={onClose}>

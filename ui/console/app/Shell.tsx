@@ -13,7 +13,7 @@ import './shell.css'
 
 const groups = [
   { name: 'watch', items: ['overview', 'services', 'alerts'] },
-  { name: 'steer', items: ['operations', 'pools', 'windows'] },
+  { name: 'steer', items: ['operations', 'pools', 'windows', 'releases'] },
   { name: 'notify', items: ['rules', 'contacts', 'sms'] },
   { name: 'mail', items: ['tenants', 'domains', 'accounts', 'plans'] },
   { name: 'people', items: ['people', 'tokens', 'sessions', 'policy', 'audit'] },

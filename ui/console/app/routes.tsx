@@ -50,6 +50,12 @@ const windows = createRoute({
   component: lazyRouteComponent(() => import('../windows/Windows')),
 })
 
+const releases = createRoute({
+  getParentRoute: () => root,
+  path: '/releases',
+  component: lazyRouteComponent(() => import('../releases/Releases')),
+})
+
 const operations = createRoute({
   getParentRoute: () => root,
   path: '/operations',
@@ -95,6 +101,12 @@ const domains = createRoute({
   path: '/domains',
   validateSearch: (s): { tenant?: string } => ({ tenant: typeof s.tenant === 'string' ? s.tenant : undefined }),
   component: lazyRouteComponent(() => import('../domains/Domains')),
+})
+
+const domain = createRoute({
+  getParentRoute: () => root,
+  path: '/domains/$domain',
+  component: lazyRouteComponent(() => import('../domains/DomainScreen')),
 })
 
 const accounts = createRoute({
@@ -171,6 +183,7 @@ const tree = root.addChildren([
   pools,
   pool,
   windows,
+  releases,
   operations,
   operation,
   alerts,
@@ -178,6 +191,7 @@ const tree = root.addChildren([
   contacts,
   sms,
   domains,
+  domain,
   accounts,
   account,
   tenants,

@@ -12,6 +12,7 @@ const resources: Record<string, string> = {
   operations: 'operations',
   pools: 'pools',
   windows: 'windows',
+  releases: 'releases',
   alerts: 'alerts',
   rules: 'rules',
   contacts: 'contacts',

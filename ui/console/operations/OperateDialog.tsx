@@ -4,7 +4,9 @@ import type { Impact as ImpactOf, NewOperation } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Failure, Loading } from '../parts/Feedback'
 import { Form, useForm } from '../parts/Form'
+import { type ConfigDraft, configOf, draftOf } from '../server/config'
 import { useText } from '../text/language'
+import { ConfigFields } from './ConfigFields'
 import { useOperate, useOperationText, usePreview } from './data'
 import { Impact, Refusals } from './Impact'
 import { dangerous, interrupts, needsRelease } from './kinds'
@@ -23,11 +25,15 @@ interface Draft extends RollingDraft {
   approval: boolean
   window: boolean
   release: string
+  config: ConfigDraft
 }
 
 /** What the preview is asked: all that changes the impact. */
 function wanted(order: Order, v: Draft): NewOperation {
-  const params = v.release ? { ...order.params, release: v.release.trim() } : order.params
+  const params = { ...order.params }
+  if (v.release) params.release = v.release.trim()
+  const config = configOf(v.config)
+  if (Object.values(config).some((set) => set !== undefined)) params.config = config
   return { ...order, params, rolling: rollingOf(v, order.kind) }
 }
 
@@ -57,7 +63,8 @@ export default function OperateDialog({ order, onClose }: { order: Order; onClos
     override: [],
     approval: false,
     window: true,
-    release: '',
+    release: order.params?.release ?? '',
+    config: draftOf(),
     rolling: several && interrupts(kind),
     batch: '1',
     unavailable: '1',
@@ -86,6 +93,9 @@ export default function OperateDialog({ order, onClose }: { order: Order; onClos
       >
         <p>{t(`effect.${kind}`)}</p>
         {needsRelease(kind) && <ReleaseField kind={kind} field={form.text('release')} />}
+        {kind === 'config.apply' && !order.params?.config && (
+          <ConfigFields draft={v.config} onChange={(config) => form.set('config', config)} complaint={form.complaint} />
+        )}
         {preview.isLoading && <Loading rows={2} />}
         {preview.error && <Failure error={preview.error} retry={() => preview.refetch()} />}
         {several && <RollingFields kind={kind} form={form} />}

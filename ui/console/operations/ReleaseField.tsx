@@ -24,7 +24,7 @@ export function ReleaseField({ kind, field }: { kind: OperationKind; field: obje
         { value: '', label: t('operate.choose') },
         ...releases.data.map((r) => ({
           value: r.id,
-          label: `${r.number} · ${r.platform} · ${format.time(Date.parse(r.created))}`,
+          label: `${r.program} ${r.number} · ${r.platform} · ${format.time(Date.parse(r.created))}`,
         })),
       ]}
       {...field}

@@ -22,11 +22,15 @@ export function SelectorDialog({ acts, example, onOrder, onClose }: SelectorDial
   return (
     <Dialog title={t('bulk.selectorTitle')} onClose={onClose}>
       <Form form={form} submit={t('bulk.next')} onCancel={onClose}>
-        <NativeSelect
-          label={t('operation.act')}
-          data={acts.map((k) => ({ value: k, label: kindText(k) }))}
-          {...form.text('kind')}
-        />
+        {acts.length > 1 ? (
+          <NativeSelect
+            label={t('operation.act')}
+            data={acts.map((k) => ({ value: k, label: kindText(k) }))}
+            {...form.text('kind')}
+          />
+        ) : (
+          <p>{kindText(first.kind)}</p>
+        )}
         <TextInput
           label={t('operation.selector')}
           description={t('bulk.selectorHint')}

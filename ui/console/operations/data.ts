@@ -43,12 +43,14 @@ export function useOperationText(): (o: Pick<NewOperation, 'kind' | 'targets' | 
 
 /** The releases that a kind can put in force, newest first. */
 export function useReleases(kind: OperationKind) {
-  const program = kind === 'agent.upgrade' ? 'mailfleet-agent' : 'mailfleet-mailnode'
+  const agent = kind === 'agent.upgrade'
   return useQuery({
-    queryKey: ['releases', 'of', program],
+    queryKey: ['releases', 'all'],
     queryFn: ({ signal }) => api.all<Release>('/releases', { signal }),
     select: (all) =>
-      all.filter((r) => r.program === program).sort((a, b) => Date.parse(b.created) - Date.parse(a.created)),
+      all
+        .filter((r) => (r.program === 'mailfleet-agent') === agent)
+        .sort((a, b) => Date.parse(b.created) - Date.parse(a.created)),
   })
 }
 

@@ -25,11 +25,11 @@ function matches(s: Server, words: string[]): boolean {
   return words.every((w) => text.includes(w))
 }
 
-/** What is offered over a selection of servers: their own acts, and to drain all they run. */
-const fleetActs: OperationKind[] = ['service.drain', 'service.undrain', ...serverActs]
+/** What is offered over a selection of servers: their own acts, and what is done to all they run. */
+const fleetActs: OperationKind[] = ['service.drain', 'service.undrain', 'config.apply', ...serverActs, 'agent.upgrade']
 
 function targetsOf(servers: Server[], kind: OperationKind): Target[] {
-  if (kind.startsWith('server.')) return servers.map((s) => ({ server: s.id }))
+  if (!kind.startsWith('service.') && kind !== 'config.apply') return servers.map((s) => ({ server: s.id }))
   return servers.flatMap((s) => s.services.map((v) => ({ server: s.id, service: v.name })))
 }
 

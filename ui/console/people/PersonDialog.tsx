@@ -1,11 +1,11 @@
-import { Button, NativeSelect, PasswordInput, TextInput } from '@mantine/core'
+import { NativeSelect, PasswordInput, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { api, ifMatch } from '../api/client'
 import { usePolicy, useReread, useSession } from '../api/queries'
 import type { NewPersonMade, Person, Role } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
-import { Secret } from '../parts/Secret'
+import { ShownOnce } from '../parts/Secret'
 import { useText } from '../text/language'
 import { grantable, part, partsOf, placesOf, scopeOf } from './grant'
 import { ScopeField } from './Scope'
@@ -45,15 +45,13 @@ export function PersonDialog({ person, onClose }: { person?: Person; onClose: ()
   })
   if (made)
     return (
-      <Dialog title={t('people.made', { name: made.name })} onClose={onClose}>
-        <div className="form">
-          <p>{t('people.madeText')}</p>
-          <Secret label={t('people.firstPassword')} text={made.password ?? ''} />
-          <div className="form-buttons">
-            <Button onClick={onClose}>{t('action.done')}</Button>
-          </div>
-        </div>
-      </Dialog>
+      <ShownOnce
+        title={t('people.made', { name: made.name })}
+        note={t('people.madeText')}
+        label={t('people.firstPassword')}
+        secret={made.password ?? ''}
+        onClose={onClose}
+      />
     )
   return (
     <Dialog title={t(person ? 'people.edit' : 'people.add')} onClose={onClose}>

@@ -1,15 +1,14 @@
-import { Button } from '@mantine/core'
 import { useState } from 'react'
 import { api, ifMatch } from '../api/client'
 import { useReread } from '../api/queries'
 import type { Person } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
-import { Secret } from '../parts/Secret'
+import { ShownOnce } from '../parts/Secret'
 import { useText } from '../text/language'
 
 /** 100 random bits that can be read out and typed, in groups of five. */
-export function randomPassword(): string {
+function randomPassword(): string {
   const letters = 'abcdefghijklmnopqrstuvwxyz234567'
   const picked = [...crypto.getRandomValues(new Uint8Array(20))].map((n) => letters[n % 32]).join('')
   return picked.replace(/(.{5})(?=.)/g, '$1-')
@@ -26,21 +25,22 @@ export function ResetDialog({ person, onClose }: { person: Person; onClose: () =
     setDone(true)
     await Promise.all([reread('people'), reread('sessions')])
   })
+  const title = t('people.resetTitle', { name: person.name })
+  if (done)
+    return (
+      <ShownOnce
+        title={title}
+        note={t('people.madeText')}
+        label={t('people.firstPassword')}
+        secret={password}
+        onClose={onClose}
+      />
+    )
   return (
-    <Dialog title={t('people.resetTitle', { name: person.name })} onClose={onClose}>
-      {done ? (
-        <div className="form">
-          <p>{t('people.madeText')}</p>
-          <Secret label={t('people.firstPassword')} text={password} />
-          <div className="form-buttons">
-            <Button onClick={onClose}>{t('action.done')}</Button>
-          </div>
-        </div>
-      ) : (
-        <Form form={form} submit={t('people.reset')} danger onCancel={onClose}>
-          <p>{t('people.resetText')}</p>
-        </Form>
-      )}
+    <Dialog title={title} onClose={onClose}>
+      <Form form={form} submit={t('people.reset')} danger onCancel={onClose}>
+        <p>{t('people.resetText')}</p>
+      </Form>
     </Dialog>
   )
 }

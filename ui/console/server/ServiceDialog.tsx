@@ -7,7 +7,7 @@ import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
 import { useText } from '../text/language'
 import { type ConfigDraft, configOf, draftOf, newService, settingsOf } from './config'
-import { Health, Limits, Stopping } from './ServiceFields'
+import { Health, Limits, Stopping, Surroundings } from './ServiceFields'
 
 interface Draft extends ConfigDraft {
   name: string
@@ -91,34 +91,5 @@ export default function ServiceDialog({ server, service, onClose }: ServiceDialo
         {service && <p className="dim form-hint">{t('config.pendingHint')}</p>}
       </Form>
     </Dialog>
-  )
-}
-
-type TextFields = { form: { text: (name: 'dir' | 'user' | 'env') => object } }
-
-/** What a process is started in. */
-function Surroundings({ form }: TextFields) {
-  const { t } = useText()
-  return (
-    <>
-      <div className="form-row">
-        <TextInput label={t('config.dir')} spellCheck={false} {...form.text('dir')} />
-        <TextInput
-          label={t('config.user')}
-          placeholder={t('config.userNone')}
-          spellCheck={false}
-          {...form.text('user')}
-        />
-      </div>
-      <InputBase
-        component="textarea"
-        multiline
-        rows={2}
-        label={t('config.env')}
-        description={t('config.envHint')}
-        spellCheck={false}
-        {...form.text('env')}
-      />
-    </>
   )
 }

@@ -22,6 +22,33 @@ function Part({ title, set, children }: { title: string; set: boolean; children:
   )
 }
 
+/** What a process is started in. */
+export function Surroundings({ form }: Pick<FieldsProps, 'form'>) {
+  const { t } = useText()
+  return (
+    <>
+      <div className="form-row">
+        <TextInput label={t('config.dir')} spellCheck={false} {...form.text('dir')} />
+        <TextInput
+          label={t('config.user')}
+          placeholder={t('config.userNone')}
+          spellCheck={false}
+          {...form.text('user')}
+        />
+      </div>
+      <InputBase
+        component="textarea"
+        multiline
+        rows={2}
+        label={t('config.env')}
+        description={t('config.envHint')}
+        spellCheck={false}
+        {...form.text('env')}
+      />
+    </>
+  )
+}
+
 /** How a service's health is asked. */
 export function Health({ form }: FieldsProps) {
   const { t } = useText()

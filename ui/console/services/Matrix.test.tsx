@@ -68,3 +68,24 @@ test('who may only look chooses nothing', async () => {
   await screen.findByRole('table', { name: '服务' })
   expect(screen.queryByRole('checkbox')).toBeNull()
 })
+
+test('settings are put in place of those of several services, and only what is filled in', async () => {
+  const user = userEvent.setup()
+  const { requests } = show('/services')
+  await user.click(await screen.findByRole('checkbox', { name: '选择所有 mailnode' }))
+  await user.click(screen.getByRole('button', { name: '应用设置' }))
+  const dialog = await screen.findByRole('dialog', { name: /更改服务设置/ })
+  expect(await within(dialog).findByRole('region', { name: '影响' })).toBeTruthy()
+  await user.click(within(dialog).getByText('资源限制'))
+  await user.type(within(dialog).getByLabelText('打开文件数'), '65536')
+  const button = within(dialog).getByRole('button', { name: '应用设置' })
+  await waitFor(() => expect(button.hasAttribute('disabled')).toBe(false))
+  await user.click(button)
+  const asked = await waitFor(() => {
+    const found = requests.find((r) => r.url === '/api/v1/operations')
+    expect(found).toBeTruthy()
+    return found?.body as { params: { config: object } }
+  })
+  expect(asked).toMatchObject({ kind: 'config.apply', params: { config: { limits: { open_files: 65536 } } } })
+  expect(Object.keys(asked.params.config)).toEqual(['limits'])
+})

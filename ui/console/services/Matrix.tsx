@@ -16,8 +16,8 @@ import './services.css'
 
 const states: ServiceState[] = ['running', 'starting', 'stopping', 'stopped', 'backoff', 'crashed', 'unknown']
 
-/** What is offered over a selection; which release is to run is asked then. */
-const offered: OperationKind[] = [...serviceActs, 'service.upgrade']
+/** What is offered over a selection; which release is to run, and which settings are to be set, is asked then. */
+const offered: OperationKind[] = [...serviceActs, 'service.upgrade', 'config.apply']
 
 /** Which service runs on which server, all at once. */
 export default function Matrix() {
@@ -37,7 +37,7 @@ export default function Matrix() {
   return (
     <Screen
       title={t('nav.services')}
-      aside={mayOperate && <BySelector acts={serviceActs} example="region=hk,service=mailnode" />}
+      aside={mayOperate && <BySelector acts={offered} example="region=hk,service=mailnode" />}
     >
       {servers.isPending && <Loading rows={8} />}
       {servers.error && <Failure error={servers.error} retry={() => servers.refetch()} />}

@@ -1,11 +1,11 @@
-import { Button, NativeSelect, TextInput } from '@mantine/core'
+import { NativeSelect, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { api } from '../api/client'
 import { usePolicy, useReread, useSession } from '../api/queries'
 import type { IssuedToken, Role } from '../api/types'
 import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
-import { Secret } from '../parts/Secret'
+import { ShownOnce } from '../parts/Secret'
 import { grantable, part, placesOf, scopeOf } from '../people/grant'
 import { ScopeField } from '../people/Scope'
 import { seconds } from '../text/format'
@@ -42,15 +42,13 @@ export function TokenDialog({ onClose }: { onClose: () => void }) {
 
   if (made)
     return (
-      <Dialog title={t('tokens.made', { name: made.name })} onClose={onClose}>
-        <div className="form">
-          <p>{t('tokens.madeText')}</p>
-          <Secret label={t('tokens.one')} text={made.token} />
-          <div className="form-buttons">
-            <Button onClick={onClose}>{t('action.done')}</Button>
-          </div>
-        </div>
-      </Dialog>
+      <ShownOnce
+        title={t('tokens.made', { name: made.name })}
+        note={t('tokens.madeText')}
+        label={t('tokens.one')}
+        secret={made.token}
+        onClose={onClose}
+      />
     )
   return (
     <Dialog title={t('tokens.add')} onClose={onClose}>

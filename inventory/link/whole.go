@@ -1,0 +1,51 @@
+package link
+
+import (
+	"encoding/binary"
+	"net"
+)
+
+// headerSize is the length of a yamux header: version, type, flags, stream and length.
+const headerSize = 12
+
+// dataType is the type of a frame that carries data.
+const dataType = 0
+
+// whole writes each frame of yamux in one piece, though yamux writes header and data
+// one after the other: one TLS record, and the other end wakes once. yamux writes
+// from one goroutine.
+type whole struct {
+	net.Conn
+	frame []byte // a header whose data comes next
+}
+
+// largeData is data that is not worth copying.
+const largeData = 16 << 10
+
+// Write implements net.Conn.
+func (w *whole) Write(p []byte) (int, error) {
+	if len(w.frame) == 0 {
+		if dataFollows(p) {
+			w.frame = append(w.frame, p...)
+			return len(p), nil
+		}
+		return w.Conn.Write(p)
+	}
+	if len(p) > largeData {
+		head := w.frame
+		w.frame = w.frame[:0]
+		if _, err := w.Conn.Write(head); err != nil {
+			return 0, err
+		}
+		return w.Conn.Write(p)
+	}
+	w.frame = append(w.frame, p...)
+	n, err := w.Conn.Write(w.frame)
+	w.frame = w.frame[:0]
+	return max(0, n-headerSize), err
+}
+
+// dataFollows reports whether p is the header of a frame with data.
+func dataFollows(p []byte) bool {
+	return len(p) == headerSize && p[1] == dataType && binary.BigEndian.Uint32(p[8:]) > 0
+}
