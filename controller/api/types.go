@@ -277,21 +277,23 @@ type FreshSamples struct {
 
 // Problem is an RFC 9457 error.
 type Problem struct {
-	Type      string          `json:"type,omitempty"`
-	Title     string          `json:"title"`
-	Status    int             `json:"status"`
-	Detail    string          `json:"detail"`
-	Code      inventory.Code  `json:"code"`
-	RequestID string          `json:"request_id"`
-	Errors    []ProblemDetail `json:"errors,omitempty"`
-	Version   uint64          `json:"version,omitempty" doc:"The current one, when If-Match was another"`
+	Type      string              `json:"type,omitempty"`
+	Title     string              `json:"title"`
+	Status    int                 `json:"status"`
+	Detail    string              `json:"detail"`
+	Said      *inventory.Sentence `json:"said,omitempty" doc:"Detail, for another language"`
+	Code      inventory.Code      `json:"code"`
+	RequestID string              `json:"request_id"`
+	Errors    []ProblemDetail     `json:"errors,omitempty"`
+	Version   uint64              `json:"version,omitempty" doc:"The current one, when If-Match was another"`
 }
 
 // ProblemDetail is one thing wrong with a request.
 type ProblemDetail struct {
-	Message  string `json:"message"`
-	Location string `json:"location"` // body.targets[0].server
-	Value    any    `json:"value,omitempty"`
+	Message  string              `json:"message"`
+	Said     *inventory.Sentence `json:"said,omitempty" doc:"Message, for another language"`
+	Location string              `json:"location"` // body.targets[0].server
+	Value    any                 `json:"value,omitempty"`
 }
 
 // Error makes a Problem a Go error: the sentence and the request id to ask about.

@@ -43,6 +43,7 @@ type App struct {
 	store     *store.Store
 	history   *history.History
 	auth      *auth.Auth
+	local     *local
 	smtpd     *smtpd.Server
 	pop3d     *pop3d.Server
 	imapd     *imapd.Server
@@ -107,9 +108,6 @@ func (a *App) open() error {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return fmt.Errorf("the spool directory: %w", err)
 	}
-	a.smtpd = smtpd.New(smtpd.Options{
-		Recipients: a.directory, Mailboxes: a.store, SpoolDir: spool, Logger: a.log, Settings: set.smtp,
-	})
 	key, err := secretKey(filepath.Join(a.opts.Dir, "auth.key"))
 	if err != nil {
 		return err
@@ -117,6 +115,10 @@ func (a *App) open() error {
 	a.history = history.New(rows{a.store.Table("sign-ins"), a.store}, a.log)
 	a.run("history of sign-ins", a.history.Run)
 	a.auth = auth.New(auth.Options{Accounts: a.directory, History: a.history, Key: key, Logger: a.log})
+	a.local = &local{directory: a.directory, store: a.store}
+	a.smtpd = smtpd.New(smtpd.Options{
+		Recipients: a.local, Deliverer: a.local, Room: a.store.Room, Auth: a.auth, SpoolDir: spool, Logger: a.log, Settings: set.smtp,
+	})
 	a.pop3d = pop3d.New(pop3d.Options{
 		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
 	})

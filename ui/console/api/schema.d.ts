@@ -1772,9 +1772,15 @@ export interface components {
             fixable: boolean;
             found: string;
             name: string;
+            said?: components["schemas"]["CheckSaid"];
             /** @enum {string} */
             state: "ok" | "warning" | "failed" | "skipped";
             wanted?: string;
+        };
+        CheckSaid: {
+            advice?: components["schemas"]["Sentence"];
+            found: components["schemas"]["Sentence"];
+            wanted?: components["schemas"]["Sentence"];
         };
         Contact: {
             /** Format: date-time */
@@ -2042,6 +2048,8 @@ export interface components {
             /** Format: int64 */
             queued: number;
             refusals: components["schemas"]["Refusal"][];
+            /** @description The warnings, for another language */
+            said: components["schemas"]["Sentence"][];
             /** Format: int64 */
             sessions: number;
             targets: components["schemas"]["ImpactTarget"][];
@@ -2976,6 +2984,8 @@ export interface components {
             detail: string;
             errors?: components["schemas"]["ProblemDetail"][];
             request_id: string;
+            /** @description Detail, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: int64 */
             status: number;
             title: string;
@@ -2989,6 +2999,8 @@ export interface components {
         ProblemDetail: {
             location: string;
             message: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             value?: unknown;
         };
         ProcessLimits: {
@@ -3111,6 +3123,8 @@ export interface components {
         Refusal: {
             message: string;
             name: string;
+            /** @description Message, for another language */
+            said: components["schemas"]["Sentence"];
         };
         Release: {
             actor: string;
@@ -3289,6 +3303,14 @@ export interface components {
              * @enum {string}
              */
             tls_reports?: "on" | "off";
+        };
+        Sentence: {
+            params?: string[];
+            /**
+             * @description In English; {1} stands for the first of params
+             * @example {1} on {2} is to run it: upgrade that to another release first
+             */
+            template: string;
         };
         Series: {
             metric: string;
