@@ -145,6 +145,7 @@ type sink struct {
 	port  int
 	mu    sync.Mutex
 	taken map[string][]string // by recipient: messages
+	asked int                 // recipients
 }
 
 func newSink(t testing.TB, host string) *sink {
@@ -190,6 +191,14 @@ func (s *sink) session(c net.Conn) {
 			address, _, _ := strings.Cut(strings.TrimPrefix(arg, "TO:<"), ">")
 			if strings.HasPrefix(address, "fail") {
 				say("550 5.1.1 no such user")
+				continue
+			}
+			s.mu.Lock()
+			s.asked++
+			n := s.asked
+			s.mu.Unlock()
+			if strings.HasPrefix(address, "later") && n%3 != 0 {
+				say("450 4.2.0 later")
 				continue
 			}
 			to = append(to, address)
