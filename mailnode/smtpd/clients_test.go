@@ -144,6 +144,20 @@ func TestSwaksSubmits(t *testing.T) {
 	}
 }
 
+// gsasl signs in by each mechanism, SCRAM among them.
+func TestGsaslSignsIn(t *testing.T) {
+	for _, mechanism := range []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"} {
+		n, _ := submission(t, Submission, nil)
+		host, port, _ := net.SplitHostPort(n.addr)
+		cmd := program(t, "gsasl", "gsasl", "--smtp", "--connect", host+":"+port, "--mechanism", mechanism, "--authentication-id", "user1@example.test",
+			"--password", "secret", "--no-cb", "--x509-ca-file", "")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "235 2.7.0") {
+			t.Errorf("%s: %v\n%s", mechanism, err, out)
+		}
+	}
+}
+
 // The formats of PROXY and XCLIENT are checked with a program of others.
 func TestSwaksSpeaksForClients(t *testing.T) {
 	for _, args := range [][]string{

@@ -136,13 +136,6 @@ func (s *session) path(word, arg string, malformed reply) (envelope.Address, []e
 	if !strings.HasPrefix(rest, "<") {
 		return envelope.Address{}, nil, &badSyntax
 	}
-	if !s.extended && strings.HasSuffix(rest, ">") { // HELO: there are no parameters
-		address, _, err := envelope.ParsePath(rest)
-		if err != nil {
-			return address, nil, &malformed
-		}
-		return address, nil, nil
-	}
 	address, rest, err := envelope.ParsePath(rest)
 	if err != nil {
 		if !isASCII(arg) && !s.utf8(arg) {
