@@ -22,6 +22,8 @@ import (
 
 // Queue is the queue of one server. Its methods are safe for concurrent use.
 type Queue struct {
+	Counters Counters
+
 	o        Options
 	log      *slog.Logger
 	table    store.Table
@@ -36,6 +38,14 @@ type Queue struct {
 
 	attempts context.Context // of the workers
 	working  sync.WaitGroup
+}
+
+// Counters grow from the start; each counts recipients.
+type Counters struct {
+	Sent      atomic.Int64 // taken by other servers
+	Delivered atomic.Int64 // put into mailboxes here
+	Deferred  atomic.Int64 // attempts that are to be repeated
+	Failed    atomic.Int64 // given up
 }
 
 // New returns the queue that a store has. It delivers once it runs.
