@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/google/uuid"
 
@@ -168,7 +169,8 @@ func (q *Queue) plan(r ref, p *part) {
 	now := q.now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.memory.plan(item{r, p.Changes}, p.lane(), p.Sender, p.Priority, p.Next, now, q.set.Load().PerDestination)
+	// Of equal names one copy is enough for a million parts.
+	q.memory.plan(item{r, p.Changes}, unique.Make(p.lane()).Value(), unique.Make(p.Sender).Value(), p.Priority, p.Next, now, q.set.Load().PerDestination)
 	if p.Next.After(now) {
 		q.Wake()
 		return
