@@ -22,7 +22,7 @@ type TLSReports struct {
 	Queue *Queue
 	// Take returns what was counted on days before the given one; outbound.Client.TakeResults.
 	Take func(before string) []outbound.Result
-	// Texts returns the TXT records of a name.
+	// Texts returns the TXT records of a name, none without error when there are none.
 	Texts func(ctx context.Context, name string) ([]string, error)
 	// From is the sender, of a domain of this server; Organization and Contact stand in the
 	// report.
@@ -96,7 +96,7 @@ func addressees(texts []string) (list []string) {
 func (r *TLSReports) send(ctx context.Context, day, domain string, results []outbound.Result) error {
 	texts, err := r.Texts(ctx, "_smtp._tls."+domain)
 	if err != nil {
-		return nil // nobody wants to know
+		return err
 	}
 	to := addressees(texts)
 	if len(to) == 0 {
