@@ -204,7 +204,8 @@ func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 	if err != nil {
 		return append(b, "Content-Type: text/rfc822-headers\r\n\r\n"...)
 	}
-	whole := e.Return == envelope.ReturnFull && worst == failed && c.m.Size <= q.set.Load().ReportBytes && e.Body != envelope.BodyBinary
+	// What wants TLS all the way is not to go back without (RFC 8689 §5).
+	whole := e.Return == envelope.ReturnFull && !e.RequireTLS && worst == failed && c.m.Size <= q.set.Load().ReportBytes && e.Body != envelope.BodyBinary
 	if whole {
 		if text, err := io.ReadAll(io.LimitReader(open(), c.m.Size)); err == nil {
 			kind := "message/rfc822"
