@@ -12,7 +12,7 @@ LINT_VERSION := v2.15.0
 # Debian packages of the real peers that tests talk to.
 PEER_PACKAGES := chromium curl dbus-daemon dovecot-imapd dovecot-pop3d etherwake fetchmail fonts-noto-cjk \
 	gsasl ipmitool iproute2 isync kannel kannel-extras libnet-ssleay-perl mpop mutt offlineimap3 \
-	opendkim openipmi python3 python3-sushy redfishtool swaks tcpdump
+	opendkim openipmi postfix python3 python3-sushy redfishtool swaks tcpdump
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help
@@ -59,6 +59,12 @@ bench: peers build ## Measure: SUITE=fleet|console|ops|store (all without it), R
 .PHONY: soak
 soak: ## Kill agents and controller at random, KILLS times (default 1000), while operations run; a history checker decides
 	SOAK_KILLS=$${KILLS:-1000} go test ./controller/e2e -run '^TestOperationsSurviveKills$$' -count 1 -v -timeout 4h
+
+.PHONY: soakmail
+soakmail: peers ## Real IMAP and POP3 clients on 10,000 messages each, 10,000 idle connections, a mailbox of 500,000 (some five minutes)
+	IMAPD_CLIENTS=10000 IMAPD_SOAK=10000 IMAPD_LARGE=500000 go test ./mailnode/imapd -count 1 -v -timeout 60m \
+	  -run '^Test(Mbsync|OfflineIMAP|Mutt|Curl|Imaplib|Imapflow|ManyIdleConnections|ALargeMailbox)$$'
+	go test ./mailnode/pop3d -count 1 -v -timeout 60m -run '^Test(Mpop|Fetchmail|Curl|Poplib|NodePop3)Fetches'
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for TIME (default 20s) each

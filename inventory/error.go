@@ -26,9 +26,10 @@ const (
 // cause behind it for the log.
 type Error struct {
 	Code    Code
-	Message string // one sentence: what is wrong and where; never a secret
-	Field   string // the request's field at fault, dotted; may be empty
-	Err     error  // the cause; never shown to a client
+	Message string   // one sentence: what is wrong and where; never a secret
+	Said    Sentence // the same, for another language
+	Field   string   // the request's field at fault, dotted; may be empty
+	Err     error    // the cause; never shown to a client
 }
 
 func (e *Error) Error() string {
@@ -43,12 +44,12 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf makes an Error without a cause.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	return Wrap(code, nil, format, args...)
 }
 
 // Wrap makes an Error with a cause: clients read the sentence, the log both.
 func Wrap(code Code, err error, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Err: err}
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Said: Say(format, args...), Err: err}
 }
 
 // FieldErrorf makes an Invalid error about one field of a request.

@@ -52,6 +52,23 @@ type Account struct {
 	AppSecrets   map[ID]AppSecret `json:"-"` // by the id of the application password
 }
 
+// ParseMailbox is ParseAddress for what the fleet itself has: the part before @ is a
+// Dot-string of RFC 5321 §4.1.2, without quotes.
+func ParseMailbox(field, s string) (address, domain string, err error) {
+	address, domain, err = ParseAddress(field, s)
+	if err != nil {
+		return "", "", err
+	}
+	for atom := range strings.SplitSeq(address[:len(address)-len(domain)-1], ".") {
+		if atom == "" || strings.ContainsFunc(atom, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", c)
+		}) {
+			return "", "", FieldErrorf(field, "%s %q: the part before @ must be of letters, digits and !#$%%&'*+-/=?^_`{|}~, with single dots between", field, s)
+		}
+	}
+	return address, domain, nil
+}
+
 // ParseAddress checks a mailbox address and returns it in lower case with its domain.
 func ParseAddress(field, s string) (address, domain string, err error) {
 	a, perr := mail.ParseAddress(s)

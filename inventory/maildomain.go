@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // DomainMail is how mail of a domain is handled. What is empty is as the server
@@ -212,32 +213,15 @@ func CheckLanguage(l string) error {
 	return nil
 }
 
-// DKIMAlgorithm is how a key signs.
-type DKIMAlgorithm string
-
-// The algorithms (RFC 6376, RFC 8463).
-const (
-	DKIMRSA     DKIMAlgorithm = "rsa-sha256" // with 2048 bits
-	DKIMEd25519 DKIMAlgorithm = "ed25519-sha256"
-)
-
-// DKIMState is what a key is used for.
-type DKIMState string
-
-// The states of a key.
-const (
-	DKIMWaiting DKIMState = "waiting" // its record is to be published; it signs nothing yet
-	DKIMActive  DKIMState = "active"  // signs
-	DKIMRetired DKIMState = "retired" // signs no more; its record stays until mail signed with it has arrived
-)
-
-// DKIMKey signs the mail of a domain.
+// DKIMKey signs the mail of a domain. Algorithms, states and the form of keys and
+// records are those of domainkey.
 type DKIMKey struct {
 	Meta
-	Domain    string        `json:"domain"`
-	Selector  string        `json:"selector"` // unique in its domain
-	Algorithm DKIMAlgorithm `json:"algorithm"`
-	State     DKIMState     `json:"state"`
-	Public    string        `json:"public"` // base64, as it stands in p= of its record
-	Private   []byte        `json:"-"`      // PKCS #8, sealed
+	Domain    string    `json:"domain"`
+	Selector  string    `json:"selector"` // unique in its domain
+	Algorithm string    `json:"algorithm"`
+	State     string    `json:"state"`  // next, active or retired
+	Since     time.Time `json:"since"`  // of State
+	Record    string    `json:"record"` // TXT to publish
+	Private   []byte    `json:"-"`      // PEM, sealed
 }

@@ -42,13 +42,13 @@ type MailFlow struct {
 type Receiving struct {
 	ProxyFrom   []string `json:"proxy_from,omitempty" maxItems:"100" doc:"Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do." example:"192.0.2.0/24"`
 	XClientFrom []string `json:"xclient_from,omitempty" maxItems:"100" doc:"Networks that may say by XCLIENT whom they speak for. None: nobody." example:"192.0.2.0/24"`
-	TrustedFrom []string `json:"trusted_from,omitempty" maxItems:"100" doc:"Networks whose mail is neither delayed, greylisted nor limited. This machine and the fleet's servers always are." example:"192.0.2.0/24"`
+	TrustedFrom []string `json:"trusted_from,omitempty" maxItems:"100" doc:"Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are." example:"192.0.2.0/24"`
 
 	EarlyTalkers   Switch   `json:"early_talkers,omitempty" enum:"on,off" doc:"Turn away who speaks before the greeting. Empty: on." example:"on"`
-	GreetingDelay  Duration `json:"greeting_delay,omitempty" doc:"How long the greeting lets early talkers betray themselves. 0: 1s." example:"1s"`
+	GreetingDelay  Duration `json:"greeting_delay,omitempty" doc:"How long the greeting lets early talkers betray themselves. 0: 1s."`
 	Blocklists     []string `json:"blocklists,omitempty" maxItems:"20" doc:"DNS zones of addresses whose mail is refused (RFC 5782). None: none is asked." example:"bl.example.test"`
 	Greylisting    Switch   `json:"greylisting,omitempty" enum:"on,off" doc:"Defer what comes from a stranger for the first time (RFC 6647). Empty: off." example:"off"`
-	GreylistDelay  Duration `json:"greylist_delay,omitempty" doc:"How long a stranger must wait before trying again. 0: 5m." example:"5m0s"`
+	GreylistDelay  Duration `json:"greylist_delay,omitempty" doc:"How long a stranger must wait before trying again. 0: 5m."`
 	ReverseNames   Handling `json:"reverse_names,omitempty" enum:"none,mark,refuse" doc:"What is done when an address has no name that leads back to it. Empty: mark." example:"mark"`
 	DMARC          Handling `json:"dmarc,omitempty" enum:"none,mark,quarantine,refuse" doc:"The most that is done with mail that fails its author's DMARC policy. Empty: quarantine." example:"quarantine"`
 	AddressRate    int      `json:"address_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 address or IPv6 /64. 0: 300." example:"300"`
@@ -73,9 +73,9 @@ type Sending struct {
 	From           []string   `json:"from,omitempty" maxItems:"16" doc:"Addresses of this server to send from, at most one of IPv4 and one of IPv6. None: the system's choice." example:"192.0.2.10"`
 	Connections    int        `json:"connections,omitempty" minimum:"0" doc:"Connections to other servers at once. 0: 500." example:"500"`
 	PerDestination int        `json:"per_destination,omitempty" minimum:"0" doc:"Connections to one destination at once. 0: 20." example:"20"`
-	Retry          []Duration `json:"retry,omitempty" maxItems:"50" doc:"Waits between attempts; the last one repeats. None: 1m, 5m, 15m, 30m, 1h, 2h, 4h." example:"1m0s"`
-	Expire         Duration   `json:"expire,omitempty" doc:"After how long a message is given back. 0: 120h." example:"120h0m0s"`
-	DelayNotice    Duration   `json:"delay_notice,omitempty" doc:"After how long the sender is told that a message waits. 0: 4h." example:"4h0m0s"`
+	Retry          []Duration `json:"retry,omitempty" maxItems:"50" doc:"Waits between attempts; the last one repeats. None: 1m, 5m, 15m, 30m, 1h, 2h, 4h."`
+	Expire         Duration   `json:"expire,omitempty" doc:"After how long a message is given back. 0: 120h."`
+	DelayNotice    Duration   `json:"delay_notice,omitempty" doc:"After how long the sender is told that a message waits. 0: 4h."`
 	TLSReports     Switch     `json:"tls_reports,omitempty" enum:"on,off" doc:"Tell domains that ask for it how TLS to them went (RFC 8460). Empty: on." example:"on"`
 }
 
@@ -83,7 +83,7 @@ type Sending struct {
 type Milter struct {
 	Address   string   `json:"address" minLength:"1" maxLength:"200" doc:"Where it listens: inet:host:port or unix:/path." example:"inet:127.0.0.1:11332"`
 	OnFailure string   `json:"on_failure,omitempty" enum:"accept,defer" doc:"What becomes of mail while it does not answer. Empty: defer." example:"defer"`
-	Timeout   Duration `json:"timeout,omitempty" doc:"How long it may take for one answer. 0: 30s." example:"30s"`
+	Timeout   Duration `json:"timeout,omitempty" doc:"How long it may take for one answer. 0: 30s."`
 	On        []string `json:"on,omitempty" maxItems:"2" enum:"receiving,submission" doc:"Which mail it sees. None: all." example:"receiving"`
 }
 

@@ -29,6 +29,14 @@ type Check struct {
 	Wanted  string     `json:"wanted,omitempty"` // at least 65536
 	Advice  string     `json:"advice,omitempty"` // what to do, one sentence
 	Fixable bool       `json:"fixable"`          // server.tune can do it
+	Said    *CheckSaid `json:"said,omitempty"`   // the same texts, for another language
+}
+
+// CheckSaid is what a check says.
+type CheckSaid struct {
+	Found  Sentence  `json:"found"`
+	Wanted *Sentence `json:"wanted,omitempty"`
+	Advice *Sentence `json:"advice,omitempty"`
 }
 
 // Worst is the preflight's outcome: its worst check's.

@@ -34,7 +34,7 @@ const (
 	Preflights   Kind = "preflights"
 	Releases     Kind = "releases"
 	Groups       Kind = "groups"
-	DKIMKeys     Kind = "dkim_keys"
+	DKIMKeys     Kind = "dkim-keys"
 )
 
 // Record is what can be kept: a pointer to a struct that embeds Meta.

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,15 +12,15 @@ import (
 // certificates and join tokens are only valid for a while.
 func clockOffset(_ context.Context, _ System, f Facts) result {
 	if f.Offset == nil {
-		return result{state: inventory.CheckSkipped, found: "the controller was not asked"}
+		return result{state: inventory.CheckSkipped, found: say("the controller was not asked")}
 	}
-	r := result{wanted: "within 2s of the controller's", advice: "set the clock and have it kept right, with chrony for instance"}
+	r := result{wanted: say("within 2s of the controller's"), advice: say("set the clock and have it kept right, with chrony for instance")}
 	off := max(0, f.Offset.Abs()-f.OffsetBy)
-	side := "ahead of"
+	apart := f.Offset.Abs().Round(100 * time.Millisecond)
+	r.found = say("%v ahead of the controller", apart)
 	if *f.Offset < 0 {
-		side = "behind"
+		r.found = say("%v behind the controller", apart)
 	}
-	r.found = fmt.Sprintf("%v %s the controller", f.Offset.Abs().Round(100*time.Millisecond), side)
 	switch {
 	case off <= 2*time.Second:
 		r.state = inventory.CheckOK
@@ -39,11 +38,11 @@ func clockSync(_ context.Context, s System, _ Facts) result {
 		return skipped(err)
 	}
 	if synchronised {
-		return result{state: inventory.CheckOK, found: "synchronised", wanted: "synchronised"}
+		return result{state: inventory.CheckOK, found: say("synchronised"), wanted: say("synchronised")}
 	}
 	return result{
-		state: inventory.CheckWarning, found: "nobody keeps the clock right", wanted: "synchronised",
-		advice: "run chrony, ntpd or systemd-timesyncd: clocks drift by seconds a day",
+		state: inventory.CheckWarning, found: say("nobody keeps the clock right"), wanted: say("synchronised"),
+		advice: say("run chrony, ntpd or systemd-timesyncd: clocks drift by seconds a day"),
 	}
 }
 
@@ -56,12 +55,12 @@ func timeZone(_ context.Context, s System, _ Facts) result {
 		}
 		if _, err := s.ReadFile("/usr/share/zoneinfo/" + zone); err != nil && zone != "UTC" {
 			return result{
-				state: inventory.CheckWarning, found: zone + ", which is not installed", wanted: "an installed time zone",
-				advice: "install the time zones (Debian: tzdata), or times in logs are UTC and say something else",
+				state: inventory.CheckWarning, found: say("%s, which is not installed", zone), wanted: say("an installed time zone"),
+				advice: say("install the time zones (Debian: tzdata), or times in logs are UTC and say something else"),
 			}
 		}
 	} else if text, err := s.ReadFile("/etc/timezone"); err == nil {
 		zone = strings.TrimSpace(string(text))
 	}
-	return result{state: inventory.CheckOK, found: zone, wanted: "an installed time zone"}
+	return result{state: inventory.CheckOK, found: say("%s", zone), wanted: say("an installed time zone")}
 }

@@ -19,14 +19,14 @@ func fileSystem(_ context.Context, s System, f Facts) result {
 	if err != nil {
 		return skipped(err)
 	}
-	r := result{state: inventory.CheckOK, found: v.Kind, wanted: "a local disk, ext4 or xfs for instance"}
+	r := result{state: inventory.CheckOK, found: say("%s", v.Kind), wanted: say("a local disk, ext4 or xfs for instance")}
 	switch v.Kind {
 	case "tmpfs":
-		r.state, r.advice = inventory.CheckFailed, "keep "+f.Dir+" on a disk: this is memory, and mail would be gone with the power"
+		r.state, r.advice = inventory.CheckFailed, say("keep %s on a disk: this is memory, and mail would be gone with the power", f.Dir)
 	case "nfs", "smb", "fuse":
-		r.state, r.advice = inventory.CheckWarning, "keep "+f.Dir+" on a disk of this machine: the store needs locks and fsync that can be trusted"
+		r.state, r.advice = inventory.CheckWarning, say("keep %s on a disk of this machine: the store needs locks and fsync that can be trusted", f.Dir)
 	case "":
-		r.found = "a file system of a disk"
+		r.found = say("a file system of a disk")
 	}
 	return r
 }
@@ -38,7 +38,7 @@ func diskType(_ context.Context, s System, f Facts) result {
 		return skipped(err)
 	}
 	if v.Major == 0 {
-		return result{state: inventory.CheckSkipped, found: "not on a device of its own"}
+		return result{state: inventory.CheckSkipped, found: say("not on a device of its own")}
 	}
 	device := fmt.Sprintf("/sys/dev/block/%d:%d", v.Major, v.Minor)
 	text, err := s.ReadFile(device + "/queue/rotational")
@@ -49,15 +49,15 @@ func diskType(_ context.Context, s System, f Facts) result {
 		return skipped(err)
 	}
 	if link, err := s.ReadLink(device); err == nil && virtual(link) {
-		return result{state: inventory.CheckOK, found: "virtual: what is below is not told", wanted: "solid state"}
+		return result{state: inventory.CheckOK, found: say("virtual: what is below is not told"), wanted: say("solid state")}
 	}
 	if strings.TrimSpace(string(text)) == "1" {
 		return result{
-			state: inventory.CheckWarning, found: "spinning", wanted: "solid state",
-			advice: "keep mail on a solid-state disk, or behind a controller with a battery: a spinning one makes about 100 writes a second durable",
+			state: inventory.CheckWarning, found: say("spinning"), wanted: say("solid state"),
+			advice: say("keep mail on a solid-state disk, or behind a controller with a battery: a spinning one makes about 100 writes a second durable"),
 		}
 	}
-	return result{state: inventory.CheckOK, found: "solid state", wanted: "solid state"}
+	return result{state: inventory.CheckOK, found: say("solid state"), wanted: say("solid state")}
 }
 
 // virtual tells disks that a hypervisor makes up: it calls them spinning
@@ -78,8 +78,8 @@ func diskSpace(_ context.Context, s System, f Facts) result {
 	}
 	percent := 100 * float64(v.Free) / max(1, float64(v.Bytes))
 	return result{
-		state: worse(grade(percent, 15, 5), grade(v.Free, 4*gib, gib)), found: fmt.Sprintf("%.1f GB free, %.0f %%", float64(v.Free)/1e9, percent),
-		wanted: "15 % and 4 GB free", advice: "make room, or mail is turned away when the disk is full",
+		state: worse(grade(percent, 15, 5), grade(v.Free, 4*gib, gib)), found: say("%.1f GB free, %.0f %%", float64(v.Free)/1e9, percent),
+		wanted: say("15 %% and 4 GB free"), advice: say("make room, or mail is turned away when the disk is full"),
 	}
 }
 
@@ -96,12 +96,12 @@ func diskInodes(_ context.Context, s System, f Facts) result {
 		return skipped(err)
 	}
 	if v.Inodes == 0 {
-		return result{state: inventory.CheckOK, found: "not limited", wanted: "10 % free"}
+		return result{state: inventory.CheckOK, found: say("not limited"), wanted: say("10 %% free")}
 	}
 	percent := 100 * float64(v.FreeInodes) / float64(v.Inodes)
 	return result{
-		state: grade(percent, 10, 2), found: fmt.Sprintf("%d free, %.0f %%", v.FreeInodes, percent), wanted: "10 % free",
-		advice: "remove files that are not needed: without inodes no file can be made, however much space there is",
+		state: grade(percent, 10, 2), found: say("%d free, %.0f %%", v.FreeInodes, percent), wanted: say("10 %% free"),
+		advice: say("remove files that are not needed: without inodes no file can be made, however much space there is"),
 	}
 }
 
@@ -112,8 +112,8 @@ func fsync(_ context.Context, s System, f Facts) result {
 		return skipped(err)
 	}
 	r := result{
-		state: inventory.CheckOK, found: took.Round(10 * time.Microsecond).String(), wanted: "at most 10ms",
-		advice: "find out why writes take so long to be durable (a busy or spinning disk, a network volume): every delivery waits for it",
+		state: inventory.CheckOK, found: say("%s", took.Round(10*time.Microsecond)), wanted: say("at most 10ms"),
+		advice: say("find out why writes take so long to be durable (a busy or spinning disk, a network volume): every delivery waits for it"),
 	}
 	switch {
 	case took > 100*time.Millisecond:
@@ -130,8 +130,8 @@ func memory(_ context.Context, s System, _ Facts) result {
 		return skipped(err)
 	}
 	return result{
-		state: grade(m["MemTotal"], 950<<20, 400<<20), found: size(m["MemTotal"]), wanted: "at least 1 GB",
-		advice: "give the machine more memory: mail services and the kernel's cache of files live on it",
+		state: grade(m["MemTotal"], 950<<20, 400<<20), found: say("%s", size(m["MemTotal"])), wanted: say("at least 1 GB"),
+		advice: say("give the machine more memory: mail services and the kernel's cache of files live on it"),
 	}
 }
 
@@ -143,14 +143,14 @@ func swap(_ context.Context, s System, _ Facts) result {
 		return skipped(err)
 	}
 	total, used := m["SwapTotal"], m["SwapTotal"]-min(m["SwapFree"], m["SwapTotal"])
-	r := result{state: inventory.CheckOK, found: fmt.Sprintf("%s of %s used", size(used), size(total)), wanted: "little used; with less than 2 GB of memory, some"}
+	r := result{state: inventory.CheckOK, found: say("%s of %s used", size(used), size(total)), wanted: say("little used; with less than 2 GB of memory, some")}
 	switch {
 	case total == 0 && m["MemTotal"] < 1900<<20:
-		r.state, r.found, r.advice = inventory.CheckWarning, "none", "add a gigabyte of swap: with so little memory a peak ends a service"
+		r.state, r.found, r.advice = inventory.CheckWarning, say("none"), say("add a gigabyte of swap: with so little memory a peak ends a service")
 	case total == 0:
-		r.found = "none"
+		r.found = say("none")
 	case used > total/2:
-		r.state, r.advice = inventory.CheckWarning, "find out what takes the memory, or add some: a machine that swaps answers late"
+		r.state, r.advice = inventory.CheckWarning, say("find out what takes the memory, or add some: a machine that swaps answers late")
 	}
 	return r
 }

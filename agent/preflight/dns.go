@@ -3,7 +3,6 @@ package preflight
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -21,18 +20,18 @@ const lookupLimit = 3 * time.Second
 func address(_ context.Context, s System, f Facts) result {
 	want, err := netip.ParseAddr(f.Address)
 	if err != nil {
-		return result{state: inventory.CheckSkipped, found: "the server's address is not known"}
+		return result{state: inventory.CheckSkipped, found: say("the server's address is not known")}
 	}
 	have, err := s.Addresses()
 	if err != nil {
 		return skipped(err)
 	}
 	if want.IsUnspecified() || want.IsLoopback() || slices.Contains(have, want.Unmap()) {
-		return result{state: inventory.CheckOK, found: f.Address, wanted: "an address of this machine"}
+		return result{state: inventory.CheckOK, found: say("%s", f.Address), wanted: say("an address of this machine")}
 	}
 	return result{
-		state: inventory.CheckFailed, found: f.Address + " is on no interface", wanted: "an address of this machine",
-		advice: "change the server's address in the fleet, or give it to this machine: nothing can listen on it",
+		state: inventory.CheckFailed, found: say("%s is on no interface", f.Address), wanted: say("an address of this machine"),
+		advice: say("change the server's address in the fleet, or give it to this machine: nothing can listen on it"),
 	}
 }
 
@@ -43,11 +42,11 @@ func resolver(ctx context.Context, s System, _ Facts) result {
 	began := time.Now()
 	if err := s.LookupRoot(ctx); err != nil {
 		return result{
-			state: inventory.CheckFailed, found: "no answer: " + reason(err), wanted: "an answer",
-			advice: "name a resolver that answers in /etc/resolv.conf: without one no mail leaves this server",
+			state: inventory.CheckFailed, found: say("no answer: %s", reason(err)), wanted: say("an answer"),
+			advice: say("name a resolver that answers in /etc/resolv.conf: without one no mail leaves this server"),
 		}
 	}
-	return result{state: inventory.CheckOK, found: fmt.Sprintf("answers in %v", time.Since(began).Round(time.Millisecond)), wanted: "an answer"}
+	return result{state: inventory.CheckOK, found: say("answers in %v", time.Since(began).Round(time.Millisecond)), wanted: say("an answer")}
 }
 
 func reason(err error) string {
@@ -65,13 +64,14 @@ func forward(ctx context.Context, s System, f Facts) result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	r := result{state: inventory.CheckWarning, wanted: f.Address, advice: "publish an address record of " + f.Name + " with " + f.Address}
+	r := result{state: inventory.CheckWarning, wanted: say("%s", f.Address), advice: say("publish an address record of %s with %s", f.Name, f.Address)}
 	found, err := s.LookupHost(ctx, f.Name)
 	if err != nil {
-		r.found = f.Name + ": " + reason(err)
+		r.found = say("%s: %s", f.Name, reason(err))
 		return r
 	}
-	if r.found = strings.Join(found, ", "); slices.Contains(found, f.Address) {
+	r.found = say("%s", strings.Join(found, ", "))
+	if slices.Contains(found, f.Address) {
 		r.state = inventory.CheckOK
 	}
 	return r
@@ -84,18 +84,19 @@ func reverse(ctx context.Context, s System, f Facts) result {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
 	r := result{
-		state: inventory.CheckWarning, wanted: f.Name,
-		advice: "have the owner of the network publish " + f.Name + " as the name of " + f.Address + ": others refuse mail from an address without its name",
+		state: inventory.CheckWarning, wanted: say("%s", f.Name),
+		advice: say("have the owner of the network publish %s as the name of %s: others refuse mail from an address without its name", f.Name, f.Address),
 	}
 	found, err := s.LookupAddr(ctx, f.Address)
 	if err != nil {
-		r.found = f.Address + ": " + reason(err)
+		r.found = say("%s: %s", f.Address, reason(err))
 		return r
 	}
 	for i := range found {
 		found[i] = strings.TrimSuffix(found[i], ".")
 	}
-	if r.found = strings.Join(found, ", "); slices.Contains(found, f.Name) {
+	r.found = say("%s", strings.Join(found, ", "))
+	if slices.Contains(found, f.Name) {
 		r.state = inventory.CheckOK
 	}
 	return r
@@ -106,11 +107,11 @@ func named(f Facts) (result, bool) {
 	a, err := netip.ParseAddr(f.Address)
 	switch {
 	case err != nil || f.Name == "":
-		return result{state: inventory.CheckSkipped, found: "the server's name and address are not known"}, false
+		return result{state: inventory.CheckSkipped, found: say("the server's name and address are not known")}, false
 	case a.IsLoopback() || a.IsUnspecified():
-		return result{state: inventory.CheckSkipped, found: "a loopback address has no name"}, false
+		return result{state: inventory.CheckSkipped, found: say("a loopback address has no name")}, false
 	case !strings.Contains(f.Name, "."):
-		return result{state: inventory.CheckSkipped, found: f.Name + " is not a full host name"}, false
+		return result{state: inventory.CheckSkipped, found: say("%s is not a full host name", f.Name)}, false
 	}
 	return result{}, true
 }

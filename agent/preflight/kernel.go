@@ -14,8 +14,8 @@ import (
 type setting struct {
 	name   string
 	keys   []string // below /proc/sys, dotted
-	wanted string
-	advice string
+	wanted inventory.Sentence
+	advice inventory.Sentence
 	judge  func(values []int64) inventory.CheckState // of the numbers of all keys, in order
 	set    []string                                  // what would be right, for each key
 	raise  bool                                      // and more is right too: a fix lowers nothing
@@ -37,23 +37,23 @@ func warnUnless(good func(v []int64) bool) func([]int64) inventory.CheckState {
 // kernel are the settings that matter for a mail server.
 var kernel = []setting{
 	{
-		"file_max", []string{"fs.file-max"}, "at least 500000",
-		"raise the number of files that all processes may have open together",
+		"file_max", []string{"fs.file-max"}, say("at least %d", 500000),
+		say("raise the number of files that all processes may have open together"),
 		atLeast(500_000, 65_536), []string{"2097152"}, true,
 	},
 	{
-		"somaxconn", []string{"net.core.somaxconn"}, "at least 4096",
-		"raise the queue of accepted connections: in a rush of senders a short one drops them",
+		"somaxconn", []string{"net.core.somaxconn"}, say("at least %d", 4096),
+		say("raise the queue of accepted connections: in a rush of senders a short one drops them"),
 		atLeast(4096, 128), []string{"4096"}, true,
 	},
 	{
-		"syn_backlog", []string{"net.ipv4.tcp_max_syn_backlog"}, "at least 2048",
-		"raise the queue of connections that are being opened, or turn-away begins before the server is busy",
+		"syn_backlog", []string{"net.ipv4.tcp_max_syn_backlog"}, say("at least %d", 2048),
+		say("raise the queue of connections that are being opened, or turn-away begins before the server is busy"),
 		atLeast(2048, 128), []string{"4096"}, true,
 	},
 	{
-		"port_range", []string{"net.ipv4.ip_local_port_range"}, "at least 28000 ports",
-		"widen the range of local ports: each connection to another mail server takes one",
+		"port_range", []string{"net.ipv4.ip_local_port_range"}, say("at least 28000 ports"),
+		say("widen the range of local ports: each connection to another mail server takes one"),
 		func(v []int64) inventory.CheckState {
 			if len(v) < 2 {
 				return inventory.CheckSkipped
@@ -62,18 +62,18 @@ var kernel = []setting{
 		}, []string{"16384 60999"}, false,
 	},
 	{
-		"inotify", []string{"fs.inotify.max_user_watches", "fs.inotify.max_user_instances"}, "at least 65536 watches and 128 instances",
-		"raise what one user may watch of files: programs that look for changed files fail without it",
+		"inotify", []string{"fs.inotify.max_user_watches", "fs.inotify.max_user_instances"}, say("at least 65536 watches and 128 instances"),
+		say("raise what one user may watch of files: programs that look for changed files fail without it"),
 		warnUnless(func(v []int64) bool { return v[0] >= 65_536 && v[1] >= 128 }), []string{"524288", "512"}, true,
 	},
 	{
-		"swappiness", []string{"vm.swappiness"}, "at most 10",
-		"have the kernel swap only in need: mail services answer late when their memory is on the disk",
+		"swappiness", []string{"vm.swappiness"}, say("at most 10"),
+		say("have the kernel swap only in need: mail services answer late when their memory is on the disk"),
 		warnUnless(func(v []int64) bool { return v[0] <= 10 }), []string{"10"}, false,
 	},
 	{
-		"overcommit", []string{"vm.overcommit_memory"}, "0 or 1",
-		"let the kernel promise more memory than there is: programs reserve what they never use",
+		"overcommit", []string{"vm.overcommit_memory"}, say("0 or 1"),
+		say("let the kernel promise more memory than there is: programs reserve what they never use"),
 		warnUnless(func(v []int64) bool { return v[0] != 2 }), []string{"0"}, false,
 	},
 }
@@ -109,7 +109,7 @@ func (k setting) look(_ context.Context, s System, _ Facts) result {
 		}
 		f.sysctl[key] = k.set[i]
 	}
-	return result{state: k.judge(values), found: strings.Join(texts, ", "), wanted: k.wanted, advice: k.advice, fix: f}
+	return result{state: k.judge(values), found: say("%s", strings.Join(texts, ", ")), wanted: k.wanted, advice: k.advice, fix: f}
 }
 
 // sysctl is the file of a setting.
@@ -126,8 +126,8 @@ func hugePages(_ context.Context, s System, _ Facts) result {
 	}
 	now := chosen(string(text))
 	r := result{
-		state: inventory.CheckOK, found: now, wanted: "madvise or never",
-		advice: "have huge pages only where programs ask for them: the store stalls while the kernel makes them",
+		state: inventory.CheckOK, found: say("%s", now), wanted: say("madvise or never"),
+		advice: say("have huge pages only where programs ask for them: the store stalls while the kernel makes them"),
 		fix:    &fix{file: hugePageFile, text: "madvise"},
 	}
 	if now == "always" {

@@ -13,7 +13,7 @@ import (
 
 // limitCheck looks at a limit of the agent and of the services it supervises:
 // the lowest counts. below fail mail would suffer.
-func limitCheck(line, limit string, want, fail int64, advice string) func(context.Context, System, Facts) result {
+func limitCheck(line, limit string, want, fail int64, advice inventory.Sentence) func(context.Context, System, Facts) result {
 	return func(_ context.Context, s System, f Facts) result {
 		look := f.Services
 		if f.Agent != 0 {
@@ -38,10 +38,10 @@ func limitCheck(line, limit string, want, fail int64, advice string) func(contex
 			}
 		}
 		if of == "" {
-			return result{state: inventory.CheckSkipped, found: "this machine does not tell"}
+			return result{state: inventory.CheckSkipped, found: say("this machine does not tell")}
 		}
 		return result{
-			state: grade(lowest, want, fail), found: fmt.Sprintf("%s, of %s", amount(lowest), of), wanted: fmt.Sprintf("at least %d", want),
+			state: grade(lowest, want, fail), found: say("%s, of %s", amount(lowest), of), wanted: say("at least %d", want),
 			advice: advice, fix: &fix{limit: limit, value: want},
 		}
 	}

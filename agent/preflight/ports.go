@@ -174,10 +174,10 @@ func openPorts(_ context.Context, s System, f Facts) result {
 			needless = append(needless, text)
 		}
 	}
-	r := result{state: inventory.CheckOK, found: "none", wanted: "none that no service of the fleet needs"}
+	r := result{state: inventory.CheckOK, found: say("none"), wanted: say("none that no service of the fleet needs")}
 	if len(needless) > 0 {
-		r.state, r.found = inventory.CheckWarning, listed(needless)
-		r.advice = "stop these programs, bind them to loopback, or add them to the server as services"
+		r.state, r.found = inventory.CheckWarning, say("%s", listed(needless))
+		r.advice = say("stop these programs, bind them to loopback, or add them to the server as services")
 	}
 	return r
 }
@@ -195,7 +195,7 @@ func listed(texts []string) string {
 // another mail server left running, most often.
 func portConflicts(_ context.Context, s System, f Facts) result {
 	if len(f.Ports) == 0 {
-		return result{state: inventory.CheckSkipped, found: "no ports are wanted yet"}
+		return result{state: inventory.CheckSkipped, found: say("no ports are wanted yet")}
 	}
 	all, err := sockets(s, f)
 	if err != nil {
@@ -214,10 +214,10 @@ func portConflicts(_ context.Context, s System, f Facts) result {
 		}
 		taken = append(taken, fmt.Sprintf("%s of %s is held by %s", l.at, service, l.holder.name))
 	}
-	r := result{state: inventory.CheckOK, found: "none", wanted: "none"}
+	r := result{state: inventory.CheckOK, found: say("none"), wanted: say("none")}
 	if len(taken) > 0 {
-		r.state, r.found = inventory.CheckFailed, listed(taken)
-		r.advice = "stop the program that holds the port and keep it from starting again"
+		r.state, r.found = inventory.CheckFailed, say("%s", listed(taken))
+		r.advice = say("stop the program that holds the port and keep it from starting again")
 	}
 	return r
 }

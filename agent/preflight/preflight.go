@@ -84,20 +84,20 @@ type check struct {
 // result is what a check found.
 type result struct {
 	state  inventory.CheckState
-	found  string
-	wanted string
-	advice string // when it is not ok
-	fix    *fix   // what would mend it; nil: nothing the agent can do
+	found  inventory.Sentence
+	wanted inventory.Sentence
+	advice inventory.Sentence // when it is not ok
+	fix    *fix               // what would mend it; nil: nothing the agent can do
 }
 
 func checks() []check {
 	all := []check{
 		{"open_files", limitCheck("Max open files", "open_files", 65536, 4096,
-			"raise the limit of open files: every connection and every file of the store takes one")},
+			say("raise the limit of open files: every connection and every file of the store takes one"))},
 		{"stack", limitCheck("Max stack size", "stack", 8<<20, 1<<20,
-			"raise the limit of the stack: programs with deep recursion or many threads crash without it")},
+			say("raise the limit of the stack: programs with deep recursion or many threads crash without it"))},
 		{"processes", limitCheck("Max processes", "processes", 4096, 512,
-			"raise the limit of processes: threads count too, and a service that cannot start one stops")},
+			say("raise the limit of processes: threads count too, and a service that cannot start one stops"))},
 	}
 	for _, k := range kernel {
 		all = append(all, check{k.name, k.look})
@@ -118,21 +118,34 @@ func Look(ctx context.Context, s System, f Facts) []inventory.Check {
 	var found []inventory.Check
 	for _, c := range checks() {
 		r := c.look(ctx, s, f)
-		one := inventory.Check{Name: c.name, State: r.state, Found: r.found, Wanted: r.wanted}
+		one := inventory.Check{
+			Name: c.name, State: r.state, Found: r.found.String(), Wanted: r.wanted.String(),
+			Said: &inventory.CheckSaid{Found: r.found, Wanted: said(r.wanted)},
+		}
 		if r.state != inventory.CheckOK {
-			one.Advice, one.Fixable = r.advice, r.fix != nil
+			one.Advice, one.Fixable, one.Said.Advice = r.advice.String(), r.fix != nil, said(r.advice)
 		}
 		found = append(found, one)
 	}
 	return found
 }
 
+func say(format string, args ...any) inventory.Sentence { return inventory.Say(format, args...) }
+
+// said is a sentence, or nil for none.
+func said(s inventory.Sentence) *inventory.Sentence {
+	if s.Template == "" {
+		return nil
+	}
+	return &s
+}
+
 // skipped is the result of a check that could not be made here.
 func skipped(err error) result {
 	if errors.Is(err, fs.ErrNotExist) {
-		return result{state: inventory.CheckSkipped, found: "this machine does not tell"}
+		return result{state: inventory.CheckSkipped, found: say("this machine does not tell")}
 	}
-	return result{state: inventory.CheckSkipped, found: fmt.Sprintf("cannot be looked at: %v", err)}
+	return result{state: inventory.CheckSkipped, found: say("cannot be looked at: %v", err)}
 }
 
 // grade is ok, or the worse states for values below warn and fail.

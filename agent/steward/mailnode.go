@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -140,17 +139,10 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 			})
 		}
 	}
-	for _, domain := range d.Mail.Domains {
-		c.Domains = append(c.Domains, mailnodeapi.Domain{Name: domain.Name})
+	if v.Mail != nil {
+		c.Mail = *v.Mail
 	}
-	c.Postmaster = postmaster(d.Mail)
-	for _, a := range d.Mail.Accounts {
-		c.Accounts = append(c.Accounts, mailnodeapi.Account{
-			ID: string(a.ID), Address: a.Address, PasswordHash: a.Password, Suspended: a.Suspended,
-			SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
-			QuotaBytes: a.Limits.Quota, QuotaMessages: a.Limits.Messages, MessageBytes: a.Limits.MessageSize, Off: a.Off,
-		})
-	}
+	translateMail(&c, d)
 	return c
 }
 
@@ -164,15 +156,4 @@ func appPasswords(a api.DesiredAccount) (list []mailnodeapi.AppPassword) {
 		list = append(list, app)
 	}
 	return list
-}
-
-// postmaster is the account on this server that answers for one of its domains,
-// the first that has one here.
-func postmaster(m api.DesiredMail) string {
-	for _, domain := range m.Domains {
-		if slices.ContainsFunc(m.Accounts, func(a api.DesiredAccount) bool { return a.Address == domain.Postmaster }) {
-			return domain.Postmaster
-		}
-	}
-	return ""
 }

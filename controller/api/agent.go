@@ -89,12 +89,49 @@ type DesiredService struct {
 type DesiredMail struct {
 	Domains  []DesiredDomain  `json:"domains"`
 	Accounts []DesiredAccount `json:"accounts"` // those whose home this server is
+	Groups   []DesiredGroup   `json:"groups,omitempty"`
+	Homes    []DesiredHome    `json:"homes,omitempty"`   // of accounts on all servers, this one's too
+	Partial  bool             `json:"partial,omitempty"` // there are more of them
+	Peers    []DesiredPeer    `json:"peers,omitempty"`   // mailnodes of all servers, this one's too
+}
+
+// DesiredGroup is an address whose mail goes to others.
+type DesiredGroup struct {
+	Address string            `json:"address"`
+	Members []string          `json:"members"`
+	Writers inventory.Writers `json:"writers"`
+}
+
+// DesiredHome tells where an account is at home.
+type DesiredHome struct {
+	Address   string   `json:"address"`
+	Aliases   []string `json:"aliases,omitempty"`
+	Server    string   `json:"server"` // name
+	Suspended bool     `json:"suspended,omitempty"`
+}
+
+// DesiredPeer is a server that takes mail for its accounts.
+type DesiredPeer struct {
+	Name    string `json:"name"`
+	Address string `json:"address"` // with its SMTP port
 }
 
 // DesiredDomain is a mail domain.
 type DesiredDomain struct {
-	Name       string `json:"name"`
-	Postmaster string `json:"postmaster,omitempty"`
+	Name        string `json:"name"`
+	Postmaster  string `json:"postmaster,omitempty"`
+	MessageSize int64  `json:"message_size,omitempty"` // largest of its groups, in bytes; 0: no limit
+
+	Mail          inventory.DomainMail    `json:"mail,omitzero"`
+	RoutePassword string                  `json:"route_password,omitempty"`
+	HookSecrets   map[inventory.ID]string `json:"hook_secrets,omitempty"` // by the hook's id
+	DKIM          []DesiredDKIM           `json:"dkim,omitempty"`         // keys that sign
+}
+
+// DesiredDKIM is a key that signs a domain's mail.
+type DesiredDKIM struct {
+	Selector string `json:"selector"`
+	Private  string `json:"private"` // PEM
 }
 
 // DesiredAccount is a mailbox on this server.
@@ -109,6 +146,10 @@ type DesiredAccount struct {
 
 	Limits inventory.Limits    `json:"limits,omitzero"` // that hold for it, wherever they are from
 	Off    []inventory.Feature `json:"off,omitempty"`   // what it may not use
+
+	Aliases  []string          `json:"aliases,omitempty"`
+	Forward  inventory.Forward `json:"forward,omitzero"`
+	Language string            `json:"language,omitempty"`
 }
 
 // DesiredAppPassword is an application password of a mailbox.

@@ -31,6 +31,8 @@ const (
 	SMS        List[inventory.SMS]        = "sms"
 	Domains    List[inventory.Domain]     = "domains"
 	Accounts   List[inventory.Account]    = "accounts"
+	Groups     List[inventory.Group]      = "groups"
+	DKIMKeys   List[inventory.DKIMKey]    = "dkim-keys"
 	People     List[inventory.Person]     = "people"
 	Tokens     List[inventory.Token]      = "tokens"
 	Audit      List[inventory.AuditEntry] = "audit"

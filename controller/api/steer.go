@@ -43,23 +43,25 @@ type NewRolling struct {
 
 // Impact is what an operation would do: POST /operations/preview.
 type Impact struct {
-	Targets  []ImpactTarget    `json:"targets" nullable:"false"`
-	Users    int               `json:"users"`       // accounts at home on what is interrupted
-	Sessions int               `json:"sessions"`    // mail connections that would end; -1: not known
-	Queued   int               `json:"queued"`      // messages waiting there; -1: not known
-	Down     int               `json:"unavailable"` // of the same service, already down or in hand
-	Confirm  string            `json:"confirm"`     // what must be typed; empty: nothing
-	Warnings []string          `json:"warnings" nullable:"false"`
-	Refusals []Refusal         `json:"refusals" nullable:"false"` // each must be passed over by name
-	Approval bool              `json:"approval"`                  // the fleet's policy wants a second person
-	Batches  int               `json:"batches"`
-	Versions map[string]uint64 `json:"versions"` // to send back as seen
+	Targets  []ImpactTarget       `json:"targets" nullable:"false"`
+	Users    int                  `json:"users"`       // accounts at home on what is interrupted
+	Sessions int                  `json:"sessions"`    // mail connections that would end; -1: not known
+	Queued   int                  `json:"queued"`      // messages waiting there; -1: not known
+	Down     int                  `json:"unavailable"` // of the same service, already down or in hand
+	Confirm  string               `json:"confirm"`     // what must be typed; empty: nothing
+	Warnings []string             `json:"warnings" nullable:"false"`
+	Said     []inventory.Sentence `json:"said" nullable:"false" doc:"The warnings, for another language"`
+	Refusals []Refusal            `json:"refusals" nullable:"false"` // each must be passed over by name
+	Approval bool                 `json:"approval"`                  // the fleet's policy wants a second person
+	Batches  int                  `json:"batches"`
+	Versions map[string]uint64    `json:"versions"` // to send back as seen
 }
 
 // Refusal is a reason not to do something that an operator can pass over.
 type Refusal struct {
-	Name    string `json:"name"` // controller, last-replica, unavailable
-	Message string `json:"message"`
+	Name    string             `json:"name"` // controller, last-replica, unavailable
+	Message string             `json:"message"`
+	Said    inventory.Sentence `json:"said" doc:"Message, for another language"`
 }
 
 // ImpactTarget is one target as it is now.

@@ -111,6 +111,69 @@ type NewAccount struct {
 	Plan     string                     `json:"plan,omitempty" doc:"Id or name; absent: the domain's"`
 	Limits   inventory.Limits           `json:"limits,omitempty"`
 	Features map[inventory.Feature]bool `json:"features,omitempty" doc:"Absent: as the plan has it"`
+
+	Aliases  []string          `json:"aliases,omitempty" maxItems:"100" doc:"Its other addresses"`
+	Forward  inventory.Forward `json:"forward,omitempty" doc:"Where its mail goes besides, or instead of, its mailbox"`
+	Language string            `json:"language,omitempty" enum:"zh-CN,en" doc:"It is written to in; absent: zh-CN"`
+}
+
+// NewDomainMail replaces how a domain's mail is handled. Its hooks have routes of
+// their own and stay.
+type NewDomainMail struct {
+	inventory.DomainMail
+	RoutePassword *string `json:"route_password,omitempty" maxLength:"256" doc:"For the smart host. Absent: it stays while host, port and user do; never shown"`
+}
+
+// NewHook asks for somebody to be told of events.
+type NewHook struct {
+	URL    string   `json:"url" minLength:"1" maxLength:"2000" example:"https://hooks.example.test/mail" doc:"Where events are posted to"`
+	Events []string `json:"events,omitempty" maxItems:"10" enum:"received,delivered,deferred,bounced" doc:"Which; absent: all"`
+	Secret string   `json:"secret,omitempty" minLength:"16" maxLength:"256" doc:"That events are signed with; absent: one is made"`
+}
+
+// IssuedHook is a hook with its secret, which is shown once.
+type IssuedHook struct {
+	inventory.Hook
+	Secret string `json:"secret" doc:"That events are signed with"`
+}
+
+// NewGroup asks for a group, or replaces one.
+type NewGroup struct {
+	Address string            `json:"address" example:"team@example.test"`
+	Name    string            `json:"name,omitempty" maxLength:"200"`
+	Members []string          `json:"members" minItems:"1" maxItems:"2000" doc:"Addresses here, of other groups, or elsewhere"`
+	Writers inventory.Writers `json:"writers,omitempty" enum:"anyone,domain,members" doc:"Default anyone"`
+}
+
+// NewDKIMKey asks for a key that takes over from the domain's present one of its kind.
+type NewDKIMKey struct {
+	Domain    string `json:"domain" doc:"Id or name"`
+	Algorithm string `json:"algorithm" enum:"rsa-sha256,ed25519-sha256"`
+}
+
+// DKIMKeyChange changes what a key is used for.
+type DKIMKeyChange struct {
+	State string `json:"state" enum:"active,retired" doc:"active: it signs, and the one that did is retired; retired: it signs no more"`
+}
+
+// DNSRecord is a record that a domain's mail needs.
+type DNSRecord struct {
+	Purpose string   `json:"purpose" enum:"mx,spf,dkim,dmarc,mta-sts,tls-rpt,discovery"`
+	Type    string   `json:"type" enum:"MX,TXT,SRV,CNAME"`
+	Name    string   `json:"name" example:"_dmarc.example.test"`
+	Value   string   `json:"value"`
+	Zone    string   `json:"zone" doc:"The record as a line of a zone file"`
+	Needed  bool     `json:"needed" doc:"Without it mail is lost or not believed"`
+	State   string   `json:"state" enum:"unchecked,right,missing,different,unknown" doc:"What the DNS has; unknown: it did not answer"`
+	Found   []string `json:"found" nullable:"false" doc:"What stands in its place"`
+	Note    string   `json:"note,omitempty" doc:"What is wrong, in a sentence"`
+}
+
+// DomainRecords are the records to publish for a domain.
+type DomainRecords struct {
+	Domain  string      `json:"domain"`
+	Records []DNSRecord `json:"records" nullable:"false"`
+	Policy  string      `json:"policy,omitempty" doc:"MTA-STS policy, to be served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt; absent: none"`
 }
 
 // AccountTerms is an account as GET shows it: what is stored, and what it comes to.
@@ -128,6 +191,10 @@ type AccountChange struct {
 	Plan     *string                    `json:"plan,omitempty" doc:"Id or name; empty: the domain's"`
 	Limits   *inventory.Limits          `json:"limits,omitempty" doc:"Replaces all"`
 	Features map[inventory.Feature]bool `json:"features,omitempty" doc:"Replaces all; absent: they stay"`
+
+	Aliases  []string           `json:"aliases,omitzero" maxItems:"100" doc:"Replaces all; absent: they stay"`
+	Forward  *inventory.Forward `json:"forward,omitempty" doc:"Replaces all"`
+	Language *string            `json:"language,omitempty" enum:"zh-CN,en"`
 }
 
 // NewAppPassword asks for an application password of an account.
@@ -210,21 +277,23 @@ type FreshSamples struct {
 
 // Problem is an RFC 9457 error.
 type Problem struct {
-	Type      string          `json:"type,omitempty"`
-	Title     string          `json:"title"`
-	Status    int             `json:"status"`
-	Detail    string          `json:"detail"`
-	Code      inventory.Code  `json:"code"`
-	RequestID string          `json:"request_id"`
-	Errors    []ProblemDetail `json:"errors,omitempty"`
-	Version   uint64          `json:"version,omitempty" doc:"The current one, when If-Match was another"`
+	Type      string              `json:"type,omitempty"`
+	Title     string              `json:"title"`
+	Status    int                 `json:"status"`
+	Detail    string              `json:"detail"`
+	Said      *inventory.Sentence `json:"said,omitempty" doc:"Detail, for another language"`
+	Code      inventory.Code      `json:"code"`
+	RequestID string              `json:"request_id"`
+	Errors    []ProblemDetail     `json:"errors,omitempty"`
+	Version   uint64              `json:"version,omitempty" doc:"The current one, when If-Match was another"`
 }
 
 // ProblemDetail is one thing wrong with a request.
 type ProblemDetail struct {
-	Message  string `json:"message"`
-	Location string `json:"location"` // body.targets[0].server
-	Value    any    `json:"value,omitempty"`
+	Message  string              `json:"message"`
+	Said     *inventory.Sentence `json:"said,omitempty" doc:"Message, for another language"`
+	Location string              `json:"location"` // body.targets[0].server
+	Value    any                 `json:"value,omitempty"`
 }
 
 // Error makes a Problem a Go error: the sentence and the request id to ask about.

@@ -23,6 +23,7 @@ import (
 	"mailfleet/alerts/sms"
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
+	"mailfleet/controller/dkim"
 	"mailfleet/controller/fleet"
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
@@ -32,6 +33,7 @@ import (
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
+	"mailfleet/inventory/domainkey"
 	"mailfleet/inventory/identity"
 	"mailfleet/inventory/members"
 	"mailfleet/ui"
@@ -337,7 +339,7 @@ func readings(server string, samples []metrics.Sample) []api.Reading {
 
 func (a *App) buildFace(ctx context.Context) (err error) {
 	a.rest, err = rest.New(rest.Options{
-		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Mailnodes: a.fleet, Releases: a.releases,
+		Store: a.store, Samples: a.samples, Write: a.writeHandler(), Auth: a.gate, Operations: a.ops, Fleet: a.fleet, Powers: a.fleet, Mailnodes: a.fleet, Seal: a.seal, DNS: net.DefaultResolver, Releases: a.releases,
 		Problems: a.problems, Console: ui.Console(), Version: inventory.Version, Logger: a.log,
 	})
 	if err != nil {
@@ -391,6 +393,8 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.fleet.Run(ctx) })
 	g.Go(func() error { return a.ops.Run(ctx) })
 	g.Go(func() error { return a.outbox.Run(ctx) })
+	keys := &dkim.Keeper{Store: a.store, Seal: a.seal, DNS: net.DefaultResolver, Rotation: domainkey.DefaultRotation, Log: a.log.With("component", "dkim")}
+	g.Go(func() error { return keys.Run(ctx) })
 	g.Go(func() error {
 		err := a.server.Serve(tls.NewListener(a.listener, a.server.TLSConfig))
 		if errors.Is(err, http.ErrServerClosed) {

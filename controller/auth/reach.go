@@ -132,6 +132,10 @@ func (r *Reach) Sees(thing any) bool {
 		return r.domains[t.Name]
 	case *inventory.Account:
 		return r.domains[t.Domain] || r.accounts[t.Address]
+	case *inventory.Group:
+		return r.domains[t.Domain]
+	case *inventory.DKIMKey:
+		return r.domains[t.Domain]
 	case *inventory.Person:
 		return r.Covers(t.Role, t.Scope)
 	case *inventory.Token:
@@ -219,6 +223,8 @@ func (r *Reach) Narrow(kind inventory.Kind) (field string, values []string, ok b
 		return "", nil, false
 	case kind == inventory.Domains:
 		return "name", texts(r.domains), true
+	case kind == inventory.Groups, kind == inventory.DKIMKeys:
+		return "domain", texts(r.domains), true
 	case kind == inventory.Accounts && len(r.accounts) == 0:
 		return "domain", texts(r.domains), true
 	case kind == inventory.Accounts && len(r.domains) == 0:
@@ -276,6 +282,10 @@ func ScopeOf(tx inventory.Tx, thing any) ([]inventory.Scope, error) {
 		return domainScope(t), nil
 	case *inventory.Account:
 		return widen(tx, []inventory.Scope{inventory.ScopeAccount(t.Address)})
+	case *inventory.Group:
+		return widen(tx, []inventory.Scope{inventory.ScopeDomain(t.Domain)})
+	case *inventory.DKIMKey:
+		return widen(tx, []inventory.Scope{inventory.ScopeDomain(t.Domain)})
 	case *inventory.Person:
 		return widen(tx, t.Scope)
 	case *inventory.Token:

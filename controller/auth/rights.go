@@ -67,6 +67,8 @@ var rights = []row{
 	{inventory.Tenants, " rw   r    r    rw   -    -    -    -"},
 	{inventory.Plans, "   rw   r    r    rw   r    r    -    -"},
 	{inventory.Domains, " rw   r    r    rw   rc   r    -    -"},
+	{inventory.Groups, "  rw   r    r    rw   rw   r    -    -"},
+	{inventory.DKIMKeys, "rw   r    r    rw   rw   r    -    -"},
 	{inventory.Accounts, "rw   r    r    rw   rw   rsp  rp   -"},
 	{inventory.People, "  rw   -    r    rw   rw   -    -    -"},
 	{Policy, "            rw   r    r    r    r    r    r    -"},

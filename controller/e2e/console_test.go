@@ -23,7 +23,7 @@ func TestTheConsoleInARealBrowser(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), "npm", "run", "--silent", "e2e")
 	cmd.Dir = filepath.Join(root, "ui")
-	cmd.Env = append(os.Environ(), "DEV_JSON="+filepath.Join(f.Dir, "dev.json"), "AGENT="+filepath.Join(bin, "mailfleet-agent"), "SCREENSHOTS="+filepath.Join(root, ".build", "screenshots"))
+	cmd.Env = append(os.Environ(), "DEV_JSON="+filepath.Join(f.Dir, "dev.json"), "AGENT="+filepath.Join(bin, "mailfleet-agent"), "CONTROLLER="+filepath.Join(bin, "mailfleet-controller"), "SCREENSHOTS="+filepath.Join(root, ".build", "screenshots"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -15,13 +15,14 @@ func (b *board) readAccounts(tx inventory.Tx, ids map[inventory.ID]bool, docs ma
 	}
 	for id := range ids {
 		if home, ok := b.homes[id]; ok {
-			at[home] = true
+			at[home.server] = true
 		}
 		switch a, err := tx.Accounts().Get(id); {
 		case err == nil:
 			at[a.Server] = true
 		case inventory.Is(err, inventory.NotFound):
 			delete(b.homes, id)
+			b.strayed = true
 		default:
 			return err
 		}
@@ -76,7 +77,7 @@ func (b *board) readHomes(tx inventory.Tx, at map[inventory.ID]bool, docs map[in
 		}
 		accounts := make([]api.DesiredAccount, 0, len(list))
 		for _, a := range list {
-			b.homes[a.ID] = home
+			b.house(a)
 			may, err := terms.Account(a)
 			if err != nil {
 				return err
@@ -84,6 +85,7 @@ func (b *board) readHomes(tx inventory.Tx, at map[inventory.ID]bool, docs map[in
 			accounts = append(accounts, api.DesiredAccount{
 				ID: a.ID, Address: a.Address, Password: a.Password, Suspended: a.State == inventory.AccountSuspended,
 				SCRAM: a.SCRAM, AppPasswords: appPasswords(a), Limits: may.Limits, Off: off(may),
+				Aliases: a.Aliases, Forward: a.Forward, Language: a.Language,
 			})
 		}
 		put(doc, &doc.desired.Mail.Accounts, accounts)

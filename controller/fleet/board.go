@@ -13,13 +13,14 @@ import (
 	"mailfleet/alerts"
 	"mailfleet/controller/api"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 )
 
 // watched are the kinds that a desired state is made of.
 var watched = []inventory.Kind{
 	inventory.Servers, inventory.Services, inventory.Domains, inventory.Accounts, inventory.Operations, inventory.Rules,
-	inventory.Plans, inventory.Tenants,
+	inventory.Plans, inventory.Tenants, inventory.Groups, inventory.DKIMKeys, inventory.People,
 }
 
 // board holds every server's desired state and keeps it current from the
@@ -28,13 +29,17 @@ type board struct {
 	store    inventory.Store
 	pool     api.Gossip
 	interval inventory.Duration
+	seal     *seal.Key
 
 	mu      sync.Mutex
 	docs    map[inventory.ID]*document
-	homes   map[inventory.ID]inventory.ID // account → home server
-	index   uint64                        // the docs hold everything up to this
-	moved   chan struct{}                 // closed and replaced when index moves
-	pending map[inventory.ID]bool         // servers with steps that were never delivered
+	homes   map[inventory.ID]home // by account
+	strayed bool                  // homes are others than listed
+	listed  []api.DesiredHome     // homes as documents have them, shared by all
+	partial bool                  // listed are not all
+	index   uint64                // the docs hold everything up to this
+	moved   chan struct{}         // closed and replaced when index moves
+	pending map[inventory.ID]bool // servers with steps that were never delivered
 }
 
 // document is one server's desired state.
@@ -65,10 +70,10 @@ func (doc *document) order(orders []api.Order) {
 	doc.desired.Orders = orders
 }
 
-func newBoard(store inventory.Store, pool api.Gossip, interval time.Duration) *board {
+func newBoard(store inventory.Store, pool api.Gossip, key *seal.Key, interval time.Duration) *board {
 	return &board{
-		store: store, pool: pool, interval: inventory.Duration(interval),
-		docs: make(map[inventory.ID]*document), homes: make(map[inventory.ID]inventory.ID), moved: make(chan struct{}),
+		store: store, pool: pool, seal: key, interval: inventory.Duration(interval),
+		docs: make(map[inventory.ID]*document), homes: make(map[inventory.ID]home), moved: make(chan struct{}),
 		pending: make(map[inventory.ID]bool),
 	}
 }
@@ -141,7 +146,8 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 			{inventory.Servers, b.readServers}, {inventory.Services, b.readServices},
 			{inventory.Domains, b.readDomains}, {inventory.Accounts, b.readAccounts}, {inventory.Domains, b.readDomainTerms},
 			{inventory.Plans, b.readTerms}, {inventory.Tenants, b.readTerms},
-			{inventory.Rules, b.readRules}, {inventory.Operations, b.readOrders},
+			{inventory.Plans, b.readDomains}, {inventory.Tenants, b.readDomains}, {inventory.DKIMKeys, b.readDomains}, {inventory.People, b.readDomains},
+			{inventory.Groups, b.readGroups}, {inventory.Rules, b.readRules}, {inventory.Operations, b.readOrders},
 		} {
 			if ids, ok := touched[step.kind]; ok {
 				if err := step.read(tx, ids, b.docs); err != nil {
@@ -149,6 +155,7 @@ func (b *board) refresh(ctx context.Context, touched map[inventory.Kind]map[inve
 				}
 			}
 		}
+		b.tellHomes()
 		spread := spreadOf(len(b.docs))
 		for _, d := range b.docs {
 			if d.desired.Spread != spread {
@@ -260,13 +267,14 @@ func (b *board) readServers(tx inventory.Tx, ids map[inventory.ID]bool, _ map[in
 		if s.State == inventory.ServerRemoved {
 			if doc != nil {
 				delete(b.docs, s.ID)
+				b.strayed = true
 				close(doc.changed) // whoever waits learns that it is gone
 			}
 			continue
 		}
 		if doc == nil {
 			doc = &document{changed: make(chan struct{}), dirty: true}
-			b.docs[s.ID], fresh[s.ID] = doc, doc
+			b.docs[s.ID], fresh[s.ID], b.strayed = doc, doc, true
 		}
 		put(doc, &doc.desired.Server, api.DesiredServer{ID: s.ID, Name: s.Name, Address: s.Address, Region: s.Region})
 		doc.desired.Interval, doc.desired.Gossip = b.interval, b.pool
@@ -275,7 +283,7 @@ func (b *board) readServers(tx inventory.Tx, ids map[inventory.ID]bool, _ map[in
 		return nil
 	}
 	for _, read := range []func(inventory.Tx, map[inventory.ID]bool, map[inventory.ID]*document) error{
-		b.readServices, b.readDomains, b.readAccounts, b.readRules, b.readOrders,
+		b.readServices, b.readDomains, b.readAccounts, b.readGroups, b.readRules, b.readOrders,
 	} {
 		if err := read(tx, nil, fresh); err != nil {
 			return err
@@ -349,21 +357,6 @@ func (b *board) readServices(tx inventory.Tx, ids map[inventory.ID]bool, docs ma
 	}
 	for id, doc := range docs {
 		put(doc, &doc.desired.Services, by[id])
-	}
-	return nil
-}
-
-func (b *board) readDomains(tx inventory.Tx, _ map[inventory.ID]bool, docs map[inventory.ID]*document) error {
-	list, _, err := tx.Domains().List(inventory.Query{})
-	if err != nil {
-		return err
-	}
-	domains := make([]api.DesiredDomain, 0, len(list))
-	for _, d := range list {
-		domains = append(domains, api.DesiredDomain{Name: d.Name, Postmaster: d.Postmaster})
-	}
-	for _, doc := range docs {
-		put(doc, &doc.desired.Mail.Domains, domains)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ type Releases interface {
 type Options struct {
 	Store    inventory.Store
 	CA       *identity.CA
-	Seal     *seal.Key     // of passwords of management controllers
+	Seal     *seal.Key     // of passwords of management controllers and smart hosts, hooks' secrets, DKIM keys
 	Write    http.Handler  // takes samples at /api/v2/write; asks ServerOf who writes
 	Gossip   Gossip        // nil: links are the only witness
 	Releases Releases      // nil: there are none
@@ -72,7 +72,7 @@ func New(ctx context.Context, opts Options) (*Fleet, error) {
 		opts: opts, store: opts.Store, log: opts.Log.With("component", "fleet"),
 		servers: make(map[inventory.ID]*presence), revoked: make(map[string]bool),
 	}
-	f.board = newBoard(opts.Store, opts.Pool, opts.Interval)
+	f.board = newBoard(opts.Store, opts.Pool, opts.Seal, opts.Interval)
 	f.mux = f.routes()
 	f.deliveries = gather[inventory.ID]{store: f.store, do: deliverTo}
 	f.reports = gather[told]{store: f.store, do: storeReports}

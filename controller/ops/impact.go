@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -64,7 +65,7 @@ func (o *Ops) countSessions(ctx context.Context, impact *api.Impact, op *invento
 // impact is what an operation would do to the fleet as it is.
 func (o *Ops) impact(tx inventory.Tx, f *snapshot, op *inventory.Operation) (api.Impact, error) {
 	out := api.Impact{
-		Targets: []api.ImpactTarget{}, Warnings: []string{}, Refusals: []api.Refusal{}, Versions: map[string]uint64{},
+		Targets: []api.ImpactTarget{}, Warnings: []string{}, Said: []inventory.Sentence{}, Refusals: []api.Refusal{}, Versions: map[string]uint64{},
 		Sessions: -1, Queued: -1, Confirm: confirmation(f, op), Batches: 1,
 	}
 	if n := len(op.Steps); n > 0 {
@@ -167,7 +168,8 @@ func neighbours(f *snapshot, op *inventory.Operation) []inventory.Target {
 // refusals are the reasons not to do it that must be passed over by name.
 func (o *Ops) refusals(tx inventory.Tx, f *snapshot, op *inventory.Operation, out *api.Impact) error {
 	refuse := func(name, format string, args ...any) {
-		out.Refusals = append(out.Refusals, api.Refusal{Name: name, Message: fmt.Sprintf(format, args...)})
+		said := inventory.Say(format, args...)
+		out.Refusals = append(out.Refusals, api.Refusal{Name: name, Message: said.String(), Said: said})
 	}
 	if op.Kind.Destructive() && o.Own != nil {
 		for _, t := range op.Targets {
@@ -206,7 +208,7 @@ func (o *Ops) refusals(tx inventory.Tx, f *snapshot, op *inventory.Operation, ou
 
 // poolRefusals are the pools that an operation would leave with fewer members
 // in service than they must keep, or with none.
-func poolRefusals(f *snapshot, op *inventory.Operation) (why []string) {
+func poolRefusals(f *snapshot, op *inventory.Operation) (why []inventory.Sentence) {
 	for _, p := range poolsOf(f, op) {
 		left := make(map[string]int)
 		before := make(map[string]int)
@@ -233,40 +235,53 @@ func poolRefusals(f *snapshot, op *inventory.Operation) (why []string) {
 			taken = min(taken, 1)
 		}
 		if all > 0 && taken >= all {
-			why = append(why, fmt.Sprintf("pool %s would have no member in service", p.pool.Name))
+			why = append(why, inventory.Say("pool %s would have no member in service", p.pool.Name))
 			continue
 		}
 		for region, n := range before {
 			if p.pool.PerRegion > 0 && left[region] < p.pool.PerRegion && left[region] < n {
-				why = append(why, fmt.Sprintf("pool %s must keep %d members in service in region %q and would have %d", p.pool.Name, p.pool.PerRegion, region, left[region]))
+				why = append(why, inventory.Say("pool %s must keep %d members in service in region %q and would have %d", p.pool.Name, p.pool.PerRegion, region, left[region]))
 			}
 		}
 	}
-	slices.Sort(why)
+	slices.SortFunc(why, func(a, b inventory.Sentence) int { return cmp.Compare(a.String(), b.String()) })
 	return why
 }
 
 // warn says what an operator should know before.
 func warn(f *snapshot, op *inventory.Operation, out *api.Impact) {
-	say := func(format string, args ...any) { out.Warnings = append(out.Warnings, fmt.Sprintf(format, args...)) }
+	say := func(format string, args ...any) {
+		said := inventory.Say(format, args...)
+		out.Said = append(out.Said, said)
+		out.Warnings = append(out.Warnings, said.String())
+	}
 	if op.Kind.Interrupts() && out.Users > 0 {
 		say("%d accounts have their mailboxes there and no replica elsewhere: they are away while this lasts", out.Users)
 	}
-	var away, held []string
+	type hold struct {
+		target inventory.Target
+		by     *inventory.Operation
+	}
+	var away []string
+	var held []hold
 	for _, t := range op.Targets {
 		if f.down(t.Server) != "" && op.Kind != inventory.OpServerAdd && op.Kind != inventory.OpServerPowerOn {
 			away = append(away, f.name(t.Server))
 		}
 		if other := f.holder(op, t); other != nil {
-			held = append(held, waitsFor(f, t, other))
+			held = append(held, hold{t, other})
 		}
 	}
 	slices.Sort(away)
 	if away = slices.Compact(away); len(away) > 0 {
 		say("not up now: %s", list(away))
 	}
-	if len(held) > 0 {
-		say("it will wait: %s", list(held))
+	for i, o := range held {
+		if i == mostNamed {
+			say("it will wait for %d more", len(held)-i)
+			break
+		}
+		say("it will wait: operation %s (%s) has %s in hand", o.by.ID, o.by.Kind, f.title(o.target))
 	}
 	if op.Rolling != nil {
 		if r := roomOf(f, op); r.most > 0 && len(r.away) == r.most {

@@ -117,14 +117,16 @@ func (f *snapshot) some(targets map[inventory.Target]bool) string {
 	return list(names)
 }
 
+// mostNamed are named of many.
+const mostNamed = 5
+
 // list joins names, the first few of many.
 func list(names []string) string {
-	const most = 5
 	text := ""
 	for i, n := range names {
 		switch {
-		case i == most:
-			return text + fmt.Sprintf(" and %d more", len(names)-most)
+		case i == mostNamed:
+			return text + fmt.Sprintf(" and %d more", len(names)-mostNamed)
 		case i > 0:
 			text += ", "
 		}

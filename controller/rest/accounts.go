@@ -2,8 +2,10 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
@@ -41,7 +43,7 @@ type createAccountInput struct {
 }
 
 func (s *Server) createAccount(ctx context.Context, in *createAccountInput) (*created[*inventory.Account], error) {
-	address, domain, err := inventory.ParseAddress("address", in.Body.Address)
+	address, domain, err := inventory.ParseMailbox("address", in.Body.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +70,12 @@ func (s *Server) createAccount(ctx context.Context, in *createAccountInput) (*cr
 			Address: address, Domain: domain, Name: in.Body.Name, Server: home, State: inventory.AccountActive, Password: hash, SCRAM: keys.text,
 		}
 		if err := s.vacancy(tx, domain); err != nil {
+			return nil, err
+		}
+		if err := vacant(tx, "address", address, ""); err != nil {
+			return nil, err
+		}
+		if err := s.setMail(ctx, tx, a, in.Body.Aliases, &in.Body.Forward, &in.Body.Language); err != nil {
 			return nil, err
 		}
 		return a, s.setTerms(ctx, tx, a, &in.Body.Plan, &in.Body.Limits, in.Body.Features)
@@ -209,8 +217,74 @@ func (s *Server) changeAccount(ctx context.Context, in *changeAccountInput) (*on
 			}
 			a.Password, a.SCRAM = hash, keys.text
 		}
+		if err := s.setMail(ctx, tx, a, in.Body.Aliases, in.Body.Forward, in.Body.Language); err != nil {
+			return err
+		}
 		return s.setTerms(ctx, tx, a, in.Body.Plan, in.Body.Limits, in.Body.Features)
 	})
+}
+
+// setMail gives an account its other addresses, and says where its mail goes and in
+// which language it is written to. What is nil stays.
+func (s *Server) setMail(ctx context.Context, tx inventory.Tx, a *inventory.Account, aliases []string, forward *inventory.Forward, language *string) error {
+	if aliases != nil {
+		if err := s.setAliases(ctx, tx, a, aliases); err != nil {
+			return err
+		}
+	}
+	if forward != nil {
+		to := inventory.Forward{Keep: forward.Keep}
+		for _, one := range forward.To {
+			address, _, err := inventory.ParseAddress("forward.to", one)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(to.To, address) {
+				to.To = append(to.To, address)
+			}
+		}
+		if err := to.Check(a.Address); err != nil {
+			return err
+		}
+		a.Forward = to
+	}
+	if language != nil {
+		if err := inventory.CheckLanguage(*language); err != nil {
+			return err
+		}
+		a.Language = *language
+	}
+	return nil
+}
+
+// setAliases gives an account other addresses that nobody has, in domains of the
+// caller's.
+func (s *Server) setAliases(ctx context.Context, tx inventory.Tx, a *inventory.Account, aliases []string) error {
+	var to []string
+	for i, one := range aliases {
+		field := fmt.Sprintf("aliases[%d]", i)
+		address, domain, err := inventory.ParseMailbox(field, one)
+		if err != nil {
+			return err
+		}
+		if address == a.Address || slices.Contains(to, address) {
+			return inventory.FieldErrorf(field, "%s is there twice", address)
+		}
+		if !slices.Contains(a.Aliases, address) {
+			if _, _, err := s.domains().visible(ctx, tx, domain); err != nil {
+				return named(err, field, "the fleet does not serve the domain %s", domain)
+			}
+			if err := vacant(tx, field, address, a.ID); err != nil {
+				return err
+			}
+		}
+		to = append(to, address)
+	}
+	if len(to) > inventory.MaxAliases {
+		return inventory.FieldErrorf("aliases", "an account has %d aliases at most", inventory.MaxAliases)
+	}
+	a.Aliases = to
+	return nil
 }
 
 // mayChangeAccount asks for the rights that each field of a change wants.
@@ -220,7 +294,7 @@ func mayChangeAccount(ctx context.Context, c api.AccountChange) error {
 			return err
 		}
 	}
-	if c.Name != nil || c.Plan != nil || c.Limits != nil || c.Features != nil {
+	if c.Name != nil || c.Plan != nil || c.Limits != nil || c.Features != nil || c.Aliases != nil || c.Forward != nil || c.Language != nil {
 		return mayAlso(ctx, inventory.Accounts, auth.Write)
 	}
 	return nil

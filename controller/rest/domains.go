@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
+	"mailfleet/controller/dkim"
 	"mailfleet/inventory"
 )
 
@@ -18,7 +20,7 @@ func (s *Server) domainRoutes() {
 	add(s, operation{"replace-domain", http.MethodPut, "/domains/{id}", "Replace a mail domain's settings", inventory.Domains, auth.Change, 0,
 		"The name stays. Another tenant takes the domain over with all its accounts; that, plan and limits want the right to write."}, s.replaceDomain)
 	add(s, operation{"delete-domain", http.MethodDelete, "/domains/{id}", "Serve a mail domain no more", inventory.Domains, auth.Write, 0,
-		"Refused while it has accounts."}, s.deleteDomain)
+		"Refused while it has accounts or groups."}, s.deleteDomain)
 }
 
 type domainsInput struct {
@@ -35,19 +37,38 @@ type createDomainInput struct {
 }
 
 func (s *Server) createDomain(ctx context.Context, in *createDomainInput) (*created[*inventory.Domain], error) {
+	name := strings.ToLower(in.Body.Name)
+	if err := inventory.CheckName("name", name); err != nil {
+		return nil, err
+	}
+	keys, err := dkim.First(s.Seal, name, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	return s.domains().create(ctx, func(tx inventory.Tx) (*inventory.Domain, error) {
-		d := &inventory.Domain{Name: strings.ToLower(in.Body.Name)}
-		if err := inventory.CheckName("name", d.Name); err != nil {
-			return nil, err
-		}
+		d := &inventory.Domain{Name: name}
 		if in.Body.Tenant == nil {
 			in.Body.Tenant = new(string)
 		}
 		if err := s.setDomain(ctx, tx, d, in.Body); err != nil {
 			return nil, err
 		}
+		if err := keep(tx, keys); err != nil {
+			return nil, err
+		}
 		return d, s.setPostmaster(ctx, tx, d, in.Body.Postmaster)
 	})
+}
+
+// keep keeps the keys of a new domain.
+func keep(tx inventory.Tx, keys []*inventory.DKIMKey) error {
+	for _, k := range keys {
+		fresh := *k // the transaction may run again
+		if err := tx.DKIMKeys().Create(&fresh); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type replaceDomainInput struct {
@@ -181,6 +202,21 @@ func (s *Server) deleteDomain(ctx context.Context, in *conditionalInput) (*none,
 		}
 		if n > 0 {
 			return inventory.Errorf(inventory.Conflict, "the domain %s has %d accounts: delete them first", d.Name, n)
+		}
+		if n, err = tx.Groups().Count(inventory.Query{Where: map[string][]string{"domain": {d.Name}}}); err != nil {
+			return err
+		}
+		if n > 0 {
+			return inventory.Errorf(inventory.Conflict, "the domain %s has %d groups: delete them first", d.Name, n)
+		}
+		keys, err := dkim.Of(tx, d.Name)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := tx.DKIMKeys().Delete(k.ID); err != nil {
+				return err
+			}
 		}
 		return unheld(tx, "domain", d.Name, inventory.ScopeDomain(d.Name))
 	})

@@ -244,6 +244,14 @@ func (s *Server) accounts() kept[*inventory.Account] {
 	return kept[*inventory.Account]{s, inventory.Accounts, "account", "address", inventory.Tx.Accounts}
 }
 
+func (s *Server) groups() kept[*inventory.Group] {
+	return kept[*inventory.Group]{s, inventory.Groups, "group", "address", inventory.Tx.Groups}
+}
+
+func (s *Server) dkimKeys() kept[*inventory.DKIMKey] {
+	return kept[*inventory.DKIMKey]{s, inventory.DKIMKeys, "DKIM key", "", inventory.Tx.DKIMKeys}
+}
+
 func (s *Server) people() kept[*inventory.Person] {
 	return kept[*inventory.Person]{s, inventory.People, "person", "name", inventory.Tx.People}
 }

@@ -13,6 +13,7 @@ import (
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
 	"mailfleet/inventory"
+	"mailfleet/inventory/domainkey"
 )
 
 // world is a fleet of two tenants: all that is called in lies in the scope of
@@ -43,6 +44,10 @@ func newWorld(t *testing.T) *world {
 		w.ok(err)
 		account, err := w.client.CreateAccount(ctx, api.NewAccount{Address: "user@" + name, Password: "correct horse"})
 		w.ok(err)
+		group, err := w.client.CreateGroup(ctx, api.NewGroup{Address: "team@" + name, Members: []string{"user@" + name}})
+		w.ok(err)
+		key, err := w.client.CreateDKIMKey(ctx, api.NewDKIMKey{Domain: name, Algorithm: string(domainkey.Ed25519)})
+		w.ok(err)
 		scope := []inventory.Scope{inventory.ScopeDomain(name)}
 		person, err := w.client.CreatePerson(ctx, api.NewPerson{Name: "person-" + side.name, Role: inventory.RoleHelpdesk, Scope: scope})
 		w.ok(err)
@@ -50,7 +55,7 @@ func newWorld(t *testing.T) *world {
 		w.ok(err)
 		maps.Copy(side.ids, map[inventory.Kind]inventory.ID{
 			inventory.Tenants: tenant.ID, inventory.Plans: plan.ID, inventory.Domains: domain.ID, inventory.Accounts: account.ID,
-			inventory.People: person.ID, inventory.Tokens: token.ID,
+			inventory.People: person.ID, inventory.Tokens: token.ID, inventory.Groups: group.ID, inventory.DKIMKeys: key.ID,
 		})
 	}
 	for role, scope := range map[inventory.Role]inventory.Scope{
@@ -121,8 +126,16 @@ var bodies = map[string]string{
 	"PUT /domains/{id}":    `{"name":"%[1]s.test"}`,
 	"POST /accounts":       `{"address":"a%[2]d@%[1]s.test","password":"correct horse"}`,
 	"PATCH /accounts/{id}": `{"password":"correct horse"}`,
-	"POST /people":         `{"name":"n%[2]d","role":"helpdesk","scope":["domain:%[1]s.test"]}`,
-	"PATCH /people/{id}":   `{"unlock":true}`,
+
+	"PUT /domains/{id}/mail":   `{"catch_all":"user@%[1]s.test"}`,
+	"POST /domains/{id}/hooks": `{"url":"https://h%[2]d.test/"}`,
+	"POST /groups":             `{"address":"g%[2]d@%[1]s.test","members":["a@elsewhere.test"]}`,
+	"PUT /groups/{id}":         `{"address":"team@%[1]s.test","members":["a@elsewhere.test"]}`,
+	"POST /dkim-keys":          `{"domain":"%[1]s.test","algorithm":"ed25519-sha256"}`,
+	"PATCH /dkim-keys/{id}":    `{"state":"retired"}`,
+
+	"POST /people":       `{"name":"n%[2]d","role":"helpdesk","scope":["domain:%[1]s.test"]}`,
+	"PATCH /people/{id}": `{"unlock":true}`,
 
 	"POST /accounts/{id}/app-passwords": `{"name":"phone%[2]d"}`,
 	"POST /tokens":                      `{"name":"k%[2]d","role":"helpdesk","scope":"domain:%[1]s.test"}`,

@@ -64,10 +64,10 @@ func (s *Server) refusal(ctx context.Context, err error) *refusal {
 	}
 	r := &refusal{api.Problem{
 		Title: http.StatusText(statusOf[shown.Code]), Status: statusOf[shown.Code],
-		Detail: shown.Message, Code: shown.Code, RequestID: c.id,
+		Detail: shown.Message, Said: said(shown), Code: shown.Code, RequestID: c.id,
 	}}
 	if shown.Field != "" {
-		r.Errors = []api.ProblemDetail{{Message: shown.Message, Location: c.location(shown.Field)}}
+		r.Errors = []api.ProblemDetail{{Message: shown.Message, Said: said(shown), Location: c.location(shown.Field)}}
 	}
 	if stale, ok := errors.AsType[*staleError](err); ok {
 		r.Version = stale.current
@@ -78,11 +78,18 @@ func (s *Server) refusal(ctx context.Context, err error) *refusal {
 	switch {
 	case shown.Code == inventory.Internal:
 		s.Logger.Error("request failed", "cid", c.id, "actor", c.principal.Actor(), "err", err)
-		r.Detail = "internal error"
+		r.Detail, r.Said = "internal error", nil
 	case shown.Code == inventory.Unavailable && shown.Err != nil:
 		s.Logger.Warn("request failed for now", "cid", c.id, "err", err)
 	}
 	return r
+}
+
+func said(e *inventory.Error) *inventory.Sentence {
+	if e.Said.Template == "" {
+		return nil
+	}
+	return &e.Said
 }
 
 // explain gives an error that is not one of inventory's its code and sentence.

@@ -22,6 +22,7 @@ import (
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
 )
@@ -69,8 +70,10 @@ func build(t *testing.T, console fs.FS) *fixture {
 	f.ok(err)
 	t.Cleanup(func() { f.ok(samples.Close()) })
 	gate := auth.New(store)
+	sealed, err := seal.Open(filepath.Join(t.TempDir(), "seal.key"))
+	f.ok(err)
 	f.server, err = New(Options{
-		Store: store, Samples: samples, Auth: gate, Fleet: f.fleet, Mailnodes: f.mail, Console: console, Version: "test", Logger: logger,
+		Store: store, Samples: samples, Auth: gate, Fleet: f.fleet, Mailnodes: f.mail, Seal: sealed, DNS: noDNS, Console: console, Version: "test", Logger: logger,
 		Operations: ops.New(ops.Options{Store: store, Log: logger}),
 		Write: metrics.WriteHandler(metrics.WriteOptions{
 			Store: samples, Server: gate.WriteIdentity, Logger: logger,

@@ -24,7 +24,9 @@ import (
 	"mailfleet/controller/auth"
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/releases"
+	"mailfleet/controller/seal"
 	"mailfleet/inventory"
+	"mailfleet/inventory/zone"
 )
 
 // Operations keeps what was asked of servers and services.
@@ -61,6 +63,8 @@ type Options struct {
 	Fleet      Fleet
 	Powers     Powers
 	Mailnodes  Mailnodes
+	Seal       *seal.Key       // of what domains keep secret
+	DNS        zone.Resolver   // what the world sees
 	Releases   *releases.Shelf // files of builds; nil: none are taken
 	Problems   func() []string // what ails the controller itself, a sentence each
 	Console    fs.FS           // the built console; without index.html a page says how to build it

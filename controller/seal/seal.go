@@ -2,7 +2,7 @@
 // nobody who gets hold of its database may: passwords of management
 // controllers, secrets of second factors.
 //
-// fleet, auth and app import it.
+// fleet, auth, rest and app import it.
 package seal
 
 import (

@@ -231,6 +231,6 @@ var goldens = []golden{
 		Address: "team@example.test", Domain: "example.test", Name: "团队", Members: []string{"user1@example.test", "b@elsewhere.test"}, Writers: inventory.WritersDomain,
 	}),
 	gold(inventory.Tx.DKIMKeys, &inventory.DKIMKey{
-		Domain: "example.test", Selector: "s1", Algorithm: inventory.DKIMEd25519, State: inventory.DKIMActive, Public: "cHVi", Private: []byte{9},
+		Domain: "example.test", Selector: "s1", Algorithm: "ed25519-sha256", State: "active", Since: then, Record: "v=DKIM1", Private: []byte{9},
 	}),
 }

@@ -282,6 +282,6 @@ var dkimKeys = schema[*inventory.DKIMKey]{
 		// "<domain>/<selector>"
 		{"domain/selector", unique, func(r *inventory.DKIMKey) string { return r.Domain + "/" + r.Selector }},
 		{"domain", plain, func(r *inventory.DKIMKey) string { return r.Domain }},
-		{"state", plain, func(r *inventory.DKIMKey) string { return string(r.State) }},
+		{"state", plain, func(r *inventory.DKIMKey) string { return r.State }},
 	},
 }

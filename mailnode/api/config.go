@@ -120,9 +120,8 @@ type HookSecret struct {
 
 // DKIMKey signs a domain's mail (RFC 6376).
 type DKIMKey struct {
-	Selector  string                  `json:"selector" doc:"Where its record is, below _domainkey." example:"m1r"`
-	Algorithm inventory.DKIMAlgorithm `json:"algorithm" doc:"rsa-sha256 or ed25519-sha256." example:"ed25519-sha256"`
-	Private   string                  `json:"private" doc:"The private key, PKCS #8 in base64." example:"MC4CAQAwBQYDK2VwBCIEIGFuIGV4YW1wbGUgb2YgYSBrZXksIG5vdCBhIHNlY3Jl"`
+	Selector string `json:"selector" doc:"Where its record is, below _domainkey." example:"mf202611e"`
+	Private  string `json:"private" doc:"The private key, PEM: an RSA or Ed25519 one." example:"-----BEGIN PRIVATE KEY-----"`
 }
 
 // Group is an address whose mail goes to others.
@@ -136,7 +135,7 @@ type Group struct {
 type Away struct {
 	Address   string   `json:"address" doc:"The account's address." example:"user9@example.test"`
 	Aliases   []string `json:"aliases,omitempty" doc:"Its other addresses." example:"nine@example.test"`
-	Server    string   `json:"server" doc:"Name of its home server, one of peers." example:"cn-south-1"`
+	Server    string   `json:"server" doc:"Name of its home server. While that is not one of peers, its mail waits." example:"cn-south-1"`
 	Suspended bool     `json:"suspended,omitempty" doc:"Its mail is refused." example:"false"`
 }
 

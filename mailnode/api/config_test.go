@@ -174,7 +174,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		`mail.sending.resolvers: "ns" is not a DNS server`:     func(c *Config) { c.Mail.Sending.Resolvers = []string{"ns"} },
 		`domains[0].mail.catch_all: catch_all "x" is not`:      func(c *Config) { c.Domains[0].Mail.CatchAll = "x" },
 		`domains[0].mail.route.tls: a password is not sent`:    func(c *Config) { c.Domains[0].Mail.Route = inventory.Route{Host: "h", User: "u", TLS: "opportunistic"} },
-		`domains[0].dkim[0].private: the key is not in base`:   func(c *Config) { c.Domains[0].DKIM = []DKIMKey{{Selector: "s", Private: "?"}} },
+		`domains[0].dkim[0].private: the key is not in PEM`:    func(c *Config) { c.Domains[0].DKIM = []DKIMKey{{Selector: "s", Private: "?"}} },
 		`accounts[1].aliases[0]: the address user1@example.t`:  func(c *Config) { c.Accounts[1].Aliases = []string{"user1@example.test"} },
 		`accounts[0].aliases[0]: the domain of a@other.test`:   func(c *Config) { c.Accounts[0].Aliases = []string{"a@other.test"} },
 		`accounts[0].forward.to[0]: "x" is not a mail address`: func(c *Config) { c.Accounts[0].Forward.To = []string{"x"} },
@@ -182,7 +182,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		`groups[0].address: the address user1@example.test`:    func(c *Config) { c.Groups = []Group{{Address: "user1@example.test"}} },
 		`groups[0].members[0]: "x" is not a mail address`:      func(c *Config) { c.Groups = []Group{{Address: "g@example.test", Members: []string{"x"}}} },
 		`groups[0].writers: "" is not one of anyone`:           func(c *Config) { c.Groups = []Group{{Address: "g@example.test"}} },
-		`away[0].server: "s2" is not one of peers`:             func(c *Config) { c.Away = []Away{{Address: "a@example.test", Server: "s2"}} },
+		`away[0].server: name its home server`:                 func(c *Config) { c.Away = []Away{{Address: "a@example.test"}} },
 		`peers[0].address: "x" is not an IP address and port`:  func(c *Config) { c.Peers = []Peer{{Name: "s2", Address: "x"}} },
 		`postmaster: nobody@example.test is not the address`:   func(c *Config) { c.Postmaster = "nobody@example.test" },
 	} {

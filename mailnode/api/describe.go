@@ -42,6 +42,9 @@ func (d *describer) object(t reflect.Type, indent string) {
 
 func (d *describer) value(f reflect.StructField, indent string) {
 	example := f.Tag.Get("example") + f.Tag.Get("default") // a field has one or the other
+	if duration := reflect.TypeFor[inventory.Duration](); example == "" && (f.Type == duration || f.Type.Kind() == reflect.Slice && f.Type.Elem() == duration) {
+		example = "5s"
+	}
 	switch kind := f.Type.Kind(); {
 	case f.Type == reflect.TypeFor[time.Time](), f.Type == reflect.TypeFor[inventory.Duration]():
 		fmt.Fprintf(&d.b, "%q", example)

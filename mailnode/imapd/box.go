@@ -13,8 +13,8 @@ import (
 type box struct {
 	target
 	readOnly bool
-	open     *store.Box
-	told     *store.View // the mailbox as the peer knows it: by it sequence numbers count
+	open     *store.Opening
+	told     *store.View // the mailbox as the peer knows it: by it sequence numbers count; nil until loaded
 	own      []uint64    // mod-sequences of changes since then that the peer made and was answered
 }
 
@@ -93,7 +93,7 @@ func (s *session) update(mayExpunge bool) {
 		return
 	}
 	now := b.open.View()
-	if now == b.told {
+	if b.told == nil || now == b.told {
 		return
 	}
 	d := now.Since(b.told)
@@ -105,7 +105,7 @@ func (s *session) update(mayExpunge bool) {
 		s.w.Raw("* ").Num(uint64(now.Len())).Raw(" EXISTS\r\n")
 	}
 	if !slices.Equal(now.Mailbox.Keywords, b.told.Mailbox.Keywords) {
-		s.tellFlags(now)
+		s.tellFlags(&now.Mailbox)
 	}
 	b.told = now
 	for _, uid := range d.Changed {
@@ -181,9 +181,9 @@ func (s *session) writeFlags(flags store.Flags, keywords []string) {
 }
 
 // tellFlags tells which flags are in use in the mailbox.
-func (s *session) tellFlags(v *store.View) {
+func (s *session) tellFlags(m *store.Mailbox) {
 	s.w.Raw("* FLAGS ")
-	s.writeFlags(^store.Flags(0), v.Mailbox.Keywords)
+	s.writeFlags(^store.Flags(0), m.Keywords)
 	s.w.CRLF()
 }
 

@@ -59,13 +59,18 @@ func whole(i int) string {
 	return mixed(i)
 }
 
-// mixedCount is how many the clients synchronise; IMAPD_CLIENTS says otherwise. With
-// 10,000 OfflineIMAP takes three minutes, mutt two and mbsync one.
-func mixedCount() int {
+// manyMixed is how many the clients synchronise, fewMixed those that take their time with
+// so many: OfflineIMAP a minute, mutt half of it. IMAPD_CLIENTS says otherwise.
+const (
+	manyMixed = 10_000
+	fewMixed  = 1000
+)
+
+func mixedCount(usual int) int {
 	if n, err := strconv.Atoi(os.Getenv("IMAPD_CLIENTS")); err == nil {
 		return n
 	}
-	return 1000
+	return usual
 }
 
 // needs finds another's program. One that is not installed fails the test unless PEERS=skip.
@@ -101,6 +106,21 @@ func run(t testing.TB, home, program string, args ...string) string {
 		t.Fatalf("%s %q: %v\n%s", program, args, err, out)
 	}
 	return string(out)
+}
+
+// memory is a directory in memory, where there is one: clients sync each file they write.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "imapd-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func write(t testing.TB, name, text string) {
@@ -174,8 +194,7 @@ func wantSame(t testing.TB, local map[string]string, remote map[string]store.Fla
 }
 
 // synchronises lets a client that synchronises a maildir with the server do so both ways.
-func synchronises(t *testing.T, n *fixture, user int, body func(int) string, sync func(), dir string) {
-	n.fill(t, user, mixedCount(), body)
+func synchronises(t *testing.T, n *fixture, user int, sync func(), dir string) {
 	sync()
 	before := n.contents(t, user, inbox)
 	local, files := maildir(t, dir)
@@ -234,8 +253,10 @@ func synchronises(t *testing.T, n *fixture, user int, body func(int) string, syn
 func TestMbsync(t *testing.T) {
 	program := needs(t, "mbsync")
 	n := start(t, nil)
-	home := t.TempDir()
+	home := memory(t)
 	write(t, filepath.Join(home, ".mbsyncrc"), fmt.Sprintf(`
+FSync no
+
 IMAPAccount a
 Host 127.0.0.1
 Port %s
@@ -264,17 +285,19 @@ SyncState *
 	if err := os.MkdirAll(filepath.Join(home, "mail"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	synchronises(t, n, 1, mixed, func() { run(t, home, program, "-q", "-a") }, filepath.Join(home, "mail", "INBOX"))
+	n.fill(t, 1, mixedCount(manyMixed), mixed)
+	synchronises(t, n, 1, func() { run(t, home, program, "-q", "-a") }, filepath.Join(home, "mail", "INBOX"))
 }
 
 func TestOfflineIMAP(t *testing.T) {
 	program := needs(t, "offlineimap")
 	n := start(t, nil)
-	home := t.TempDir()
+	home := memory(t)
 	write(t, filepath.Join(home, ".offlineimaprc"), fmt.Sprintf(`
 [general]
 accounts = a
 ui = quiet
+fsync = no
 [Account a]
 localrepository = near
 remoterepository = far
@@ -291,15 +314,16 @@ ssl = no
 starttls = no
 auth_mechanisms = PLAIN
 `, home, n.port(), address(1), secret))
-	synchronises(t, n, 1, whole, func() { run(t, home, program, "-o") }, filepath.Join(home, "mail", "INBOX"))
+	n.fill(t, 1, mixedCount(fewMixed), whole)
+	synchronises(t, n, 1, func() { run(t, home, program, "-o") }, filepath.Join(home, "mail", "INBOX"))
 }
 
 func TestCurl(t *testing.T) {
 	program := needs(t, "curl")
 	n := start(t, nil)
-	count := mixedCount()
+	count := mixedCount(manyMixed)
 	n.fill(t, 1, count, mixed)
-	home := t.TempDir()
+	home := memory(t)
 	base := "imap://" + n.addr
 	curl := func(args ...string) string {
 		return run(t, home, program, append([]string{"-sS", "-u", address(1) + ":" + secret}, args...)...)
@@ -327,9 +351,9 @@ func TestCurl(t *testing.T) {
 func TestMutt(t *testing.T) {
 	mutt, program := needs(t, "mutt"), needs(t, "script")
 	n := start(t, nil)
-	count := mixedCount()
+	count := mixedCount(fewMixed)
 	n.fill(t, 1, count, mixed)
-	home := t.TempDir()
+	home := memory(t)
 	write(t, filepath.Join(home, ".muttrc"), fmt.Sprintf(`
 set imap_user="%s" imap_pass="%s" ssl_starttls=no ssl_force_tls=no imap_authenticators="login"
 set folder="imap://%s/" spoolfile="+INBOX" confirmappend=no confirmcreate=no delete=yes mail_check=1 wait_key=no header_cache= quit=yes move=no copy=no timeout=1
@@ -397,7 +421,7 @@ m.logout()
 func TestImaplib(t *testing.T) {
 	program := needs(t, "python3")
 	n := start(t, nil)
-	count := mixedCount()
+	count := mixedCount(manyMixed)
 	n.fill(t, 1, count, mixed)
 	if err := n.store.RenameMailbox(t.Context(), account(1), inbox, "full"); err != nil { // INBOX is empty then
 		t.Fatal(err)

@@ -35,7 +35,7 @@
 //	5258        LIST-EXTENDED                        complete   list
 //	5267        ESORT                                complete⁴  sort_thread
 //	5464        METADATA                             complete   metadata
-//	5465        NOTIFY                               partly⁵    notify
+//	5465        NOTIFY                               complete⁵  notify
 //	5819, 8440  LIST-STATUS, LIST-MYRIGHTS           complete   list, acl_shared
 //	5957        SORT=DISPLAY                         complete   sort_thread
 //	6154        SPECIAL-USE, CREATE-SPECIAL-USE      complete   list
@@ -58,8 +58,8 @@
 // ² Mailboxes of other users are below "Other Users/" and the owner's address.
 // ³ URLs of this server without access keys (RFC 4467 is not offered).
 // ⁴ Without the contexts of RFC 5267, which are another capability.
-// ⁵ AnnotationChange, MailboxMetadataChange and ServerMetadataChange are answered
-// BADEVENT, as the RFC provides.
+// ⁵ AnnotationChange, of annotations of messages (RFC 5257), is answered BADEVENT, as the
+// RFC provides.
 // ⁶ SETQUOTA is refused: quotas are set from the console.
 //
 // Where Dovecot 2.3 answers otherwise, the scripts have a line for each, marked [m] and

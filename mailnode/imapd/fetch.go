@@ -149,7 +149,7 @@ func (s *session) sendMessages(f *wire.Fetch, seqs wire.Ranges) error {
 		defer d.ahead.Release()
 	}
 	if !sameWords(d.now.Mailbox.Keywords, s.box.told.Mailbox.Keywords) {
-		s.tellFlags(d.now)
+		s.tellFlags(&d.now.Mailbox)
 	}
 	marks := f.Marks() && !s.box.readOnly && s.box.rights.has("s")
 	batch := make([]uint32, 0, fetchBatch)

@@ -185,7 +185,7 @@ func (s *session) answerChange(ch change, uids []uint32, result store.FlagResult
 	now := b.open.View()
 	if !ch.silent {
 		if !slices.Equal(now.Mailbox.Keywords, b.told.Mailbox.Keywords) {
-			s.tellFlags(now)
+			s.tellFlags(&now.Mailbox)
 		}
 		for _, uid := range uids {
 			s.answerItem(now, uid, true)

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -18,15 +19,18 @@ const (
 	flagChange
 	mailboxName
 	subscriptionChange
+	mailboxMetadata
+	serverMetadata
 )
 
 var happeningNames = map[string]happenings{
 	"MESSAGENEW": messageNew, "MESSAGEEXPUNGE": messageExpunge, "FLAGCHANGE": flagChange,
 	"MAILBOXNAME": mailboxName, "SUBSCRIPTIONCHANGE": subscriptionChange,
+	"MAILBOXMETADATACHANGE": mailboxMetadata, "SERVERMETADATACHANGE": serverMetadata,
 }
 
-// unknownHappenings are in the RFC and not here.
-var unknownHappenings = map[string]bool{"ANNOTATIONCHANGE": true, "MAILBOXMETADATACHANGE": true, "SERVERMETADATACHANGE": true}
+// unknownHappening is in the RFC and not here: it belongs to RFC 5257.
+const unknownHappening = "ANNOTATIONCHANGE"
 
 // filter names mailboxes (RFC 5465 §6) and what is told of them.
 type filter struct {
@@ -163,8 +167,8 @@ func (s *session) readHappening(f *filter) error {
 	}
 	event, ok := happeningNames[word]
 	switch {
-	case unknownHappenings[word]:
-		return refuse("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)", "not all of these events are told")
+	case word == unknownHappening:
+		return refuse("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange)", "not all of these events are told")
 	case !ok:
 		return wire.Bad("NOTIFY has no event %.40s", word)
 	}
@@ -336,7 +340,33 @@ func (s *session) tellEvent(account string, e store.Event, subscribed func(strin
 		if account == s.user.ID && s.notify.events(s, e.Name, subscribed)&subscriptionChange != 0 {
 			s.tellSubscription(e.Name, subscribed(e.Name))
 		}
+	case store.MailboxChanged:
+		if len(e.Entries) > 0 && (e.Owner == "" || e.Owner == s.user.ID) {
+			s.tellEntries(account, e, subscribed)
+		}
 	}
+}
+
+// tellEntries tells which metadata changed (RFC 5465 §5.7 and §5.8, RFC 5464 §4.4.2).
+func (s *session) tellEntries(account string, e store.Event, subscribed func(string) bool) {
+	name := "" // the server's own, which are those of the account
+	if e.Mailbox == 0 {
+		wanted := func(f filter) bool { return f.events&serverMetadata != 0 }
+		if account != s.user.ID || !slices.ContainsFunc(s.notify.others, wanted) {
+			return
+		}
+	} else {
+		var ok bool
+		name, ok = s.visibleName(account, e.Name, store.Place{Account: account, Mailbox: e.Mailbox})
+		if !ok || s.notify.events(s, name, subscribed)&mailboxMetadata == 0 {
+			return
+		}
+	}
+	s.w.Raw("* METADATA ").Mailbox(name)
+	for _, entry := range e.Entries {
+		s.w.Space().AString(entry)
+	}
+	s.w.CRLF()
 }
 
 // visibleName is what the user calls a mailbox; ok is false when he may not know.

@@ -35,11 +35,11 @@ func (s *session) selectMailbox(c *call) error {
 	if err != nil {
 		return err
 	}
-	open, err := s.srv.store.Select(s.srv.ctx, t.place)
+	open, err := s.srv.store.Open(s.srv.ctx, t.place)
 	if err != nil {
 		return err
 	}
-	b := &box{target: t, open: open, told: open.View()}
+	b := &box{target: t, open: open}
 	b.readOnly = c.name == "EXAMINE" || t.rights.without("lrpka") == ""
 	s.box = b
 	if err := s.describe(r); err != nil {
@@ -125,17 +125,37 @@ func (s *session) resync() (*resync, error) {
 	return r, s.r.Want(')')
 }
 
+// loaded waits until the selected mailbox is read. It is then told as it was when it was
+// selected; what happened meanwhile is told in its turn.
+func (s *session) loaded() error {
+	if s.box == nil || s.box.told != nil {
+		return nil
+	}
+	v, err := s.box.open.Wait(s.srv.ctx)
+	if err != nil {
+		return err
+	}
+	s.box.told = v
+	return nil
+}
+
 // describe tells what a mailbox is like (RFC 9051 §6.3.2).
 func (s *session) describe(r *resync) error {
-	v := s.box.told
-	m := &v.Mailbox
-	s.tellFlags(v)
+	m := &s.box.open.Mailbox
+	// Of a large mailbox that is still being read the first unseen message is not told,
+	// of which a client that is not told it knows nothing (RFC 3501 §7.1).
+	if r != nil || s.box.open.Ready() {
+		if err := s.loaded(); err != nil {
+			return err
+		}
+	}
+	s.tellFlags(m)
 	s.w.Raw("* OK [PERMANENTFLAGS ")
-	s.permanentFlags(v)
-	s.w.Raw("] these stay\r\n* ").Num(uint64(v.Len())).Raw(" EXISTS\r\n")
+	s.permanentFlags(m)
+	s.w.Raw("] these stay\r\n* ").Num(m.Messages).Raw(" EXISTS\r\n")
 	if !s.rev2 {
 		s.w.Raw("* 0 RECENT\r\n")
-		if i := firstUnseen(v); i >= 0 {
+		if i := firstUnseen(s.box.told); i >= 0 {
 			s.w.Raw("* OK [UNSEEN ").Num(uint64(i) + 1).Raw("] the first unseen\r\n")
 		}
 	}
@@ -153,7 +173,7 @@ func (s *session) describe(r *resync) error {
 }
 
 // permanentFlags are those the user may change.
-func (s *session) permanentFlags(v *store.View) {
+func (s *session) permanentFlags(m *store.Mailbox) {
 	if s.box.readOnly {
 		s.w.Raw("()")
 		return
@@ -169,7 +189,7 @@ func (s *session) permanentFlags(v *store.View) {
 			s.w.Raw(string(f.name)).Space()
 		}
 	}
-	for _, word := range v.Mailbox.Keywords {
+	for _, word := range m.Keywords {
 		if word != "" {
 			s.w.Raw(word).Space()
 		}
@@ -193,7 +213,7 @@ func (b *box) may() (flags store.Flags) {
 }
 
 func firstUnseen(v *store.View) int {
-	if v.Mailbox.Unseen == 0 {
+	if v == nil || v.Mailbox.Unseen == 0 {
 		return -1
 	}
 	for i, m := range v.All() {

@@ -93,14 +93,19 @@ func (s *session) proceed() error {
 	return s.w.Flush()
 }
 
-// busy is called before each read in the middle of a command.
+// busy is called before each read in the middle of a command. A stranger gets no more
+// time for a whole command than he would be waited for.
 func (s *session) busy() error {
 	if s.w.Buffered() {
 		if err := s.w.Flush(); err != nil {
 			return err
 		}
 	}
-	return s.link.base.Engage(readTimeout)
+	patience := readTimeout
+	if s.user == nil {
+		patience = min(patience, time.Until(s.until))
+	}
+	return s.link.base.Engage(patience)
 }
 
 func (s *session) run(secure bool) {
@@ -270,6 +275,13 @@ func (s *session) do(c *call) error {
 		return wire.Bad("sign in first")
 	case command.state == selected && s.box == nil:
 		return wire.Bad("select a mailbox first")
+	}
+	if command.state != anyState {
+		if err := s.loaded(); err != nil {
+			s.deselect()
+			s.untagged("CLOSED", "the mailbox cannot be read")
+			return err
+		}
 	}
 	return command.run(s, c)
 }

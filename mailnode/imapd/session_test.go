@@ -353,3 +353,30 @@ func TestSelectedMailboxIsDeleted(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A large mailbox is selected before it is read; the commands that follow see it whole.
+func TestALargeMailboxIsSelectedBeforeItIsRead(t *testing.T) {
+	n := start(t, nil)
+	const count = 40_000
+	n.fill(t, 1, count, small)
+	p := n.signedIn(t, 1)
+	p.send("a SELECT INBOX\r\nb UID SEARCH RETURN (COUNT MAX) ALL\r\nc NOOP\r\n")
+	want := []string{"* 40000 EXISTS", `* ESEARCH (TAG "b") UID MAX 40000 COUNT 40000`, "b OK", "c OK"}
+	for len(want) > 0 {
+		line := p.line()
+		if strings.HasPrefix(line, want[0]) {
+			want = want[1:]
+		} else if strings.HasPrefix(line, "c ") {
+			t.Fatalf("%q did not come", want)
+		}
+	}
+	// Now it is in memory, and the first unseen message is told.
+	p.send("d EXAMINE INBOX\r\n")
+	unseen := false
+	for line := p.line(); !strings.HasPrefix(line, "d "); line = p.line() {
+		unseen = unseen || strings.HasPrefix(line, "* OK [UNSEEN 1]")
+	}
+	if !unseen {
+		t.Error("the first unseen message is not told")
+	}
+}

@@ -21,7 +21,7 @@ var spoolRooms = sync.Pool{New: func() any { return new([firstSpool]byte) }}
 // there nothing else is held for a peer that sends slowly.
 type spool struct {
 	dir  string
-	room *[firstSpool]byte // from the pool; mem begins in it
+	room *[firstSpool]byte // from the pool; mem begins in it, or copies pass through it
 	mem  []byte
 	file *os.File // all there is, once it is too much for memory; it has no name, so that a crash leaves nothing behind
 	size int64
@@ -37,7 +37,7 @@ func (p *spool) ReadFrom(r io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	rest, err := io.Copy(p.file, r)
+	rest, err := io.CopyBuffer(struct{ io.Writer }{p.file}, r, p.room[:]) // the file's own ReadFrom takes memory each time
 	p.size += rest
 	return n + rest, err
 }

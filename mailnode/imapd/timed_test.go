@@ -57,8 +57,8 @@ func timed(t *testing.T, f func(t *testing.T, n *Server, peer net.Conn, r *bufio
 	})
 }
 
-// A peer that says nothing, or stops in the middle of a command, is told so and given up;
-// one that is slow, but goes on, is not.
+// A peer that says nothing, or stops in the middle of a command, is told so and given up,
+// and so is a stranger that goes on, but takes too long.
 func TestSlowWriters(t *testing.T) {
 	for name, c := range map[string]struct {
 		parts []string
@@ -69,7 +69,8 @@ func TestSlowWriters(t *testing.T) {
 		"says nothing":          {nil, 0, loginTimeout, "* BYE nothing heard"},
 		"stops in a line":       {[]string{"a NO"}, 0, readTimeout, "* BYE nothing heard"},
 		"stops in a literal":    {[]string{"a LOGIN {20+}\r\nuser"}, 0, readTimeout, "* BYE nothing heard"},
-		"a part a little later": {strings.SplitAfter("a NOOP\r\n", ""), readTimeout - time.Second, 0, "a OK"},
+		"a part a little later": {strings.SplitAfter("a NOOP\r\n", ""), 20 * time.Second, 0, "a OK"},
+		"goes on for too long":  {strings.SplitAfter("a N", ""), readTimeout - time.Second, loginTimeout - 3*(readTimeout-time.Second), "* BYE nothing heard"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timed(t, func(t *testing.T, _ *Server, peer net.Conn, r *bufio.Reader) {
@@ -104,6 +105,24 @@ func TestAPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 		synctest.Wait()
 		if n.Gate.Open() != 0 {
 			t.Error("the session goes on")
+		}
+	})
+}
+
+// To read a little now and then does not help.
+func TestAPeerThatReadsSlowlyIsGivenUp(t *testing.T) {
+	timed(t, func(t *testing.T, n *Server, peer net.Conn, _ *bufio.Reader) {
+		if _, err := io.WriteString(peer, strings.Repeat("a CAPABILITY\r\n", 6)); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		for n.Gate.Open() == 1 && time.Since(start) < time.Hour {
+			_, _ = peer.Read(make([]byte, 1)) // the end of the connection is what is waited for
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		if took := time.Since(start); took < writeTimeout || took > writeTimeout+10*time.Second {
+			t.Errorf("it is given up after %v", took)
 		}
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -403,4 +405,31 @@ type stubborn struct{ Mailboxes }
 
 func (stubborn) Expunge(context.Context, store.Place, []uint32) (store.Expunged, error) {
 	return store.Expunged{}, errors.New("no")
+}
+
+// A peer that asks for much and reads nothing holds a buffer, not what it asked for.
+func TestPeerThatNeverReadsHoldsLittle(t *testing.T) {
+	n := start(t, nil)
+	for range 20 {
+		n.deliver(t, "Subject: x\r\n\r\n"+strings.Repeat("0123456789abcdef\r\n", 50_000))
+	}
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc + m.StackInuse)
+	}
+	before := heap()
+	p := n.signedIn(t)
+	if err := p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		p.send(fmt.Sprintf("RETR %d\r\n", i+1))
+	}
+	p.want("+OK") // it has begun to answer
+	if held := heap() - before; held > 600<<10 {
+		t.Errorf("it holds %d KiB", held>>10)
+	}
 }

@@ -156,6 +156,39 @@ func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 	})
 }
 
+// To read a little now and then does not help.
+func TestPeerThatReadsSlowlyIsGivenUp(t *testing.T) {
+	timed(t, func(t *testing.T, n *Server, _ *shelf, p *peer) {
+		p.signIn()
+		p.send("RETR 1\r\n")
+		start := time.Now()
+		for n.Gate.Open() == 1 && time.Since(start) < time.Hour {
+			_, _ = p.Conn.Read(make([]byte, 1)) // the end of the connection is what is waited for
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		if took := time.Since(start); took < writeTimeout || took > writeTimeout+10*time.Second {
+			t.Errorf("it is given up after %v", took)
+		}
+	})
+}
+
+// A peer that sends a line a byte at a time has the time for a line, not for a byte.
+func TestPeerThatWritesSlowlyIsGivenUp(t *testing.T) {
+	timed(t, func(t *testing.T, n *Server, _ *shelf, p *peer) {
+		start := time.Now()
+		for range 5 {
+			time.Sleep(idleTimeout/5 - time.Second)
+			p.send("N")
+		}
+		p.want("-ERR nothing heard for 10m0s")
+		if took := time.Since(start); took != idleTimeout {
+			t.Errorf("it is given up after %v", took)
+		}
+		p.wantClosed()
+	})
+}
+
 func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 	timed(t, func(t *testing.T, n *Server, s *shelf, p *peer) {
 		p.signIn()

@@ -48,24 +48,94 @@ type missed struct {
 // Select opens a mailbox. It fails with ErrNoMailbox when there is none or it cannot
 // be selected. The Box must be closed.
 func (s *Store) Select(ctx context.Context, p Place) (*Box, error) {
+	o, err := s.Open(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := o.Wait(ctx); err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o.Box, nil
+}
+
+// Opening is a Box that may still be read: it has no View before Wait has returned. A
+// large mailbox takes a while, and much can be said of it meanwhile.
+type Opening struct {
+	*Box
+	Mailbox Mailbox // when it was opened
+	view    *View   // at that time
+	ready   chan struct{}
+}
+
+// Open is Select without waiting for a large mailbox to be read. What it returns must be
+// closed.
+func (s *Store) Open(ctx context.Context, p Place) (*Opening, error) {
 	b, load, err := s.claim(p)
 	if err != nil {
 		return nil, err
 	}
-	if load != nil {
-		s.load(b, load)
+	o := &Opening{Box: &Box{s: s, box: b}, ready: b.ready}
+	switch {
+	case load == nil: // it is there, or another reads it
+		if o.view, err = b.wait(ctx); err == nil {
+			o.Mailbox = o.view.Mailbox
+		}
+	case load.mailbox.Messages < splitLoad:
+		o.Mailbox = load.mailbox
+		o.view = s.load(b, load)
+		err = b.err
+	default:
+		o.Mailbox, o.ready = load.mailbox, make(chan struct{})
+		s.sweeping.Go(func() {
+			o.view = s.load(b, load)
+			s.unclaim(b)
+			close(o.ready)
+		})
+		err = s.wait(ctx, load.durable)
 	}
+	if err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// Ready reports whether Wait returns at once.
+func (o *Opening) Ready() bool {
+	select {
+	case <-o.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait waits until the mailbox is read and returns it as it was when it was opened. Its
+// Box has later views.
+func (o *Opening) Wait(ctx context.Context) (*View, error) {
+	select {
+	case <-o.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if _, err := o.box.wait(ctx); err != nil {
+		return nil, err
+	}
+	return o.view, nil
+}
+
+// wait waits until a box is loaded and returns what readers see of it.
+func (b *box) wait(ctx context.Context) (*View, error) {
 	select {
 	case <-b.ready:
 	case <-ctx.Done():
-		s.unclaim(b)
 		return nil, ctx.Err()
 	}
 	if b.err != nil {
-		s.unclaim(b)
 		return nil, b.err
 	}
-	return &Box{s: s, box: b}, nil
+	return b.published.Load(), nil
 }
 
 // View is the mailbox as of the last durable change. It costs nothing.
@@ -77,9 +147,17 @@ func (b *Box) Gone() bool { return b.box.gone.Load() }
 // Close ends the use of the box.
 func (b *Box) Close() { b.once.Do(func() { b.s.unclaim(b.box) }) }
 
-// claim finds or makes the box of a mailbox. When it was made, the caller loads it from
-// the snapshot.
-func (s *Store) claim(p Place) (*box, *pebble.Snapshot, error) {
+// loading is a box that is to be read: from which snapshot, what its mailbox is there, and
+// when that is durable.
+type loading struct {
+	snap    *pebble.Snapshot
+	mailbox Mailbox
+	durable <-chan struct{}
+}
+
+// claim finds or makes the box of a mailbox. When it was made, the caller loads it. One
+// that is large has another use then, which ends when it is loaded.
+func (s *Store) claim(p Place) (*box, *loading, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b := s.boxes[p]; b != nil {
@@ -99,8 +177,11 @@ func (s *Store) claim(p Place) (*box, *pebble.Snapshot, error) {
 		return nil, nil, err
 	}
 	b := &box{place: p, ready: make(chan struct{}), users: 1}
+	if m.Messages >= splitLoad {
+		b.users++
+	}
 	s.boxes[p] = b
-	return b, s.db.NewSnapshot(), nil
+	return b, &loading{s.db.NewSnapshot(), m, s.durable}, nil
 }
 
 // unclaim ends one use of a box. It stays in memory for a while.
@@ -124,14 +205,11 @@ func (s *Store) unclaim(b *box) {
 	}
 }
 
-// load reads a box from a snapshot.
-func (s *Store) load(b *box, snap *pebble.Snapshot) {
-	m, err := readMailbox(snap, b.place)
-	var v *View
-	if err == nil {
-		v, err = loadView(snap, b.place, m)
-	}
-	err = errors.Join(err, snap.Close())
+// load reads a box from a snapshot and returns it as it is there.
+func (s *Store) load(b *box, from *loading) (first *View) {
+	v, err := loadView(from.snap, b.place, from.mailbox)
+	first = v
+	err = errors.Join(err, from.snap.Close())
 
 	s.mu.Lock()
 	if err == nil {
@@ -154,6 +232,7 @@ func (s *Store) load(b *box, snap *pebble.Snapshot) {
 	}
 	b.err = err
 	close(b.ready)
+	return first
 }
 
 // publish shows readers a view, unless they saw a newer one.

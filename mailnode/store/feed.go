@@ -25,6 +25,8 @@ type Event struct {
 	Name    string   // of the mailbox that was created, renamed or deleted, or of the subscription
 	OldName string   // for MailboxRenamed
 	UIDs    []uint32 // ascending; not to be changed
+	Entries []string // for MailboxChanged: annotations that were set or removed, of the account when Mailbox is 0
+	Owner   string   // whose annotations: "" for shared ones
 	ModSeq  uint64   // of the change
 }
 

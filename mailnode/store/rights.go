@@ -150,7 +150,7 @@ func (s *Store) Annotate(_ context.Context, at Annotations, entries map[string][
 		}
 	}
 	return s.update(mailboxes, func(tx *Tx) error {
-		if err := tx.annotated(at); err != nil {
+		if err := tx.annotated(at, slices.Sorted(maps.Keys(entries))); err != nil {
 			return err
 		}
 		there := map[string]bool{}
@@ -181,22 +181,25 @@ func (s *Store) Annotate(_ context.Context, at Annotations, entries map[string][
 	})
 }
 
-// annotated notes that a place's annotations change.
-func (tx *Tx) annotated(at Annotations) error {
-	switch {
-	case at.Account == "":
+// annotated notes that some of a place's annotations change.
+func (tx *Tx) annotated(at Annotations, entries []string) error {
+	if at.Account == "" {
 		return nil
-	case at.Mailbox == 0:
-		a, err := tx.open(at.Account)
-		if err == nil {
-			tx.tell(at.Account, Event{Kind: MailboxChanged, ModSeq: a.next()})
-		}
-		return err
-	default:
-		m, err := tx.box(at.Place)
-		if err == nil {
-			tx.changed(m)
-		}
-		return err
 	}
+	if at.Mailbox != 0 {
+		m, err := tx.box(at.Place)
+		if err != nil {
+			return err
+		}
+		tx.changed(m)
+	} else {
+		a, err := tx.open(at.Account)
+		if err != nil {
+			return err
+		}
+		tx.tell(at.Account, Event{Kind: MailboxChanged, ModSeq: a.next()})
+	}
+	e := &tx.events[len(tx.events)-1].event // told just now
+	e.Entries, e.Owner = entries, at.Owner
+	return nil
 }

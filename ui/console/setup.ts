@@ -3,9 +3,13 @@ import i18next from 'i18next'
 import { initReactI18next } from 'react-i18next'
 import { afterEach } from 'vitest'
 import en from './text/en.json'
+import { addSayings } from './text/language'
+import said from './text/said.json'
 import zh from './text/zh.json'
 
 configure({ asyncUtilTimeout: 8_000 }) // screens are loaded when they are first shown
+
+addSayings('zh', said)
 
 // Texts without a network, for all tests: Chinese unless a test speaks English.
 await i18next.use(initReactI18next).init({

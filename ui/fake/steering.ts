@@ -98,9 +98,16 @@ export class Steering {
       unavailable: 0,
       confirm: hits ? (targets.length === 1 ? (first?.name ?? '') : String(targets.length)) : '',
       warnings: [],
+      said: [],
       refusals:
         hits && first === this.#fleet.tables.servers[0]
-          ? [{ name: 'controller', message: `the controller itself runs on ${first?.name}` }]
+          ? [
+              {
+                name: 'controller',
+                message: `the controller itself runs on ${first?.name}`,
+                said: { template: 'the controller itself runs on {1}', params: [first?.name ?? ''] },
+              },
+            ]
           : [],
       approval: false,
       batches: body.rolling ? Math.ceil(targets.length / (body.rolling.batch ?? 1)) : 1,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -189,4 +190,21 @@ func held(pids []int) (total float64, err error) {
 		}
 	}
 	return total, nil
+}
+
+// used is the processor time that processes have taken (proc_pid_stat, utime and stime,
+// in hundredths of a second).
+func used(pids []int) (total time.Duration) {
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		for _, field := range fields[min(11, len(fields)):min(13, len(fields))] {
+			ticks, _ := strconv.ParseInt(field, 10, 64) // the kernel writes numbers
+			total += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return total
 }

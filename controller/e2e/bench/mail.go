@@ -12,18 +12,19 @@ import (
 
 // corpus is what a mailbox is filled with: message i is always the same.
 type corpus struct {
-	name  string
-	count int
-	text  func(i int) []byte
+	name   string
+	count  int
+	text   func(i int) []byte
+	closed bool // nobody looks into its messages
 }
 
 var (
 	// letters are messages of 10 KB that do not compress well.
-	letters = corpus{"letters", 10_000, func(i int) []byte { return letter(uint64(i), 10<<10) }}
+	letters = corpus{name: "letters", count: 10_000, text: func(i int) []byte { return letter(uint64(i), 10<<10) }}
 	// talk is Chinese and English mail as people write it, half of it in GBK.
-	talk = corpus{"talk", 100_000, chat}
+	talk = corpus{name: "talk", count: 100_000, text: chat}
 	// archive is as many messages as a mailbox will ever have, small ones.
-	archive = corpus{"archive", 500_000, func(i int) []byte { return letter(uint64(i), 0) }}
+	archive = corpus{name: "archive", count: 500_000, text: func(i int) []byte { return letter(uint64(i), 0) }, closed: true}
 )
 
 const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

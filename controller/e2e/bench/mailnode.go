@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"mailfleet/mailnode/api"
@@ -73,16 +75,34 @@ func (m *mailnode) stop() error {
 	return err
 }
 
+// hands is how many fill a mailbox at once.
+const hands = 2
+
 // fill appends many messages at once (RFC 3502).
 func (m *mailnode) fill(ctx context.Context, user string, c corpus) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := c.batches(ctx)
+	var all sync.WaitGroup
+	errs := make([]error, hands)
+	for hand := range hands {
+		all.Go(func() {
+			if errs[hand] = m.append(ctx, user, batches); errs[hand] != nil {
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+func (m *mailnode) append(ctx context.Context, user string, batches <-chan []byte) error {
 	t, err := imap(ctx, m, user, "", 4<<10)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for batch := range c.batches(ctx) {
+	for batch := range batches {
 		if _, err := t.Write(batch); err != nil {
 			return err
 		}
@@ -90,10 +110,10 @@ func (m *mailnode) fill(ctx context.Context, user string, c corpus) error {
 			return err
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
-// batches makes the commands that append a corpus, one while another is carried out.
+// batches makes the commands that append a corpus, some while others are carried out.
 func (c corpus) batches(ctx context.Context) <-chan []byte {
 	made := make(chan []byte, 1)
 	go func() {

@@ -46,7 +46,12 @@ func storeSuite(ctx context.Context, s settings) (rows []Row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	pair, err := contenders(ctx, s, dir)
+	memory, err := os.MkdirTemp("/dev/shm", "mf")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(memory)) }()
+	pair, err := contenders(ctx, s, dir, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -80,20 +85,21 @@ func storeSuite(ctx context.Context, s settings) (rows []Row, err error) {
 	return rows, nil
 }
 
-func contenders(ctx context.Context, s settings, dir string) (pair []contender, err error) {
+func contenders(ctx context.Context, s settings, dir, memory string) (pair []contender, err error) {
 	for _, name := range []string{"m", "d"} {
 		if err := os.Mkdir(dir+"/"+name, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Dovecot's processes are other users'
+	// Dovecot's processes are other users'.
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(memory, 0o755)); err != nil {
 		return nil, err
 	}
 	ours, err := newMailnode(s.bin, dir+"/m")
 	if err != nil {
 		return nil, err
 	}
-	peer, err := newDovecot(ctx, dir+"/d")
+	peer, err := newDovecot(ctx, dir+"/d", memory)
 	return []contender{ours, peer}, err
 }
 

@@ -122,7 +122,8 @@ var layers = map[string][][]string{
 		{"app", "dev", "cli", "backup"},
 		{"rest"},
 		{"fleet", "auth"},
-		{"ops", "metrics", "seal", "releases"},
+		{"ops", "metrics", "dkim", "releases"},
+		{"seal"},
 		{"api"},
 	},
 	"agent": {

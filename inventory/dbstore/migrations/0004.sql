@@ -2,7 +2,7 @@
 
 INSERT INTO changes (kind, version) VALUES
   ('groups', 0),
-  ('dkim_keys', 0);
+  ('dkim-keys', 0);
 
 CREATE TABLE accounts_alias (
   value TEXT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE groups_member (
 );
 CREATE INDEX groups_member_by_record ON groups_member (record);
 
-CREATE TABLE dkim_keys (
+CREATE TABLE "dkim-keys" (
   id TEXT PRIMARY KEY,
   version BIGINT NOT NULL,
   "domain/selector" TEXT UNIQUE,
@@ -37,5 +37,5 @@ CREATE TABLE dkim_keys (
   doc TEXT NOT NULL,
   secret TEXT NOT NULL
 );
-CREATE INDEX dkim_keys_by_domain ON dkim_keys ("domain", id);
-CREATE INDEX dkim_keys_by_state ON dkim_keys ("state", id);
+CREATE INDEX dkim_keys_by_domain ON "dkim-keys" ("domain", id);
+CREATE INDEX dkim_keys_by_state ON "dkim-keys" ("state", id);

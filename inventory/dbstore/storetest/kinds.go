@@ -220,7 +220,7 @@ var kinds = []kind{
 	of(inventory.DKIMKeys, inventory.Tx.DKIMKeys,
 		map[string]func(dkimKey) string{
 			"domain": func(r dkimKey) string { return r.Domain },
-			"state":  func(r dkimKey) string { return string(r.State) },
+			"state":  func(r dkimKey) string { return r.State },
 		}, map[string]unique[dkimKey]{
 			"domain/selector": {
 				func(r dkimKey) string { return r.Domain + "/" + r.Selector },

@@ -1,33 +1,41 @@
-import type { Page, Problem } from './types'
+import type { Page, Problem, Sentence } from './types'
 
 const base = '/api/v1'
 
 /** The field of the body that a location is in: "recipients" of "body.recipients[0]", "user" of "body.config.user". */
 const fieldOf = (location: string) => /^body\.(?:(?:config|params)\.)?(\w+)/.exec(location)?.[1] ?? ''
 
+/** Puts what the controller said into the reader's language. */
+type Say = (text: string, said?: Sentence) => string
+const english: Say = (text) => text
+
 /** A request the controller refused, or one that never reached it (status 0). */
 export class ProblemError extends Error {
   readonly status: number
   readonly requestId: string
-  readonly fields: { message: string; location: string }[]
+  readonly said: Sentence | undefined
+  readonly fields: { message: string; said?: Sentence; location: string }[]
 
   constructor(p: Partial<Problem> & { status: number }) {
     super(p.detail || p.title || `HTTP ${p.status}`)
     this.name = 'ProblemError'
     this.status = p.status
     this.requestId = p.request_id ?? ''
+    this.said = p.said
     this.fields = p.errors ?? []
   }
 
   /** The complaint about one field of the request body ("value", "limits.quota"), if there is one. */
-  field(name: string): string | undefined {
-    return this.fields.find((f) => f.location === `body.${name}` || fieldOf(f.location) === name)?.message
+  field(name: string, say = english): string | undefined {
+    const found = this.fields.find((f) => f.location === `body.${name}` || fieldOf(f.location) === name)
+    return found && say(found.message, found.said)
   }
 
   /** Complaints about none of the named fields. */
-  rest(names: readonly string[]): string[] {
+  rest(names: readonly string[], say = english): string[] {
     return this.fields
       .filter((f) => !names.includes(fieldOf(f.location)))
+      .map((f) => ({ ...f, message: say(f.message, f.said) }))
       .map((f) => (f.location ? `${f.location}: ${f.message}` : f.message))
   }
 }

@@ -278,6 +278,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dkim-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the keys that domains sign with */
+        get: operations["list-dkim-keys"];
+        put?: never;
+        /**
+         * Make a key for a domain
+         * @description It signs nothing until it is made active: publish its record first. Keys that are published take over by themselves after half a year.
+         */
+        post: operations["create-dkim-key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dkim-keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a key */
+        get: operations["get-dkim-key"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a key
+         * @description Refused while it signs.
+         */
+        delete: operations["delete-dkim-key"];
+        options?: never;
+        head?: never;
+        /**
+         * Let a key sign, or sign no more
+         * @description An active key takes over from the one of its kind. A retired one's record is to stay until all mail signed with it has arrived.
+         */
+        patch: operations["change-dkim-key"];
+        trace?: never;
+    };
     "/api/v1/domains": {
         parameters: {
             query?: never;
@@ -316,9 +362,86 @@ export interface paths {
         post?: never;
         /**
          * Serve a mail domain no more
-         * @description Refused while it has accounts.
+         * @description Refused while it has accounts or groups.
          */
         delete: operations["delete-domain"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{id}/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have somebody told of events of a domain's mail
+         * @description The secret that events are signed with is in this answer only.
+         */
+        post: operations["create-hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{id}/hooks/{hook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Tell somebody no more */
+        delete: operations["delete-hook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{id}/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Replace how a domain's mail is handled
+         * @description What is absent is as the server has it. The domain's hooks stay.
+         */
+        put: operations["set-domain-mail"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{id}/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The DNS records a domain's mail needs
+         * @description With check, what the DNS has of them.
+         */
+        get: operations["list-domain-records"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -339,6 +462,49 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List groups and aliases of domains */
+        get: operations["list-groups"];
+        put?: never;
+        /**
+         * Make a group
+         * @description An address whose mail goes to others: with one member it is an alias.
+         */
+        post: operations["create-group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a group, by id or address */
+        get: operations["get-group"];
+        /**
+         * Replace a group
+         * @description The address stays.
+         */
+        put: operations["replace-group"];
+        post?: never;
+        /** Delete a group */
+        delete: operations["delete-group"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1432,6 +1598,7 @@ export interface components {
     schemas: {
         Account: {
             address: string;
+            aliases?: string[];
             app_passwords?: components["schemas"]["AppPassword"][];
             /** Format: date-time */
             created: string;
@@ -1439,7 +1606,9 @@ export interface components {
             features?: {
                 [key: string]: boolean;
             };
+            forward?: components["schemas"]["Forward"];
             id: string;
+            language?: string;
             limits?: components["schemas"]["Limits"];
             name: string;
             plan?: string;
@@ -1453,9 +1622,15 @@ export interface components {
         };
         AccountChange: {
             /** @description Replaces all; absent: they stay */
+            aliases?: string[];
+            /** @description Replaces all; absent: they stay */
             features?: {
                 [key: string]: boolean;
             };
+            /** @description Replaces all */
+            forward?: components["schemas"]["Forward"];
+            /** @enum {string} */
+            language?: "zh-CN" | "en";
             /** @description Replaces all */
             limits?: components["schemas"]["Limits"];
             name?: string;
@@ -1484,6 +1659,7 @@ export interface components {
         };
         AccountTerms: {
             address: string;
+            aliases?: string[];
             app_passwords?: components["schemas"]["AppPassword"][];
             /** Format: date-time */
             created: string;
@@ -1492,7 +1668,9 @@ export interface components {
             features?: {
                 [key: string]: boolean;
             };
+            forward?: components["schemas"]["Forward"];
             id: string;
+            language?: string;
             limits?: components["schemas"]["Limits"];
             name: string;
             plan?: string;
@@ -1594,9 +1772,15 @@ export interface components {
             fixable: boolean;
             found: string;
             name: string;
+            said?: components["schemas"]["CheckSaid"];
             /** @enum {string} */
             state: "ok" | "warning" | "failed" | "skipped";
             wanted?: string;
+        };
+        CheckSaid: {
+            advice?: components["schemas"]["Sentence"];
+            found: components["schemas"]["Sentence"];
+            wanted?: components["schemas"]["Sentence"];
         };
         Contact: {
             /** Format: date-time */
@@ -1642,11 +1826,57 @@ export interface components {
             /** Format: date-time */
             time: string;
         };
+        DKIMKey: {
+            algorithm: string;
+            /** Format: date-time */
+            created: string;
+            domain: string;
+            id: string;
+            record: string;
+            selector: string;
+            /** Format: date-time */
+            since: string;
+            state: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+        };
+        DKIMKeyChange: {
+            /**
+             * @description active: it signs, and the one that did is retired; retired: it signs no more
+             * @enum {string}
+             */
+            state: "active" | "retired";
+        };
+        DNSRecord: {
+            /** @description What stands in its place */
+            found: string[];
+            /** @example _dmarc.example.test */
+            name: string;
+            /** @description Without it mail is lost or not believed */
+            needed: boolean;
+            /** @description What is wrong, in a sentence */
+            note?: string;
+            /** @enum {string} */
+            purpose: "mx" | "spf" | "dkim" | "dmarc" | "mta-sts" | "tls-rpt" | "discovery";
+            /**
+             * @description What the DNS has; unknown: it did not answer
+             * @enum {string}
+             */
+            state: "unchecked" | "right" | "missing" | "different" | "unknown";
+            /** @enum {string} */
+            type: "MX" | "TXT" | "SRV" | "CNAME";
+            value: string;
+            /** @description The record as a line of a zone file */
+            zone: string;
+        };
         Domain: {
             /** Format: date-time */
             created: string;
             id: string;
             limits?: components["schemas"]["Limits"];
+            mail?: components["schemas"]["DomainMail"];
             /** Format: int64 */
             max_accounts?: number;
             name: string;
@@ -1657,6 +1887,74 @@ export interface components {
             updated: string;
             /** Format: int64 */
             version: number;
+        };
+        DomainMail: {
+            /**
+             * @description Who gets the mail for abuse. Empty: who gets it for postmaster.
+             * @example user1@example.test
+             */
+            abuse?: string;
+            /**
+             * @description Refuse mail from addresses on the server's blocklists. Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            blocklists?: "on" | "off";
+            /**
+             * @description Who gets what is for nobody. Empty: such mail is refused.
+             * @example user1@example.test
+             */
+            catch_all?: string;
+            /**
+             * @description What parts a sub-address from its account's (RFC 5233): one character, or none for no sub-addresses. Empty: +.
+             * @example +
+             */
+            delimiter?: string;
+            /**
+             * @description The most that is done with mail that fails its author's DMARC policy.
+             * @example quarantine
+             * @enum {string}
+             */
+            dmarc?: "none" | "mark" | "quarantine" | "refuse";
+            /**
+             * @description Defer what comes from a stranger for the first time.
+             * @example off
+             * @enum {string}
+             */
+            greylisting?: "on" | "off";
+            /** @description Who is told by HTTP of what becomes of the domain's mail. */
+            hooks?: components["schemas"]["Hook"][];
+            /**
+             * @description Mode of the MTA-STS policy that the DNS records announce (RFC 8461). Empty: none.
+             * @example none
+             * @enum {string}
+             */
+            mta_sts?: "none" | "testing" | "enforce";
+            /**
+             * @description What others are asked to do with mail that only pretends to be the domain's (DMARC). Empty: none.
+             * @example none
+             * @enum {string}
+             */
+            policy?: "none" | "quarantine" | "refuse";
+            /**
+             * @description Who gets the reports of others on the domain (DMARC, TLS). Empty: postmaster.
+             * @example postmaster@example.test
+             */
+            report?: string;
+            /**
+             * @description What is done when an address has no name that leads back to it.
+             * @example mark
+             * @enum {string}
+             */
+            reverse_names?: "none" | "mark" | "refuse";
+            /** @description Smart host that takes the domain's mail to others. None: it is sent to where it is for. */
+            route?: components["schemas"]["Route"];
+        };
+        DomainRecords: {
+            domain: string;
+            /** @description MTA-STS policy, to be served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt; absent: none */
+            policy?: string;
+            records: components["schemas"]["DNSRecord"][];
         };
         EndedSessions: {
             /** Format: int64 */
@@ -1685,6 +1983,20 @@ export interface components {
             /** @enum {string} */
             verb: "created" | "updated" | "deleted";
         };
+        Forward: {
+            /**
+             * @description A copy stays in the mailbox.
+             * @example true
+             */
+            keep?: boolean;
+            /**
+             * @description Addresses, here or elsewhere.
+             * @example [
+             *       "user2@example.test"
+             *     ]
+             */
+            to?: string[];
+        };
         FreshSamples: {
             readings: components["schemas"]["Reading"][];
             server: string;
@@ -1695,6 +2007,39 @@ export interface components {
             /** Format: int64 */
             port: number;
         };
+        Group: {
+            address: string;
+            /** Format: date-time */
+            created: string;
+            domain: string;
+            id: string;
+            members: string[];
+            name: string;
+            /** Format: date-time */
+            updated: string;
+            /** Format: int64 */
+            version: number;
+            writers: string;
+        };
+        Hook: {
+            /**
+             * @description Which. None: all.
+             * @example [
+             *       "bounced"
+             *     ]
+             */
+            events?: ("received" | "delivered" | "deferred" | "bounced")[];
+            /**
+             * @description Given when it is made.
+             * @example 0198c0de-0000-7000-8000-00000000000b
+             */
+            id?: string;
+            /**
+             * @description Where events are posted to.
+             * @example https://hooks.example.test/mail
+             */
+            url: string;
+        };
         Impact: {
             approval: boolean;
             /** Format: int64 */
@@ -1703,6 +2048,8 @@ export interface components {
             /** Format: int64 */
             queued: number;
             refusals: components["schemas"]["Refusal"][];
+            /** @description The warnings, for another language */
+            said: components["schemas"]["Sentence"][];
             /** Format: int64 */
             sessions: number;
             targets: components["schemas"]["ImpactTarget"][];
@@ -1738,6 +2085,27 @@ export interface components {
             protocols?: string[];
             /** @description The password to enter in the application */
             secret: string;
+        };
+        IssuedHook: {
+            /**
+             * @description Which. None: all.
+             * @example [
+             *       "bounced"
+             *     ]
+             */
+            events?: ("received" | "delivered" | "deferred" | "bounced")[];
+            /**
+             * @description Given when it is made.
+             * @example 0198c0de-0000-7000-8000-00000000000b
+             */
+            id?: string;
+            /** @description That events are signed with */
+            secret: string;
+            /**
+             * @description Where events are posted to.
+             * @example https://hooks.example.test/mail
+             */
+            url: string;
         };
         IssuedToken: {
             actor: string;
@@ -1829,6 +2197,16 @@ export interface components {
              */
             skipped?: number;
         };
+        MailFlow: {
+            /** @description Filters that are asked about each message (milter protocol), in this order. */
+            milters?: components["schemas"]["Milter"][];
+            /** @description Mail from other servers. */
+            receiving?: components["schemas"]["Receiving"];
+            /** @description Mail to other servers. */
+            sending?: components["schemas"]["Sending"];
+            /** @description Mail of the users. */
+            submission?: components["schemas"]["Submission"];
+        };
         MailSignIn: {
             address: string;
             /** Format: int64 */
@@ -1864,13 +2242,44 @@ export interface components {
             /** Format: int64 */
             weight: number;
         };
+        Milter: {
+            /**
+             * @description Where it listens: inet:host:port or unix:/path.
+             * @example inet:127.0.0.1:11332
+             */
+            address: string;
+            /**
+             * @description Which mail it sees. None: all.
+             * @example [
+             *       "receiving"
+             *     ]
+             */
+            on?: ("receiving" | "submission")[];
+            /**
+             * @description What becomes of mail while it does not answer. Empty: defer.
+             * @example defer
+             * @enum {string}
+             */
+            on_failure?: "accept" | "defer";
+            /** @description How long it may take for one answer. 0: 30s. */
+            timeout?: string | number;
+        };
         NewAccount: {
             /** @example user1@example.test */
             address: string;
+            /** @description Its other addresses */
+            aliases?: string[];
             /** @description Absent: as the plan has it */
             features?: {
                 [key: string]: boolean;
             };
+            /** @description Where its mail goes besides, or instead of, its mailbox */
+            forward?: components["schemas"]["Forward"];
+            /**
+             * @description It is written to in; absent: zh-CN
+             * @enum {string}
+             */
+            language?: "zh-CN" | "en";
             limits?: components["schemas"]["Limits"];
             name?: string;
             password: string;
@@ -1900,6 +2309,12 @@ export interface components {
             /** @example +8613800138000 */
             phone: string;
         };
+        NewDKIMKey: {
+            /** @enum {string} */
+            algorithm: "rsa-sha256" | "ed25519-sha256";
+            /** @description Id or name */
+            domain: string;
+        };
         NewDomain: {
             /** @description Of its accounts */
             limits?: components["schemas"]["Limits"];
@@ -1916,6 +2331,93 @@ export interface components {
             postmaster?: string;
             /** @description It belongs to, id or name; empty: the operator */
             tenant?: string;
+        };
+        NewDomainMail: {
+            /**
+             * @description Who gets the mail for abuse. Empty: who gets it for postmaster.
+             * @example user1@example.test
+             */
+            abuse?: string;
+            /**
+             * @description Refuse mail from addresses on the server's blocklists. Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            blocklists?: "on" | "off";
+            /**
+             * @description Who gets what is for nobody. Empty: such mail is refused.
+             * @example user1@example.test
+             */
+            catch_all?: string;
+            /**
+             * @description What parts a sub-address from its account's (RFC 5233): one character, or none for no sub-addresses. Empty: +.
+             * @example +
+             */
+            delimiter?: string;
+            /**
+             * @description The most that is done with mail that fails its author's DMARC policy.
+             * @example quarantine
+             * @enum {string}
+             */
+            dmarc?: "none" | "mark" | "quarantine" | "refuse";
+            /**
+             * @description Defer what comes from a stranger for the first time.
+             * @example off
+             * @enum {string}
+             */
+            greylisting?: "on" | "off";
+            /** @description Who is told by HTTP of what becomes of the domain's mail. */
+            hooks?: components["schemas"]["Hook"][];
+            /**
+             * @description Mode of the MTA-STS policy that the DNS records announce (RFC 8461). Empty: none.
+             * @example none
+             * @enum {string}
+             */
+            mta_sts?: "none" | "testing" | "enforce";
+            /**
+             * @description What others are asked to do with mail that only pretends to be the domain's (DMARC). Empty: none.
+             * @example none
+             * @enum {string}
+             */
+            policy?: "none" | "quarantine" | "refuse";
+            /**
+             * @description Who gets the reports of others on the domain (DMARC, TLS). Empty: postmaster.
+             * @example postmaster@example.test
+             */
+            report?: string;
+            /**
+             * @description What is done when an address has no name that leads back to it.
+             * @example mark
+             * @enum {string}
+             */
+            reverse_names?: "none" | "mark" | "refuse";
+            /** @description Smart host that takes the domain's mail to others. None: it is sent to where it is for. */
+            route?: components["schemas"]["Route"];
+            /** @description For the smart host. Absent: it stays while host, port and user do; never shown */
+            route_password?: string;
+        };
+        NewGroup: {
+            /** @example team@example.test */
+            address: string;
+            /** @description Addresses here, of other groups, or elsewhere */
+            members: string[];
+            name?: string;
+            /**
+             * @description Default anyone
+             * @enum {string}
+             */
+            writers?: "anyone" | "domain" | "members";
+        };
+        NewHook: {
+            /** @description Which; absent: all */
+            events?: ("received" | "delivered" | "deferred" | "bounced")[];
+            /** @description That events are signed with; absent: one is made */
+            secret?: string;
+            /**
+             * @description Where events are posted to
+             * @example https://hooks.example.test/mail
+             */
+            url: string;
         };
         NewMember: {
             /** @description Id or name */
@@ -2132,6 +2634,7 @@ export interface components {
              */
             kind?: "command" | "unit";
             limits?: components["schemas"]["ProcessLimits"];
+            mail?: components["schemas"]["MailFlow"];
             name: string;
             ports?: {
                 [key: string]: number;
@@ -2244,8 +2747,16 @@ export interface components {
             items: components["schemas"]["Contact"][];
             next: string;
         };
+        PageDKIMKey: {
+            items: components["schemas"]["DKIMKey"][];
+            next: string;
+        };
         PageDomain: {
             items: components["schemas"]["Domain"][];
+            next: string;
+        };
+        PageGroup: {
+            items: components["schemas"]["Group"][];
             next: string;
         };
         PageOperation: {
@@ -2473,6 +2984,8 @@ export interface components {
             detail: string;
             errors?: components["schemas"]["ProblemDetail"][];
             request_id: string;
+            /** @description Detail, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: int64 */
             status: number;
             title: string;
@@ -2486,6 +2999,8 @@ export interface components {
         ProblemDetail: {
             location: string;
             message: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             value?: unknown;
         };
         ProcessLimits: {
@@ -2514,12 +3029,102 @@ export interface components {
             /** Format: double */
             value: number;
         };
+        Receiving: {
+            /**
+             * Format: int64
+             * @description Messages a minute from one IPv4 address or IPv6 /64. 0: 300.
+             * @example 300
+             */
+            address_rate?: number;
+            /**
+             * @description DNS zones of addresses whose mail is refused (RFC 5782). None: none is asked.
+             * @example [
+             *       "bl.example.test"
+             *     ]
+             */
+            blocklists?: string[];
+            /**
+             * @description The most that is done with mail that fails its author's DMARC policy. Empty: quarantine.
+             * @example quarantine
+             * @enum {string}
+             */
+            dmarc?: "none" | "mark" | "quarantine" | "refuse";
+            /**
+             * @description Turn away who speaks before the greeting. Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            early_talkers?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Errors of a connection after which it is closed. 0: 20.
+             * @example 20
+             */
+            errors_allowed?: number;
+            /** @description How long the greeting lets early talkers betray themselves. 0: 1s. */
+            greeting_delay?: string | number;
+            /** @description How long a stranger must wait before trying again. 0: 5m. */
+            greylist_delay?: string | number;
+            /**
+             * @description Defer what comes from a stranger for the first time (RFC 6647). Empty: off.
+             * @example off
+             * @enum {string}
+             */
+            greylisting?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Messages a minute from one IPv4 /24 or IPv6 /48. 0: 1200.
+             * @example 1200
+             */
+            network_rate?: number;
+            /**
+             * @description Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do.
+             * @example [
+             *       "192.0.2.0/24"
+             *     ]
+             */
+            proxy_from?: string[];
+            /**
+             * @description What is done when an address has no name that leads back to it. Empty: mark.
+             * @example mark
+             * @enum {string}
+             */
+            reverse_names?: "none" | "mark" | "refuse";
+            /**
+             * Format: int64
+             * @description Errors of a connection after which each answer is delayed. 0: 5.
+             * @example 5
+             */
+            tarpit_after?: number;
+            /**
+             * @description Networks whose mail is neither delayed, greylisted nor limited. This machine and the fleet's servers always are.
+             * @example [
+             *       "192.0.2.0/24"
+             *     ]
+             */
+            trusted_from?: string[];
+            /**
+             * Format: int64
+             * @description Unknown recipients an hour from one address, after which it is turned away for an hour. 0: 100.
+             * @example 100
+             */
+            unknown_allowed?: number;
+            /**
+             * @description Networks that may say by XCLIENT whom they speak for. None: nobody.
+             * @example [
+             *       "192.0.2.0/24"
+             *     ]
+             */
+            xclient_from?: string[];
+        };
         RecoveryCodes: {
             recovery: string[];
         };
         Refusal: {
             message: string;
             name: string;
+            /** @description Message, for another language */
+            said: components["schemas"]["Sentence"];
         };
         Release: {
             actor: string;
@@ -2555,6 +3160,35 @@ export interface components {
             health: string | number;
             /** Format: int64 */
             max_unavailable: number;
+        };
+        Route: {
+            /**
+             * @description A password is kept. It is never shown.
+             * @example true
+             */
+            has_password?: boolean;
+            /**
+             * @description Name or IP address.
+             * @example relay.example.test
+             */
+            host?: string;
+            /**
+             * Format: int64
+             * @description 0: 587, with TLS from the first byte 465.
+             * @example 587
+             */
+            port?: number;
+            /**
+             * @description opportunistic: STARTTLS when it is offered; required: STARTTLS with a good certificate, or no mail; implicit: TLS from the first byte. Empty: required.
+             * @example required
+             * @enum {string}
+             */
+            tls?: "opportunistic" | "required" | "implicit";
+            /**
+             * @description Who to sign in as. Empty: without signing in.
+             * @example relay
+             */
+            user?: string;
         };
         Rule: {
             /** Format: double */
@@ -2617,6 +3251,66 @@ export interface components {
             step: number;
             /** Format: date-time */
             to: string;
+        };
+        Sending: {
+            /**
+             * Format: int64
+             * @description Connections to other servers at once. 0: 500.
+             * @example 500
+             */
+            connections?: number;
+            /** @description After how long the sender is told that a message waits. 0: 4h. */
+            delay_notice?: string | number;
+            /** @description After how long a message is given back. 0: 120h. */
+            expire?: string | number;
+            /**
+             * @description Addresses of this server to send from, at most one of IPv4 and one of IPv6. None: the system's choice.
+             * @example [
+             *       "192.0.2.10"
+             *     ]
+             */
+            from?: string[];
+            /**
+             * Format: int64
+             * @description Connections to one destination at once. 0: 20.
+             * @example 20
+             */
+            per_destination?: number;
+            /**
+             * Format: int64
+             * @description Port of other servers. 0: 25.
+             * @example 25
+             */
+            port?: number;
+            /**
+             * @description The resolvers validate DNSSEC and no stranger is on the way to them, so that DANE can be relied on. Empty: off.
+             * @example off
+             * @enum {string}
+             */
+            resolver_safe?: "on" | "off";
+            /**
+             * @description DNS servers to ask, as address:port. None: those of the machine.
+             * @example [
+             *       "127.0.0.1:53"
+             *     ]
+             */
+            resolvers?: string[];
+            /** @description Waits between attempts; the last one repeats. None: 1m, 5m, 15m, 30m, 1h, 2h, 4h. */
+            retry?: (string | number)[];
+            /**
+             * @description Tell domains that ask for it how TLS to them went (RFC 8460). Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            tls_reports?: "on" | "off";
+        };
+        Sentence: {
+            params?: string[];
+            /**
+             * @description In English; {1} stands for the first of params
+             * @example {1} on {2} is to run it: upgrade that to another release first
+             */
+            template: string;
         };
         Series: {
             metric: string;
@@ -2684,6 +3378,7 @@ export interface components {
             /** @enum {string} */
             kind: "mailnode" | "command" | "unit";
             limits?: components["schemas"]["ProcessLimits"];
+            mail?: components["schemas"]["MailFlow"];
             name: string;
             note?: string;
             pending?: boolean;
@@ -2727,6 +3422,7 @@ export interface components {
                 [key: string]: string;
             };
             limits?: components["schemas"]["ProcessLimits"];
+            mail?: components["schemas"]["MailFlow"];
             ports?: {
                 [key: string]: number;
             };
@@ -2809,6 +3505,26 @@ export interface components {
             text: string;
             /** Format: date-time */
             time: string;
+        };
+        Submission: {
+            /**
+             * Format: int64
+             * @description How many times a user's habit a burst may be before it is held. 0: 10.
+             * @example 10
+             */
+            brake_factor?: number;
+            /**
+             * Format: int64
+             * @description Recipients an hour that are never a burst, whatever the habit. 0: 50.
+             * @example 50
+             */
+            brake_least?: number;
+            /**
+             * Format: int64
+             * @description Recipients an hour that a user may write to. 0: 500.
+             * @example 500
+             */
+            hourly_recipients?: number;
         };
         TOTPCode: {
             code: string;
@@ -3633,6 +4349,191 @@ export interface operations {
             };
         };
     };
+    "list-dkim-keys": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Names */
+                domain?: string[];
+                state?: ("next" | "active" | "retired")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageDKIMKey"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-dkim-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDKIMKey"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DKIMKey"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-dkim-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DKIMKey"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-dkim-key": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-dkim-key": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DKIMKeyChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DKIMKey"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-domains": {
         parameters: {
             query?: {
@@ -3817,6 +4718,153 @@ export interface operations {
             };
         };
     };
+    "create-hook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHook"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedHook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-hook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+                /** @description Id of the hook */
+                hook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-domain-mail": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDomainMail"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Domain"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-domain-records": {
+        parameters: {
+            query?: {
+                /** @description Compare with what the DNS has */
+                check?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainRecords"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -3839,6 +4887,192 @@ export interface operations {
                 content: {
                     "text/event-stream": components["schemas"]["Event"] | components["schemas"]["FreshSamples"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-groups": {
+        parameters: {
+            query?: {
+                /** @description X-Index of an earlier answer: wait until something has changed since */
+                index?: number;
+                /** @description How long to wait at most, up to 60s (the default with index) */
+                wait?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+                /** @description By time of creation; the default depends on the list */
+                order?: "oldest" | "newest";
+                /** @description Names */
+                domain?: string[];
+                /** @description Addresses */
+                member?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Index"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageGroup"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroup"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replace-group": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroup"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-group": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

@@ -16,6 +16,7 @@ export interface Page<T> {
   next: string
 }
 
+export type Sentence = Schemas['Sentence']
 export type Server = Schemas['Server']
 export type Enrolment = Schemas['Enrolment']
 export type Service = Schemas['Service']
@@ -34,6 +35,14 @@ export type SMS = Schemas['SMS']
 export type AuditEntry = Schemas['AuditEntry']
 export type AuditCheck = Schemas['AuditCheck']
 export type Domain = Schemas['Domain']
+export type DomainRecords = Schemas['DomainRecords']
+export type DNSRecord = Schemas['DNSRecord']
+export type NewDomainMail = Schemas['NewDomainMail']
+export type Hook = Schemas['Hook']
+export type IssuedHook = Schemas['IssuedHook']
+export type Group = Schemas['Group']
+export type DKIMKey = Schemas['DKIMKey']
+export type NewDKIMKey = Schemas['NewDKIMKey']
 export type Account = Schemas['Account']
 export type Session = Schemas['Session']
 export type Providers = Schemas['Providers']

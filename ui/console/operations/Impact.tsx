@@ -18,7 +18,7 @@ interface ImpactProps {
 
 /** Whom and what an operation would touch. */
 export function Impact({ kind, impact, several }: ImpactProps) {
-  const { t, format } = useText()
+  const { t, say, format } = useText()
   const heading = useId()
   const figure = (n: number) => (n < 0 ? t('operate.unknown') : format.number(n))
   return (
@@ -32,10 +32,10 @@ export function Impact({ kind, impact, several }: ImpactProps) {
           <Figure name={t('operate.away')} value={figure(impact.unavailable)} some={impact.unavailable !== 0} />
         </dl>
       )}
-      {impact.warnings.map((w) => (
+      {impact.warnings.map((w, i) => (
         <p key={w} className="impact-warning">
           <Glyph name="warning" />
-          {w}
+          {say(w, impact.said[i])}
         </p>
       ))}
       {several && <Targets impact={impact} />}
@@ -90,7 +90,7 @@ interface RefusalsProps {
 
 /** Why it would be refused; each reason is passed over by name. */
 export function Refusals({ refusals, chosen, onChoose, complaint }: RefusalsProps) {
-  const { t } = useText()
+  const { t, say } = useText()
   const names = [...new Set(refusals.map((r) => r.name))]
   return names.map((name) => (
     <div key={name} className="notice" data-tone="bad">
@@ -100,7 +100,7 @@ export function Refusals({ refusals, chosen, onChoose, complaint }: RefusalsProp
         {refusals
           .filter((r) => r.name === name)
           .map((r) => (
-            <p key={r.message}>{r.message}</p>
+            <p key={r.message}>{say(r.message, r.said)}</p>
           ))}
         <Checkbox
           label={t('operate.override')}

@@ -6,13 +6,13 @@ import { Glyph } from './Glyph'
 
 /** One sentence for a person about any error. */
 export function useSentence(): (e: unknown) => string {
-  const { t } = useText()
+  const { t, say } = useText()
   return useCallback(
     (e) => {
-      if (e instanceof ProblemError) return e.status === 0 ? t('error.network') : e.message
+      if (e instanceof ProblemError) return e.status === 0 ? t('error.network') : say(e.message, e.said)
       return e instanceof Error ? e.message : t('error.unexpected')
     },
-    [t],
+    [t, say],
   )
 }
 

@@ -12,8 +12,10 @@ export function useForm<V extends object>(initial: V, send: (values: V) => Promi
   const [error, setError] = useState<unknown>()
   const [busy, setBusy] = useState(false)
 
+  const { say } = useText()
+
   const set = <K extends keyof V>(name: K, value: V[K]) => setValues((v) => ({ ...v, [name]: value }))
-  const complaint = (name: string) => (error instanceof ProblemError ? error.field(name) : undefined)
+  const complaint = (name: string) => (error instanceof ProblemError ? error.field(name, say) : undefined)
 
   return {
     values,
@@ -82,8 +84,9 @@ export function Form({ form, submit, danger, waits, keep, onCancel, children }: 
 }
 
 function Complaint({ error, names }: { error: unknown; names: string[] }) {
+  const { say } = useText()
   const sentence = useSentence()
-  const rest = error instanceof ProblemError ? error.rest(names) : []
+  const rest = error instanceof ProblemError ? error.rest(names, say) : []
   return (
     <div className="notice" data-tone="bad" role="alert">
       <div>

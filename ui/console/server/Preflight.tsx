@@ -75,7 +75,7 @@ interface ChecksProps {
 
 /** What is not fine at once; what is fine unfolds. */
 function Checks({ checks, chosen, onChoose }: ChecksProps) {
-  const { t } = useText()
+  const { t, say } = useText()
   const name = useCheckName()
   const rows = checks.toSorted(worstFirst).map((c) => ({ ...c, id: c.name }))
   const bad = rows.filter((c) => c.state !== 'ok')
@@ -83,8 +83,8 @@ function Checks({ checks, chosen, onChoose }: ChecksProps) {
   const columns: Column<Check & { id: string }>[] = [
     { head: t('preflight.check'), cell: (c) => <b className="nowrap">{name(c.name)}</b> },
     { head: t('preflight.state'), cell: (c) => <State of="check" state={c.state} /> },
-    { head: t('preflight.found'), cell: (c) => c.found },
-    { head: t('preflight.wanted'), cell: (c) => c.wanted || <span className="dim">—</span> },
+    { head: t('preflight.found'), cell: (c) => say(c.found, c.said?.found) },
+    { head: t('preflight.wanted'), cell: (c) => say(c.wanted ?? '', c.said?.wanted) || <span className="dim">—</span> },
   ]
   const toggle = (n: string) => onChoose?.(chosen.includes(n) ? chosen.filter((x) => x !== n) : [...chosen, n])
   const advice: Column<Check & { id: string }> = {
@@ -94,13 +94,13 @@ function Checks({ checks, chosen, onChoose }: ChecksProps) {
       c.fixable && onChoose ? (
         <Checkbox
           size="xs"
-          label={c.advice}
+          label={say(c.advice ?? '', c.said?.advice)}
           aria-label={t('preflight.choose', { name: name(c.name) })}
           checked={chosen.includes(c.name)}
           onChange={() => toggle(c.name)}
         />
       ) : (
-        c.advice || <span className="dim">—</span>
+        say(c.advice ?? '', c.said?.advice) || <span className="dim">—</span>
       ),
   }
   return (

@@ -1,7 +1,10 @@
 import i18next from 'i18next'
+import { useCallback } from 'react'
 import { initReactI18next, useTranslation } from 'react-i18next'
+import type { Sentence } from '../api/types'
 import en from './en.json?url'
 import { Format, type Language } from './format'
+import said from './said.json?url'
 import type zh from './zh.json'
 import zhCN from './zh.json?url'
 
@@ -13,6 +16,9 @@ declare module 'i18next' {
 }
 
 const files: Record<Language, string> = { zh: zhCN, en }
+
+/** What the programs say, by its English template, in the languages that are not theirs. */
+const sayings: Partial<Record<Language, string>> = { zh: said }
 const stored = 'mailfleet.language'
 
 /** The reader's language: the one chosen before, else the browser's first that there is, else Chinese. */
@@ -25,6 +31,8 @@ async function load(language: Language): Promise<void> {
   if (!i18next.hasResourceBundle(language, 'console')) {
     const res = await fetch(files[language])
     i18next.addResourceBundle(language, 'console', await res.json())
+    const sayingsOf = sayings[language]
+    if (sayingsOf) addSayings(language, await (await fetch(sayingsOf)).json())
   }
   await i18next.changeLanguage(language)
   document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'
@@ -46,13 +54,25 @@ export async function speak(language: Language): Promise<void> {
   localStorage.setItem(stored, language)
 }
 
+const known = new Map<string, Record<string, string>>()
+
+/** Makes what the programs say ready in a language. */
+export const addSayings = (language: Language, texts: Record<string, string>) => void known.set(language, texts)
+
+/** What a program said, in the language; in its own English where nobody has translated it. */
+export function translate(language: Language, text: string, said: Sentence | undefined): string {
+  const template = said && known.get(language)?.[said.template]
+  return template?.replace(/\{(\d+)\}/g, (_, n) => said?.params?.[Number(n) - 1] ?? '') ?? text
+}
+
 const formats: Record<Language, Format> = { zh: new Format('zh'), en: new Format('en') }
 
 export type Text = ReturnType<typeof useText>
 
-/** Texts and formats of the current language. */
+/** Texts and formats of the current language, and what the programs say in it. */
 export function useText() {
   const { t, i18n } = useTranslation()
   const language: Language = i18n.language === 'en' ? 'en' : 'zh'
-  return { t, format: formats[language], language }
+  const say = useCallback((text: string, said?: Sentence) => translate(language, text, said), [language])
+  return { t, say, format: formats[language], language }
 }

@@ -1,0 +1,443 @@
+package queue
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/outbound"
+	"mailfleet/mailnode/store"
+)
+
+// Queue is the queue of one server. Its methods are safe for concurrent use.
+type Queue struct {
+	o        Options
+	log      *slog.Logger
+	table    store.Table
+	failures store.Table
+	set      atomic.Pointer[Settings]
+	kick     chan struct{} // something is to be looked at
+
+	mu      sync.Mutex
+	memory  schedule
+	workers int
+	running bool // workers may start
+
+	attempts context.Context // of the workers
+	working  sync.WaitGroup
+}
+
+// New returns the queue that a store has. It delivers once it runs.
+func New(o Options) *Queue {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	q := &Queue{
+		o: o, log: o.Logger.With("component", "queue"), table: o.Store.Table("queue"), failures: o.Store.Table("failures"),
+		kick: make(chan struct{}, 1), memory: newSchedule(),
+	}
+	q.Configure(o.Settings)
+	return q
+}
+
+// Configure changes the settings.
+func (q *Queue) Configure(set Settings) {
+	set = set.withDefaults()
+	q.set.Store(&set)
+}
+
+// now is the time as it is written: without a monotonic part.
+func (q *Queue) now() time.Time { return q.o.Now().Round(0) }
+
+// Ticket is a message on its way into the queue. Write puts it there within a change;
+// when that change is durable, Plan has it delivered.
+type Ticket struct {
+	q       *Queue
+	id      [16]byte
+	message []byte
+	parts   []part
+	rows    [][]byte
+}
+
+// Ticket makes the ticket of a message, which is prefix and then a body, size bytes in all.
+// Of the envelope's recipients none is looked at.
+func (q *Queue) Ticket(e *envelope.Envelope, prefix []byte, size int64, to []To) (*Ticket, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	now := q.now()
+	due := now
+	if e.HoldUntil.After(now) {
+		due = e.HoldUntil.Round(0)
+	}
+	m := letter{Envelope: *e, Size: size, Received: now, Expires: due.Add(q.set.Load().Expire), prefix: prefix}
+	m.Envelope.Recipients = nil
+	t := &Ticket{q: q, id: id, parts: q.split(e, to, due)}
+	m.Parts, m.Next = len(t.parts), uint32(len(t.parts))
+	if t.message, err = m.encode(); err != nil {
+		return nil, err
+	}
+	for i := range t.parts {
+		row, err := t.parts[i].encode()
+		if err != nil {
+			return nil, err
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t, nil
+}
+
+// split puts recipients who share a way into parts.
+func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []part) {
+	type way struct {
+		destination, from string
+		route             outbound.Route
+	}
+	open := map[way]int{} // index of the part that has room
+	for _, r := range to {
+		w := way{destination: domainOf(r.Address), from: r.From}
+		if r.Route != nil {
+			w.route = *r.Route
+		} else if q.o.Local != nil && q.o.Local.Here(w.destination) {
+			w.destination = local
+		}
+		i, ok := open[w]
+		if !ok || len(parts[i].To) == partSize {
+			i = len(parts)
+			open[w] = i
+			parts = append(parts, part{
+				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
+				Destination: w.destination, From: r.From, Route: r.Route, Next: due, Held: e.Held != "",
+			})
+		}
+		parts[i].To = append(parts[i].To, r.Recipient)
+	}
+	return parts
+}
+
+// Write puts the message into the queue within a change that brings its body.
+func (t *Ticket) Write(tx *store.Tx, body *store.Staged) error {
+	if _, err := tx.Hold(t.q.table, t.id[:], body); err != nil {
+		return err
+	}
+	if err := tx.Set(t.q.table, messageKey(t.id), t.message); err != nil {
+		return err
+	}
+	for i, row := range t.rows {
+		if err := tx.Set(t.q.table, ref{t.id, uint32(i)}.key(), row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Plan has the message delivered. It is called when Write's change is durable.
+func (t *Ticket) Plan() {
+	for i := range t.parts {
+		t.q.plan(ref{t.id, uint32(i)}, &t.parts[i])
+	}
+}
+
+// plan has a part tried when its time has come.
+func (q *Queue) plan(r ref, p *part) {
+	if p.Held {
+		return
+	}
+	now := q.now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.memory.plan(item{r, p.Changes}, p.lane(), p.Sender, p.Priority, p.Next, now, q.set.Load().PerDestination)
+	if p.Next.After(now) {
+		q.Wake()
+		return
+	}
+	q.hire()
+}
+
+// lane is the name of the lane a part waits in.
+func (p *part) lane() string {
+	if p.Route != nil {
+		return fmt.Sprintf("%s:%d", p.Route.Host, p.Route.Port)
+	}
+	return p.Destination
+}
+
+// Wake makes the queue look at the clock again.
+func (q *Queue) Wake() {
+	select {
+	case q.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers until ctx ends, and then waits for the attempts under way, for some
+// seconds.
+func (q *Queue) Run(ctx context.Context) {
+	const patience = 15 * time.Second
+	attempts, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	q.mu.Lock()
+	q.running = true
+	q.attempts = attempts
+	q.hire()
+	q.mu.Unlock()
+	if err := q.recover(ctx); err != nil && ctx.Err() == nil {
+		q.log.Error("the queue could not be read: what is in it waits for the next start", "error", err)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		wait := q.memory.wake(q.now())
+		q.memory.forget(q.now())
+		q.hire()
+		q.mu.Unlock()
+		if wait <= 0 || wait > time.Minute {
+			wait = time.Minute
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-q.kick:
+		case <-timer.C:
+		}
+	}
+	q.mu.Lock()
+	q.running = false
+	q.mu.Unlock()
+	late := time.AfterFunc(patience, cancel)
+	q.working.Wait()
+	late.Stop()
+}
+
+// recover plans what an earlier run of the program left.
+func (q *Queue) recover(ctx context.Context) error {
+	n := 0
+	for row, err := range q.table.Scan(ctx, []byte{rowPart}, []byte{rowPart + 1}) {
+		if err != nil {
+			return err
+		}
+		r, ok := refOf(row.Key)
+		if !ok {
+			return errRecord
+		}
+		p, err := decodePart(row.Value)
+		if err != nil {
+			q.log.Error("a part of the queue cannot be read and is left as it is", "part", r, "error", err)
+			continue
+		}
+		q.plan(r, p)
+		n++
+	}
+	if n > 0 {
+		q.log.Info("the queue was read", "parts", n)
+	}
+	return nil
+}
+
+// hire starts workers for what is due. q.mu is held.
+func (q *Queue) hire() {
+	for n := len(q.memory.line); n > 0 && q.running && q.workers < q.set.Load().Concurrency; n-- {
+		q.workers++
+		q.working.Go(q.work)
+	}
+}
+
+// work makes attempts as long as there are any to make.
+func (q *Queue) work() {
+	for {
+		q.mu.Lock()
+		it, l, why, ok := item{}, (*lane)(nil), (*outbound.Outcome)(nil), false
+		if q.running && q.workers <= q.set.Load().Concurrency {
+			it, l, why, ok = q.memory.next(q.now())
+		}
+		if !ok {
+			q.workers--
+			q.mu.Unlock()
+			return
+		}
+		ctx := q.attempts
+		q.hire() // others can work on what is left
+		q.mu.Unlock()
+		free := true
+		q.attempt(ctx, it, why, func(o *outbound.Outcome) {
+			free = false
+			q.free(l, o)
+		})
+		if free {
+			q.free(l, nil)
+		}
+		q.mu.Lock()
+		q.memory.done(it, l)
+		q.mu.Unlock()
+	}
+}
+
+// free lets another attempt begin at a destination, after one that came to an outcome;
+// nil when nothing was learnt. What came of it is written meanwhile.
+func (q *Queue) free(l *lane, o *outbound.Outcome) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case o == nil:
+	case o.Session && o.State == outbound.Temporary:
+		l.failed(q.now(), *o)
+	default:
+		l.succeeded(q.set.Load().PerDestination)
+	}
+	l.active--
+	q.memory.stand(l)
+	q.hire()
+}
+
+// Depth is how many parts are in the queue and not held back.
+func (q *Queue) Depth() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.memory.parts
+}
+
+// load reads a part and its message; nil when the item is void.
+func (q *Queue) load(it item) (*part, *letter, error) {
+	row, err := q.table.Peek(it.key())
+	if err != nil || row == nil {
+		return nil, nil, err
+	}
+	p, err := decodePart(row)
+	if err != nil || p.Held || p.Changes != it.changes {
+		return nil, nil, err
+	}
+	m, err := q.message(it.id)
+	return p, m, err
+}
+
+func (q *Queue) message(id [16]byte) (*letter, error) {
+	row, err := q.table.Peek(messageKey(id))
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		return nil, errRecord
+	}
+	return decodeMessage(row)
+}
+
+// open returns a way to open a message.
+func (q *Queue) open(id [16]byte, m *letter) (opener, store.Held, error) {
+	h, err := q.table.Held(id[:])
+	if err != nil {
+		return nil, h, err
+	}
+	return func() io.Reader {
+		body := q.o.Store.HeldSection(h, 0, h.Size)
+		if len(m.prefix) == 0 {
+			return body
+		}
+		return io.MultiReader(bytes.NewReader(m.prefix), body)
+	}, h, nil
+}
+
+// attempt tries a part. As soon as the destination is no longer needed it says so, with
+// an outcome that tells how that is.
+func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome, sent func(*outbound.Outcome)) {
+	p, m, err := q.load(it)
+	if err != nil {
+		q.log.Error("a message of the queue cannot be read: it is tried again at the next start", "part", it.ref, "error", err)
+		return
+	}
+	if p == nil {
+		return
+	}
+	if p.Destination == local && p.Route == nil {
+		q.deliverHere(ctx, it, p, m)
+		return
+	}
+	open, _, err := q.open(it.id, m)
+	if err != nil {
+		q.note(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
+		return
+	}
+	if why != nil {
+		q.note(ctx, it, p, m, all(p, *why))
+		return
+	}
+	route := p.Route
+	if route == nil && q.o.Routes != nil {
+		route = q.o.Routes(domainOf(cmp.Or(p.From, m.Envelope.From)), p.Destination)
+	}
+	message := &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
+	message.From = cmp.Or(p.From, m.Envelope.From)
+	outcomes := q.o.Sender.Send(ctx, p.Destination, route, message)
+	if ctx.Err() != nil && !slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
+		return // cut off by the server's end: it says nothing, and the next start tries again
+	}
+	sent(&outcomes[len(outcomes)-1])
+	done := make([]decision, len(outcomes))
+	for i, o := range outcomes {
+		done[i] = decision{to: p.To[i], Outcome: o}
+	}
+	q.note(ctx, it, p, m, done)
+}
+
+func all(p *part, o outbound.Outcome) (list []decision) {
+	for _, to := range p.To {
+		list = append(list, decision{to: to, Outcome: o})
+	}
+	return list
+}
+
+// deliverHere puts a message into mailboxes of this server, for each recipient in a
+// change of its own: one whose mailbox is full is no obstacle to others.
+func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
+	e := m.Envelope
+	e.From = cmp.Or(p.From, e.From)
+	var later []decision
+	for _, to := range p.To {
+		d := decision{to: to}
+		placed, err := q.o.Local.Place(&e, to)
+		if err == nil {
+			d.Outcome = InMailbox()
+			d.placed = &placed
+			err = q.settle(ctx, it, p, m, []decision{d})
+			if err == nil {
+				continue
+			}
+			d.placed = nil
+		}
+		d.Outcome = refusal(err)
+		later = append(later, d)
+	}
+	if len(later) > 0 {
+		q.note(ctx, it, p, m, later)
+	}
+}
+
+// InMailbox is the outcome of mail that was put into a mailbox here.
+func InMailbox() outbound.Outcome {
+	return outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
+}
+
+func refusal(err error) outbound.Outcome {
+	if r, ok := errors.AsType[*Refused](err); ok {
+		return r.Outcome
+	}
+	switch {
+	case errors.Is(err, store.ErrQuota):
+		return outbound.Outcome{State: outbound.Temporary, Code: 452, Enhanced: "4.2.2", Text: "the mailbox is full"}
+	case errors.Is(err, store.ErrFull):
+		return outbound.Outcome{State: outbound.Temporary, Code: 452, Enhanced: "4.3.1", Text: "the disk of this server is full"}
+	}
+	return outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "it could not be put into the mailbox: " + err.Error()}
+}
