@@ -120,7 +120,7 @@ func (a *App) open() error {
 	}
 	a.smtpd = smtpd.New(smtpd.Options{
 		Recipients: recipients{a}, Deliverer: a.flow.deliver, Room: a.store.Room, Auth: a.auth, Senders: senders{a.directory},
-		Allowance: allowance{a}, Signer: a.flow, Judge: a.flow, Reputation: reputation{a.flow},
+		Allowance: allowance{a}, Signer: a.flow, Judge: a.flow, Filter: filter{a}, Reputation: reputation{a.flow},
 		SpoolDir: spool, Logger: a.log, Settings: set.smtp,
 	})
 	a.pop3d = pop3d.New(pop3d.Options{
@@ -224,7 +224,7 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := a.flow.configure(config, terms); err != nil {
+	if err := a.flow.configure(config, terms, a.log); err != nil {
 		return 0, err
 	}
 	a.directory.Replace(tableOf(config))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"mailfleet/mailnode/deliver"
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/guard"
+	"mailfleet/mailnode/hook"
 	"mailfleet/mailnode/origin"
 	"mailfleet/mailnode/outbound"
 	"mailfleet/mailnode/queue"
@@ -35,9 +37,11 @@ type flow struct {
 	guard    *guard.Guard
 	brake    *guard.Brake
 	judge    *origin.Judge
+	hooks    *hook.Hook
 	secret   []byte // of this server's rewritten senders
 
-	terms atomic.Pointer[terms]
+	terms  atomic.Pointer[terms]
+	chains atomic.Pointer[chains]
 }
 
 // terms are what the configuration in force says of domains and peers.
@@ -85,14 +89,23 @@ func (a *App) newFlow() error {
 	f.brake = guard.NewBrake(brakeSettings(a.config), a.store, nil, a.log)
 	a.run("memory of senders", a.logged("memory of senders", f.brake.Run))
 	f.judge = origin.New(origin.Settings{ID: a.config.Hostname}, f.resolver)
+	milters, err := chainsOf(a.config, a.log)
+	if err != nil {
+		return err
+	}
+	f.chains.Store(&milters)
+	if f.hooks, err = hook.New(hookSettings(a.config), a.store, a.log); err != nil {
+		return err
+	}
+	a.run("hooks", a.logged("hooks", f.hooks.Run))
 	f.places = &deliver.Places{
 		Store: a.store, Directory: a.directory, Rewrite: f.rewrite, Reverse: f.reverse, Server: f.server, Logger: a.log,
 	}
 	f.queue = queue.New(queue.Options{
-		Store: a.store, Sender: f.client, Local: f.places, Routes: f.route, Language: a.language, Logger: a.log, Settings: queueSettings(a.config),
+		Store: a.store, Sender: f.client, Local: f.places, Routes: f.route, Language: a.language, Event: f.tell, Logger: a.log, Settings: queueSettings(a.config),
 	})
 	a.run("queue", f.queue.Run)
-	f.deliver = deliver.New(deliver.Options{Store: a.store, Queue: f.queue, Places: f.places, Logger: a.log})
+	f.deliver = deliver.New(deliver.Options{Store: a.store, Queue: f.queue, Places: f.places, Event: f.tell, Logger: a.log})
 	return nil
 }
 
@@ -106,7 +119,15 @@ func (a *App) logged(name string, part func(context.Context) error) func(context
 }
 
 // configure puts a configuration in force that termsOf has taken.
-func (f *flow) configure(c *api.Config, t *terms) error {
+func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
+	milters, err := chainsOf(c, log)
+	if err != nil {
+		return err
+	}
+	if err := f.hooks.Configure(hookSettings(c)); err != nil {
+		return err
+	}
+	f.chains.Store(&milters)
 	f.terms.Store(t)
 	if err := f.resolver.Configure(resolverSettings(c)); err != nil {
 		return err

@@ -17,7 +17,9 @@ func (a *App) Status() api.Status {
 	defer a.mu.Unlock()
 	listeners := make([]api.Listener, 0, len(a.listeners.list))
 	for _, l := range a.listeners.list {
-		l.config.Address = l.open.Addr().String()
+		if l.config.Socket() == "" {
+			l.config.Address = l.open.Addr().String()
+		}
 		listeners = append(listeners, l.config)
 	}
 	return api.Status{

@@ -138,13 +138,18 @@ func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte
 	return []byte(fields), err
 }
 
-// Judge implements smtpd.Judge. Of several domains of recipients the mildest decides:
-// none has its mail treated more strictly than it wants.
+// Judge implements smtpd.Judge.
 func (f *flow) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error) {
-	verdict := smtpd.Verdict{Refusal: f.guard.Message(m.Peer.Address)}
-	if verdict.Refusal != nil {
-		return verdict, nil
+	var v smtpd.Verdict
+	if v.Refusal = f.guard.Message(m.Peer.Address); v.Refusal == nil {
+		return f.origins(ctx, m)
 	}
+	return v, nil
+}
+
+// origins judges where a message is from. Of several domains of recipients the mildest
+// decides: none has its mail treated more strictly than it wants.
+func (f *flow) origins(ctx context.Context, m smtpd.Arrival) (verdict smtpd.Verdict, err error) {
 	t, accept := f.terms.Load(), origin.Refuse
 	strict := []origin.Action{origin.Accept, origin.Mark, origin.Quarantine, origin.Refuse}
 	for _, r := range m.Envelope.Recipients {

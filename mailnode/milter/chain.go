@@ -143,6 +143,9 @@ func (c *Chain) Connect(ctx context.Context, p Peer) (*Session, Ruling) {
 	return s, s.each(func(v *visit) Ruling { return v.connect(ctx, p) })
 }
 
+// Empty reports whether there is no milter in the chain.
+func (c *Chain) Empty() bool { return len(c.milters) == 0 }
+
 // each asks the milters in order until one ends it.
 func (s *Session) each(ask func(v *visit) Ruling) Ruling {
 	all := Ruling{Accept: true}

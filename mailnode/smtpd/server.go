@@ -166,6 +166,9 @@ func (s *Server) Gate(k Kind) *gate.Gate { return s.gates[k] }
 // Configure changes the settings for connections that begin from now on.
 func (s *Server) Configure(set Settings) { s.settings.Store(&set) }
 
+// Hostname is this server's name.
+func (s *Server) Hostname() string { return s.settings.Load().Hostname }
+
 // Serve takes connections from l, a listener of Gate(k), until l is closed or the
 // server stops. policy is asked for each; nil means DefaultPolicy.
 func (s *Server) Serve(l *gate.Listener, k Kind, policy func() Policy) {
