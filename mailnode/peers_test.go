@@ -78,7 +78,7 @@ func TestSwaksDeliversAndCurlReads(t *testing.T) {
 	f.start()
 	out := peer(t, "swaks", "swaks", "--server", f.address(api.SMTP), "--to", "User1+tag@Example.Test",
 		"--from", "a@outside.test", "--header", "Subject: from swaks", "--body", "in the clear")
-	if !strings.Contains(out, "250 2.0.0") {
+	if !strings.Contains(out, "250 2.6.0") {
 		t.Errorf("swaks:\n%s", out)
 	}
 	file := filepath.Join(f.dir, "message")

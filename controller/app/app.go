@@ -23,6 +23,7 @@ import (
 	"mailfleet/alerts/sms"
 	"mailfleet/controller/api"
 	"mailfleet/controller/auth"
+	"mailfleet/controller/dkim"
 	"mailfleet/controller/fleet"
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
@@ -32,6 +33,7 @@ import (
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/dbstore"
+	"mailfleet/inventory/domainkey"
 	"mailfleet/inventory/identity"
 	"mailfleet/inventory/members"
 	"mailfleet/ui"
@@ -391,6 +393,8 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.fleet.Run(ctx) })
 	g.Go(func() error { return a.ops.Run(ctx) })
 	g.Go(func() error { return a.outbox.Run(ctx) })
+	keys := &dkim.Keeper{Store: a.store, Seal: a.seal, DNS: net.DefaultResolver, Rotation: domainkey.DefaultRotation, Log: a.log.With("component", "dkim")}
+	g.Go(func() error { return keys.Run(ctx) })
 	g.Go(func() error {
 		err := a.server.Serve(tls.NewListener(a.listener, a.server.TLSConfig))
 		if errors.Is(err, http.ErrServerClosed) {

@@ -35,6 +35,8 @@ func TestEveryCellOfTheTable(t *testing.T) {
 		"plans":       {"rw", "r", "r", "rw", "r", "r", "-", "-"},
 		"domains":     {"rw", "r", "r", "rw", "rc", "r", "-", "-"},
 		"accounts":    {"rw", "r", "r", "rw", "rw", "rsp", "rp", "-"},
+		"groups":      {"rw", "r", "r", "rw", "rw", "r", "-", "-"},
+		"dkim-keys":   {"rw", "r", "r", "rw", "rw", "r", "-", "-"},
 		"people":      {"rw", "-", "r", "rw", "rw", "-", "-", "-"},
 		"policy":      {"rw", "r", "r", "r", "r", "r", "r", "-"},
 		"tokens":      {"rw", "-", "r", "rw", "rw", "-", "-", "-"},

@@ -8,14 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
 	"mailfleet/inventory/domainkey"
+	"mailfleet/inventory/zone"
 )
 
 // Make makes a key for a domain. taken are the selectors the domain has.
@@ -58,6 +57,16 @@ func Of(tx inventory.Tx, domain string) ([]*inventory.DKIMKey, error) {
 	return keys, err
 }
 
+// Open is a key with its private part.
+func Open(sealer *seal.Key, k *inventory.DKIMKey) (domainkey.Key, error) {
+	private, err := sealer.Unseal(seal.DKIMKey(k.Domain, k.Selector), k.Private)
+	if err != nil {
+		return domainkey.Key{}, err
+	}
+	signer, algorithm, err := domainkey.Decode(private)
+	return domainkey.Key{Selector: k.Selector, Algorithm: algorithm, State: domainkey.State(k.State), Since: k.Since, Signer: signer}, err
+}
+
 // Activate lets a key sign; the one of its algorithm that did is retired.
 func Activate(tx inventory.Tx, k *inventory.DKIMKey, now time.Time) error {
 	keys, err := Of(tx, k.Domain)
@@ -77,16 +86,11 @@ func Activate(tx inventory.Tx, k *inventory.DKIMKey, now time.Time) error {
 	return nil
 }
 
-// Resolver looks records up. net.Resolver is one.
-type Resolver interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-}
-
 // Keeper replaces keys in time.
 type Keeper struct {
 	Store    inventory.Store
 	Seal     *seal.Key
-	DNS      Resolver
+	DNS      zone.Resolver
 	Rotation domainkey.Rotation
 	Log      *slog.Logger
 }
@@ -164,27 +168,11 @@ func (k *Keeper) published(ctx context.Context, domain string, key domainkey.Key
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	texts, err := k.DNS.LookupTXT(ctx, domainkey.Name(key.Selector, domain))
-	if err != nil {
-		if dns, ok := errors.AsType[*net.DNSError](err); !ok || !dns.IsNotFound {
-			k.Log.Warn("whether a DKIM key is published is not known", "domain", domain, "selector", key.Selector, "err", err)
-		}
-		return false
+	found := zone.Check(ctx, k.DNS, []zone.Record{{Name: domainkey.Name(key.Selector, domain), Type: "TXT", Value: own[i].Record, Job: zone.Signature}})[0]
+	if found.State == zone.Unknown {
+		k.Log.Warn("whether a DKIM key is published is not known", "domain", domain, "selector", key.Selector)
 	}
-	return slices.ContainsFunc(texts, func(text string) bool { return Same(text, own[i].Record) })
-}
-
-// Same reports whether two key records hold the same key.
-func Same(a, b string) bool { return tag(a, "p") != "" && tag(a, "p") == tag(b, "p") }
-
-// tag is the value of a tag in a list of them (RFC 6376 §3.2), without blanks.
-func tag(list, name string) string {
-	for one := range strings.SplitSeq(list, ";") {
-		if key, value, ok := strings.Cut(one, "="); ok && strings.TrimSpace(key) == name {
-			return strings.Join(strings.Fields(value), "")
-		}
-	}
-	return ""
+	return found.State == zone.Right
 }
 
 // take takes one step, if it is still as it was.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,8 +77,13 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 		"GET /operations": "operations:read", "POST /operations": "operations:write", "GET /operations/{id}": "operations:read", "POST /operations/{id}/cancel": "operations:write",
 		"POST /operations/preview": "operations:read", "POST /operations/{id}/approve": "operations:write",
 		"GET /releases": "releases:read", "POST /releases": "releases:write", "GET /releases/{id}": "releases:read", "DELETE /releases/{id}": "releases:write",
-		"GET /release-keys": "releases:read",
-		"GET /pools":        "pools:read", "POST /pools": "pools:write", "GET /pools/{id}": "pools:read", "PUT /pools/{id}": "pools:write", "DELETE /pools/{id}": "pools:write",
+		"GET /release-keys":      "releases:read",
+		"PUT /domains/{id}/mail": "domains:change", "GET /domains/{id}/records": "domains:read",
+		"POST /domains/{id}/hooks": "domains:change", "DELETE /domains/{id}/hooks/{hook}": "domains:change",
+		"GET /groups": "groups:read", "POST /groups": "groups:write", "GET /groups/{id}": "groups:read", "PUT /groups/{id}": "groups:write", "DELETE /groups/{id}": "groups:write",
+		"GET /dkim-keys": "dkim-keys:read", "POST /dkim-keys": "dkim-keys:write", "GET /dkim-keys/{id}": "dkim-keys:read",
+		"PATCH /dkim-keys/{id}": "dkim-keys:write", "DELETE /dkim-keys/{id}": "dkim-keys:write",
+		"GET /pools": "pools:read", "POST /pools": "pools:write", "GET /pools/{id}": "pools:read", "PUT /pools/{id}": "pools:write", "DELETE /pools/{id}": "pools:write",
 		"PUT /pools/{id}/members/{server}": "pools:write", "DELETE /pools/{id}/members/{server}": "pools:write",
 		"GET /windows": "windows:read", "POST /windows": "windows:write", "GET /windows/{id}": "windows:read", "PUT /windows/{id}": "windows:write",
 		"POST /windows/{id}/close": "windows:write", "DELETE /windows/{id}": "windows:write",
@@ -166,13 +172,16 @@ func (f *fixture) refusalOf(method, path, token string) string {
 	return ""
 }
 
+// reaching is what makes a browser ask somebody else; a URL in a text does not.
+var reaching = regexp.MustCompile(`(?i)(?:src|href|action|data|url|@import)\s*[=(]?\s*["']?\s*(?:https?:)?//`)
+
 func TestTheDocumentationPageNeedsNobodyElse(t *testing.T) {
 	f := start(t)
 	res, page := f.ask(http.MethodGet, "/docs", "")
 	if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
 		t.Fatalf("%s", res.Status)
 	}
-	if strings.Contains(page, "http://") || strings.Contains(page, "https://") || strings.Contains(page, "<script") || strings.Contains(page, nonceMark) {
+	if reaching.MatchString(page) || strings.Contains(page, "<script") || strings.Contains(page, nonceMark) {
 		t.Error("the page reaches out, runs scripts or has no nonce")
 	}
 	checkPolicy(t, res, page)

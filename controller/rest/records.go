@@ -4,26 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/dkim"
 	"mailfleet/inventory"
-	"mailfleet/inventory/domainkey"
+	"mailfleet/inventory/zone"
 )
-
-// DNS looks up what the world sees. net.Resolver is one.
-type DNS interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-}
 
 // dnsTime is how long the DNS has to answer.
 const dnsTime = 8 * time.Second
@@ -38,27 +26,46 @@ type recordsOutput struct {
 }
 
 func (s *Server) listDomainRecords(ctx context.Context, in *recordsInput) (*recordsOutput, error) {
-	out := &recordsOutput{}
+	var plan zone.Plan
+	out := &recordsOutput{api.DomainRecords{Records: []api.DNSRecord{}}}
 	err := s.Store.View(ctx, func(tx inventory.Tx) error {
 		d, _, err := s.domains().visible(ctx, tx, in.ID)
 		if err != nil {
 			return err
 		}
-		servers, err := exchangers(tx)
-		if err != nil {
+		out.Body.Domain = d.Name
+		if plan, err = s.planOf(tx, d); err != nil {
 			return err
 		}
-		keys, err := dkim.Of(tx, d.Name)
-		if err != nil {
-			return err
+		if mode := d.Mail.MTASTS; mode != "" && mode != "none" && len(plan.Hosts) > 0 {
+			out.Body.Policy, plan.PolicyID = stsPolicy(mode, plan.Hosts)
+			plan.PolicyHost = plan.Hosts[0].Name
 		}
-		out.Body = recordsOf(d, servers, keys)
 		return nil
 	})
-	if err == nil && in.Check {
-		s.checkRecords(ctx, out.Body.Records)
+	if err != nil || len(plan.Hosts) == 0 { // nobody takes its mail: there is nothing to publish
+		return out, err
 	}
-	return out, err
+	records, err := plan.Records()
+	if err != nil {
+		return nil, err
+	}
+	findings := make([]zone.Finding, len(records))
+	for i, r := range records {
+		findings[i] = zone.Finding{Record: r, State: "unchecked"}
+	}
+	if in.Check {
+		ctx, cancel := context.WithTimeout(ctx, dnsTime)
+		defer cancel()
+		findings = zone.Check(ctx, s.DNS, records)
+	}
+	for _, f := range findings {
+		out.Body.Records = append(out.Body.Records, api.DNSRecord{
+			Purpose: string(f.Job), Type: f.Type, Name: f.Name, Value: f.Value, Zone: f.String(), Needed: f.Needed,
+			State: string(f.State), Found: append([]string{}, f.Found...), Note: f.Note,
+		})
+	}
+	return out, nil
 }
 
 // exchangers are the servers that take mail from the world.
@@ -80,118 +87,58 @@ func exchangers(tx inventory.Tx) (list []*inventory.Server, err error) {
 	return list, err
 }
 
-// recordsOf are the records to publish for a domain.
-func recordsOf(d *inventory.Domain, servers []*inventory.Server, keys []*inventory.DKIMKey) api.DomainRecords {
-	out := api.DomainRecords{Domain: d.Name, Records: []api.DNSRecord{}}
-	add := func(purpose, kind, name, value string) {
-		out.Records = append(out.Records, api.DNSRecord{Purpose: purpose, Type: kind, Name: name, Value: value, State: "unchecked", Found: []string{}})
+// planOf is what the records of a domain are made of.
+func (s *Server) planOf(tx inventory.Tx, d *inventory.Domain) (zone.Plan, error) {
+	plan := zone.Plan{Domain: d.Name, ReportTo: d.Mail.Report, Policy: dmarcPolicy(d.Mail.Policy)}
+	if plan.ReportTo == "" {
+		plan.ReportTo = "postmaster@" + d.Name
 	}
-	spf := "v=spf1"
+	servers, err := exchangers(tx)
+	if err != nil {
+		return plan, err
+	}
 	for _, server := range servers {
-		add("mx", "MX", d.Name, "10 "+server.Name+".")
+		host := zone.Host{Name: server.Name}
 		if a, err := netip.ParseAddr(server.Address); err == nil {
-			spf += map[bool]string{true: " ip4:", false: " ip6:"}[a.Is4()] + server.Address
+			host.Addresses = append(host.Addresses, a)
 		}
+		plan.Hosts = append(plan.Hosts, host)
 	}
-	if d.Mail.Route.Host != "" {
-		spf += " a:" + d.Mail.Route.Host
+	keys, err := dkim.Of(tx, d.Name)
+	if err != nil {
+		return plan, err
 	}
-	add("spf", "TXT", d.Name, spf+" -all")
 	for _, k := range keys {
-		add("dkim", "TXT", domainkey.Name(k.Selector, d.Name), k.Record)
-	}
-	report := d.Mail.Report
-	if report == "" {
-		report = "postmaster@" + d.Name
-	}
-	policy := map[inventory.Handling]string{inventory.HandleQuarantine: "quarantine", inventory.HandleRefuse: "reject"}[d.Mail.Policy]
-	if policy == "" {
-		policy = "none"
-	}
-	add("dmarc", "TXT", "_dmarc."+d.Name, "v=DMARC1; p="+policy+"; rua=mailto:"+report)
-	add("tls-rpt", "TXT", "_smtp._tls."+d.Name, "v=TLSRPTv1; rua=mailto:"+report)
-	if mode := d.Mail.MTASTS; mode != "" && mode != "none" {
-		out.Policy = "version: STSv1\r\nmode: " + mode + "\r\n"
-		for _, server := range servers {
-			out.Policy += "mx: " + server.Name + "\r\n"
-		}
-		out.Policy += "max_age: 604800\r\n"
-		id := sha256.Sum256([]byte(out.Policy)) // another one with each change (RFC 8461 §3.1)
-		add("mta-sts", "TXT", "_mta-sts."+d.Name, "v=STSv1; id="+hex.EncodeToString(id[:16]))
-	}
-	return out
-}
-
-// checkRecords fills in what the DNS has.
-func (s *Server) checkRecords(ctx context.Context, records []api.DNSRecord) {
-	ctx, cancel := context.WithTimeout(ctx, dnsTime)
-	defer cancel()
-	type answer struct {
-		values []string
-		err    error
-	}
-	answers := make(map[string]*answer)
-	var wait sync.WaitGroup
-	for _, r := range records {
-		key := r.Type + " " + r.Name
-		if answers[key] != nil {
+		key, err := dkim.Open(s.Seal, k)
+		if err != nil {
+			s.Logger.Warn("a DKIM key cannot be opened", "domain", d.Name, "selector", k.Selector, "err", err)
 			continue
 		}
-		a := &answer{}
-		answers[key] = a
-		wait.Go(func() { a.values, a.err = s.lookup(ctx, r.Type, r.Name) })
+		plan.Keys = append(plan.Keys, key)
 	}
-	wait.Wait()
-	for i := range records {
-		a := answers[records[i].Type+" "+records[i].Name]
-		compare(&records[i], a.values, a.err)
+	return plan, nil
+}
+
+// dmarcPolicy is what others are asked to do, in the words of RFC 7489.
+func dmarcPolicy(h inventory.Handling) string {
+	switch h {
+	case inventory.HandleQuarantine:
+		return "quarantine"
+	case inventory.HandleRefuse:
+		return "reject"
+	default:
+		return "none"
 	}
 }
 
-func (s *Server) lookup(ctx context.Context, kind, name string) (values []string, err error) {
-	if kind == "TXT" {
-		return s.DNS.LookupTXT(ctx, name+".")
+// stsPolicy is the MTA-STS policy of a domain (RFC 8461 §3.2) and its id, another one with
+// each change.
+func stsPolicy(mode string, hosts []zone.Host) (text, id string) {
+	text = "version: STSv1\r\nmode: " + mode + "\r\n"
+	for _, h := range hosts {
+		text += "mx: " + h.Name + "\r\n"
 	}
-	list, err := s.DNS.LookupMX(ctx, name+".")
-	for _, mx := range list {
-		values = append(values, fmt.Sprintf("%d %s", mx.Pref, strings.ToLower(mx.Host)))
-	}
-	return values, err
-}
-
-// compare says how what was found is to what is wanted. Of texts only those count
-// that are for the same purpose: the domain's own name has others, too.
-func compare(r *api.DNSRecord, values []string, err error) {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		err = nil
-	}
-	if err != nil && len(values) == 0 {
-		r.State = "unknown"
-		return
-	}
-	version, _, _ := strings.Cut(r.Value, ";")
-	version, _, _ = strings.Cut(version, " ")
-	for _, v := range values {
-		same := v == r.Value
-		switch {
-		case r.Purpose == "dkim":
-			same = dkim.Same(v, r.Value)
-		case r.Type == "MX":
-			_, host, _ := strings.Cut(v, " ") // the preference is the administrator's choice
-			_, wanted, _ := strings.Cut(r.Value, " ")
-			same = host == wanted
-		case !strings.HasPrefix(v, version):
-			continue
-		}
-		if same {
-			r.State, r.Found = "found", []string{}
-			return
-		}
-		r.Found = append(r.Found, v)
-	}
-	slices.Sort(r.Found)
-	r.State = "missing"
-	if len(r.Found) > 0 && r.Type != "MX" {
-		r.State = "different"
-	}
+	text += "max_age: 604800\r\n"
+	sum := sha256.Sum256([]byte(text))
+	return text, hex.EncodeToString(sum[:16])
 }

@@ -26,6 +26,7 @@ import (
 	"mailfleet/controller/releases"
 	"mailfleet/controller/seal"
 	"mailfleet/inventory"
+	"mailfleet/inventory/zone"
 )
 
 // Operations keeps what was asked of servers and services.
@@ -63,7 +64,7 @@ type Options struct {
 	Powers     Powers
 	Mailnodes  Mailnodes
 	Seal       *seal.Key       // of what domains keep secret
-	DNS        DNS             // what the world sees
+	DNS        zone.Resolver   // what the world sees
 	Releases   *releases.Shelf // files of builds; nil: none are taken
 	Problems   func() []string // what ails the controller itself, a sentence each
 	Console    fs.FS           // the built console; without index.html a page says how to build it

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"sync"
 
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/smtpd"
 )
 
 // listener is an open listener, and what the configuration says of it.
@@ -65,14 +69,8 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 			open = nil
 		}
 	}()
-	var config net.ListenConfig
 	for _, w := range wanted {
-		switch w.Protocol {
-		case api.SMTP, api.POP3, api.POP3S, api.IMAP, api.IMAPS:
-		default:
-			return open, fmt.Errorf("this mailnode does not speak %s", w.Protocol)
-		}
-		l, err := config.Listen(ctx, "tcp", w.Address)
+		l, err := listenOn(ctx, w)
 		if err != nil {
 			if op, ok := errors.AsType[*net.OpError](err); ok {
 				err = op.Err // without the address, which the sentence names
@@ -82,7 +80,13 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 		b := listener{config: w}
 		switch w.Protocol {
 		case api.SMTP:
-			b.open, b.serve = a.smtpd.Gate.Listen(l), a.smtpd.Serve
+			b.open, b.serve = a.smtp(l, smtpd.Receiving)
+		case api.Submission:
+			b.open, b.serve = a.smtp(l, smtpd.Submission)
+		case api.Submissions:
+			b.open, b.serve = a.smtp(l, smtpd.Submissions)
+		case api.LMTP:
+			b.open, b.serve = a.smtp(l, smtpd.LMTP)
 		case api.POP3:
 			b.open, b.serve = a.pop3d.Gate.Listen(l), a.pop3d.Serve
 		case api.POP3S:
@@ -96,4 +100,28 @@ func (a *App) bind(ctx context.Context, wanted []api.Listener) (open []listener,
 		open = append(open, b)
 	}
 	return open, nil
+}
+
+// listenOn listens on an IP address or a socket. A socket that a killed mailnode left
+// behind goes first; another file stays, and listening fails.
+func listenOn(ctx context.Context, w api.Listener) (net.Listener, error) {
+	var config net.ListenConfig
+	path := w.Socket()
+	if path == "" {
+		return config.Listen(ctx, "tcp", w.Address)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		_ = os.Remove(path) // or listening says what is wrong
+	}
+	return config.Listen(ctx, "unix", path)
+}
+
+// smtp is how a listener of smtpd is opened and served.
+func (a *App) smtp(l net.Listener, k smtpd.Kind) (*gate.Listener, func(*gate.Listener)) {
+	open := a.smtpd.Gate(k).Listen(l)
+	if k == smtpd.Receiving {
+		open.Proxies = a.flow.within(func(t *terms) []netip.Prefix { return t.proxies })
+		open.Fronts = a.flow.within(func(t *terms) []netip.Prefix { return t.fronts })
+	}
+	return open, func(open *gate.Listener) { a.smtpd.Serve(open, k, func() smtpd.Policy { return a.flow.policy(k) }) }
 }

@@ -8,12 +8,16 @@ import (
 	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/smtpd"
 	"mailfleet/mailnode/store"
 )
 
 // gates are those of all faces, by the protocol that their connections count for.
 func (a *App) gates() map[api.Protocol]*gate.Gate {
-	return map[api.Protocol]*gate.Gate{api.SMTP: a.smtpd.Gate, api.POP3: a.pop3d.Gate, api.IMAP: a.imapd.Gate}
+	return map[api.Protocol]*gate.Gate{
+		api.SMTP: a.smtpd.Gate(smtpd.Receiving), api.Submission: a.smtpd.Gate(smtpd.Submission), api.LMTP: a.smtpd.Gate(smtpd.LMTP),
+		api.POP3: a.pop3d.Gate, api.IMAP: a.imapd.Gate,
+	}
 }
 
 // Sessions implements control.Node.

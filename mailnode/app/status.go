@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"mailfleet/mailnode/api"
+	"mailfleet/mailnode/smtpd"
 )
 
 // Status implements control.Node.
@@ -39,9 +40,9 @@ func (a *App) Counters() api.Counters {
 	return api.Counters{
 		api.SMTPAccepted:      float64(in.Accepted.Load()),
 		api.SMTPRejected:      float64(in.Rejected.Load()),
-		api.SMTPRefused:       float64(a.smtpd.Gate.Refused()),
-		api.MessagesDelivered: float64(in.Delivered.Load()),
-		api.BytesDelivered:    float64(in.Bytes.Load()),
+		api.SMTPRefused:       float64(a.smtpd.Gate(smtpd.Receiving).Refused() + a.smtpd.Gate(smtpd.Submission).Refused() + a.smtpd.Gate(smtpd.LMTP).Refused()),
+		api.MessagesDelivered: float64(a.flow.deliver.Counters.Delivered.Load()),
+		api.BytesDelivered:    float64(a.flow.deliver.Counters.Bytes.Load()),
 		api.POP3Logins:        float64(pop3.OK),
 		api.POP3LoginFailures: float64(pop3.Failed),
 		api.POP3Retrieved:     float64(out.Retrieved.Load()),

@@ -1,8 +1,6 @@
 package origin
 
 import (
-	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -12,57 +10,27 @@ import (
 	"github.com/miekg/dns"
 
 	"mailfleet/inventory/domainkey"
-	"mailfleet/mailnode/resolve"
+	"mailfleet/mailnode/resolve/resolvetest"
 )
 
-// zone is what the tests' DNS server says: records in presentation form by name. A
-// name with the one record "SERVFAIL" fails.
+// zone is what the tests' DNS server says.
 type zone struct {
-	mu      sync.Mutex
-	records map[string][]string
-	asked   int
+	*resolvetest.Server
+	t testing.TB
 }
 
+// set makes records, in presentation form without the name, those of a name. Nothing of
+// them is remembered. A name with the one record "SERVFAIL" fails.
 func (z *zone) set(name string, records ...string) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.records[strings.ToLower(dns.Fqdn(name))] = records
-}
-
-func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.asked++
-	reply := new(dns.Msg)
-	reply.SetReply(q)
-	if o := q.IsEdns0(); o != nil {
-		reply.SetEdns0(1232, o.Do())
+	z.Remove(name)
+	if slices.Equal(records, []string{"SERVFAIL"}) {
+		z.Refuse(name, dns.RcodeServerFailure)
+		return
 	}
-	// Nothing is remembered: the records change in the middle of a test.
-	soa, err := dns.NewRR(". 0 IN SOA . . 1 1 1 1 0")
-	if err != nil {
-		panic(err)
-	}
-	records, ok := z.records[strings.ToLower(q.Question[0].Name)]
-	switch {
-	case !ok:
-		reply.Rcode = dns.RcodeNameError
-	case slices.Equal(records, []string{"SERVFAIL"}):
-		reply.Rcode = dns.RcodeServerFailure
-	}
+	z.Refuse(name, 0)
 	for _, r := range records {
-		rr, err := dns.NewRR(q.Question[0].Name + " 0 IN " + r)
-		if err == nil && rr != nil && rr.Header().Rrtype == q.Question[0].Qtype {
-			reply.Answer = append(reply.Answer, rr)
-		}
+		z.Add(z.t, dns.Fqdn(name)+" 0 IN "+r)
 	}
-	if len(reply.Answer) == 0 {
-		reply.Ns = append(reply.Ns, soa)
-	}
-	if _, udp := w.LocalAddr().(*net.UDPAddr); udp {
-		reply.Truncate(1232)
-	}
-	_ = w.WriteMsg(reply)
 }
 
 // txt is a TXT record of strings of at most 255 bytes.
@@ -74,48 +42,13 @@ func txt(s string) string {
 	return "TXT " + strings.Join(append(parts, `"`+s+`"`), " ")
 }
 
-// serveDNS starts a server on loopback and returns its address.
-func serveDNS(t testing.TB) (*zone, string) {
-	t.Helper()
-	z := &zone{records: map[string][]string{}}
-	pc, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait) // after the servers are shut down
-	for _, s := range []*dns.Server{{PacketConn: pc, Handler: z}, {Listener: l, Handler: z}} {
-		ready := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(ready) }
-		wg.Go(func() { _ = s.ActivateAndServe() })
-		<-ready
-		t.Cleanup(func() { _ = s.Shutdown() })
-	}
-	return z, pc.LocalAddr().String()
-}
-
-// asking is a resolver that asks one server.
-func asking(t testing.TB, server string) *resolve.Resolver {
-	t.Helper()
-	r, err := resolve.New(resolve.Settings{Servers: []string{server}}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Close)
-	return r
-}
-
 const self = "mx.example.test"
 
 // judging is a judge and the DNS it asks.
 func judging(t testing.TB) (*Judge, *zone, string) {
 	t.Helper()
-	z, server := serveDNS(t)
-	return New(Settings{ID: self}, asking(t, server)), z, server
+	z := &zone{resolvetest.New(t), t}
+	return New(Settings{ID: self}, z.Resolver(t)), z, z.Addr
 }
 
 var keysOnce = sync.OnceValues(func() (list []domainkey.Key, err error) {

@@ -44,7 +44,7 @@ type lane struct {
 	name    string
 	classes []*class // the highest priority first
 	due     int
-	active  int
+	active  int  // attempts at it
 	lined   bool // it is in the line of lanes that can go on
 	parts   int  // due, active or not due yet: with 0 the lane is forgotten
 
@@ -215,11 +215,10 @@ func (s *schedule) next(now time.Time) (it item, l *lane, why *outbound.Outcome,
 	return it, nil, nil, false
 }
 
-// done ends an attempt.
+// done ends an attempt, whose lane was left before.
 func (s *schedule) done(it item, l *lane) {
 	again := s.active[it.ref]
 	delete(s.active, it.ref)
-	l.active--
 	if again != nil {
 		l.add(again.item, again.sender, again.priority)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/outbound"
 	"mailfleet/mailnode/store"
@@ -377,7 +379,9 @@ func (q *Queue) each(ctx context.Context, f Filter, do func([]found) (int, error
 // any mail that could not be delivered.
 func (q *Queue) Delete(ctx context.Context, f Filter, report bool) (int, error) {
 	o := outbound.Outcome{State: outbound.Permanent, Code: 554, Enhanced: "5.7.1", Text: "the operator of this server has taken the message out of the queue"}
-	return q.each(ctx, f, func(list []found) (n int, err error) {
+	return q.each(ctx, f, func(list []found) (int, error) {
+		var all errgroup.Group
+		all.SetLimit(32) // changes that are made at once share a sync
 		for _, e := range list {
 			to := slices.Clone(e.part.To)
 			if !report {
@@ -389,12 +393,9 @@ func (q *Queue) Delete(ctx context.Context, f Filter, report bool) (int, error) 
 			for i := range to {
 				c.done = append(c.done, decision{to: to[i], Outcome: o})
 			}
-			if err := q.deleteOne(ctx, &c); err != nil {
-				return n, err
-			}
-			n++
+			all.Go(func() error { return q.deleteOne(ctx, &c) })
 		}
-		return n, nil
+		return len(list), all.Wait()
 	})
 }
 

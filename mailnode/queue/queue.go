@@ -119,7 +119,7 @@ func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []par
 			open[w] = i
 			parts = append(parts, part{
 				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
-				Destination: w.destination, From: r.From, Route: r.Route, Next: due,
+				Destination: w.destination, From: r.From, Route: r.Route, Next: due, Held: e.Held != "",
 			})
 		}
 		parts[i].To = append(parts[i].To, r.Recipient)
@@ -271,18 +271,35 @@ func (q *Queue) work() {
 		ctx := q.attempts
 		q.hire() // others can work on what is left
 		q.mu.Unlock()
-		session := q.attempt(ctx, it, why)
-		q.mu.Lock()
-		switch {
-		case session == nil:
-		case session.Session && session.State == outbound.Temporary:
-			l.failed(q.now(), *session)
-		default:
-			l.succeeded(q.set.Load().PerDestination)
+		free := true
+		q.attempt(ctx, it, why, func(o *outbound.Outcome) {
+			free = false
+			q.free(l, o)
+		})
+		if free {
+			q.free(l, nil)
 		}
+		q.mu.Lock()
 		q.memory.done(it, l)
 		q.mu.Unlock()
 	}
+}
+
+// free lets another attempt begin at a destination, after one that came to an outcome;
+// nil when nothing was learnt. What came of it is written meanwhile.
+func (q *Queue) free(l *lane, o *outbound.Outcome) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case o == nil:
+	case o.Session && o.State == outbound.Temporary:
+		l.failed(q.now(), *o)
+	default:
+		l.succeeded(q.set.Load().PerDestination)
+	}
+	l.active--
+	q.memory.stand(l)
+	q.hire()
 }
 
 // Depth is how many parts are in the queue and not held back.
@@ -332,46 +349,46 @@ func (q *Queue) open(id [16]byte, m *letter) (opener, store.Held, error) {
 	}, h, nil
 }
 
-// attempt tries a part. It returns an outcome that says how the destination is, nil
-// when nothing was learnt.
-func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome) *outbound.Outcome {
+// attempt tries a part. As soon as the destination is no longer needed it says so, with
+// an outcome that tells how that is.
+func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome, sent func(*outbound.Outcome)) {
 	p, m, err := q.load(it)
 	if err != nil {
 		q.log.Error("a message of the queue cannot be read: it is tried again at the next start", "part", it.ref, "error", err)
-		return nil
+		return
 	}
 	if p == nil {
-		return nil
+		return
 	}
 	if p.Destination == local && p.Route == nil {
 		q.deliverHere(ctx, it, p, m)
-		return nil
+		return
 	}
 	open, _, err := q.open(it.id, m)
 	if err != nil {
-		q.settle(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
-		return nil
+		q.note(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
+		return
 	}
 	if why != nil {
-		q.settle(ctx, it, p, m, all(p, *why))
-		return nil
+		q.note(ctx, it, p, m, all(p, *why))
+		return
 	}
 	route := p.Route
 	if route == nil && q.o.Routes != nil {
-		route = q.o.Routes(p.Destination)
+		route = q.o.Routes(domainOf(cmp.Or(p.From, m.Envelope.From)), p.Destination)
 	}
 	message := &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
 	message.From = cmp.Or(p.From, m.Envelope.From)
 	outcomes := q.o.Sender.Send(ctx, p.Destination, route, message)
 	if ctx.Err() != nil && !slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
-		return nil // cut off by the server's end: it says nothing, and the next start tries again
+		return // cut off by the server's end: it says nothing, and the next start tries again
 	}
+	sent(&outcomes[len(outcomes)-1])
 	done := make([]decision, len(outcomes))
 	for i, o := range outcomes {
 		done[i] = decision{to: p.To[i], Outcome: o}
 	}
-	q.settle(ctx, it, p, m, done)
-	return &outcomes[len(outcomes)-1]
+	q.note(ctx, it, p, m, done)
 }
 
 func all(p *part, o outbound.Outcome) (list []decision) {
@@ -391,7 +408,7 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		d := decision{to: to}
 		placed, err := q.o.Local.Place(&e, to)
 		if err == nil {
-			d.Outcome = outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
+			d.Outcome = InMailbox()
 			d.placed = &placed
 			err = q.settle(ctx, it, p, m, []decision{d})
 			if err == nil {
@@ -403,8 +420,13 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		later = append(later, d)
 	}
 	if len(later) > 0 {
-		q.settle(ctx, it, p, m, later)
+		q.note(ctx, it, p, m, later)
 	}
+}
+
+// InMailbox is the outcome of mail that was put into a mailbox here.
+func InMailbox() outbound.Outcome {
+	return outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
 }
 
 func refusal(err error) outbound.Outcome {

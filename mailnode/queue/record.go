@@ -137,7 +137,11 @@ func decodePart(b []byte) (*part, error) {
 	return p, nil
 }
 
-// domainOf is the domain of an address, in lower case.
+// domainOf is the domain of an address, in lower case; "" for postmaster without one.
 func domainOf(address string) string {
-	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return ""
+	}
+	return strings.ToLower(address[at+1:])
 }

@@ -189,24 +189,12 @@ func oneLine(s string) string {
 	return s
 }
 
-// unxtext decodes xtext (RFC 3461 §4).
+// unxtext decodes xtext (RFC 3461 §4); what is none stays as it is.
 func unxtext(s string) string {
-	if !strings.Contains(s, "+") {
-		return s
+	if text, err := envelope.DecodeXtext(s); err == nil {
+		return text
 	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '+' && i+2 < len(s) {
-			var c byte
-			if _, err := fmt.Sscanf(s[i+1:i+3], "%02X", &c); err == nil {
-				b.WriteByte(c)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return s
 }
 
 // giveBack appends the message, or its header, as the last part of a report.

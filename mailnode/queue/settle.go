@@ -80,6 +80,11 @@ func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []
 	return nil
 }
 
+// note is settle for attempts that bring nothing along.
+func (q *Queue) note(ctx context.Context, it item, p *part, m *letter, done []decision) {
+	_ = q.settle(ctx, it, p, m, done) // it has logged the error, and the part is tried again
+}
+
 // sent is when a message could first have been delivered.
 func (m *letter) sent() time.Time {
 	if m.Envelope.HoldUntil.After(m.Received) {
@@ -286,10 +291,10 @@ func (q *Queue) follow(c *change) {
 // tell logs what became of a recipient, and tells those who want to know.
 func (q *Queue) tell(c *change, d *decision) {
 	kind, text := EventDelivered, "delivered"
-	switch {
-	case d.State == outbound.Permanent:
+	switch d.State {
+	case outbound.Permanent:
 		kind, text = EventBounced, "given up"
-	case d.State == outbound.Temporary:
+	case outbound.Temporary:
 		kind, text = EventDeferred, "deferred"
 	}
 	attrs := []any{"message", c.m.Envelope.ID, "from", cmp.Or(c.p.From, c.m.Envelope.From), "to", d.to.Address, "outcome", d.Text}

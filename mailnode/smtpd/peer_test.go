@@ -9,15 +9,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/store"
 )
@@ -42,35 +46,100 @@ func accounts() *directory.Directory {
 	}, "user2@example.test"))
 }
 
+// boxes puts mail into the mailboxes of a store. A test may spoil it between two messages.
+type boxes struct {
+	*directory.Directory
+	store *store.Store
+
+	mu   sync.Mutex
+	err  error  // the store's
+	most int64  // what a mailbox takes; 0: all
+	full string // an account whose mailbox is full
+}
+
+func (b *boxes) Judge(_ context.Context, address string, size int64) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a, err := b.Recipient(address)
+	if err == nil && b.most > 0 && size > b.most {
+		err = store.ErrQuota
+	}
+	return a.MessageBytes, err
+}
+
+// spoil changes what a test wants of them.
+func (b *boxes) spoil(f func()) { b.mu.Lock(); defer b.mu.Unlock(); f() }
+
+func (b *boxes) Room(size int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if errors.Is(b.err, store.ErrFull) {
+		return b.err
+	}
+	return b.store.Room(size)
+}
+
+func (b *boxes) Accept(ctx context.Context, e envelope.Envelope, prefix []byte, body io.Reader, size int64) error {
+	b.mu.Lock()
+	bad, full := b.err, b.full
+	b.mu.Unlock()
+	if bad != nil {
+		return bad
+	}
+	d := store.Delivery{Prefix: append([]byte("Return-Path: <"+e.From+">\r\n"), prefix...), Body: body, Size: size}
+	for _, r := range e.Recipients {
+		a, err := b.Recipient(r.Address)
+		if err != nil {
+			return err
+		}
+		if a.ID == full {
+			return store.ErrQuota
+		}
+		d.Accounts = append(d.Accounts, a.ID)
+	}
+	_, err := b.store.Deliver(ctx, d)
+	return err
+}
+
 // node is a server with a store behind it.
 type node struct {
 	*Server
-	store *store.Store
-	addr  string
+	*boxes
+	addr string
 }
 
 func start(t testing.TB, change func(*Options)) *node {
+	t.Helper()
+	return startKind(t, Receiving, change, nil)
+}
+
+func startKind(t testing.TB, k Kind, change func(*Options), listen func(*gate.Listener) *Policy) *node {
 	t.Helper()
 	s, err := store.Open(t.TempDir(), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := &boxes{Directory: accounts(), store: s}
 	o := Options{
-		Recipients: accounts(), Mailboxes: s, SpoolDir: t.TempDir(),
+		Recipients: b, Deliverer: b, Room: b.Room, SpoolDir: t.TempDir(),
 		Logger: slog.New(slog.DiscardHandler), Settings: settings(),
 	}
 	if change != nil {
 		change(&o)
 	}
-	n := &node{Server: New(o), store: s}
+	n := &node{Server: New(o), boxes: b}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.addr = l.Addr().String()
-	guarded := n.Gate.Listen(l)
+	guarded := n.Gate(k).Listen(l)
+	policy := &Policy{Filter: true, Judge: true, Reputation: true}
+	if listen != nil {
+		policy = listen(guarded)
+	}
 	served := make(chan struct{})
-	go func() { n.Serve(guarded); close(served) }()
+	go func() { n.Serve(guarded, k, func() Policy { return *policy }); close(served) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -99,6 +168,8 @@ func (n *node) mail(t testing.TB, account string) (texts []string) {
 	}
 	return texts
 }
+
+func loopback(ip netip.Addr) bool { return ip.IsLoopback() }
 
 // peer is a client that says exactly what it is told to.
 type peer struct {
@@ -186,9 +257,15 @@ func (p *peer) wantClosed() {
 // data opens a transaction for user1, up to 354.
 func (p *peer) data() {
 	p.t.Helper()
-	p.do("MAIL FROM:<a@b.test>", "250 2.0.0")
-	p.do("RCPT TO:<user1@example.test>", "250 2.0.0")
+	p.recipient()
 	p.do("DATA", "354 ")
+}
+
+// recipient opens a transaction for user1.
+func (p *peer) recipient() {
+	p.t.Helper()
+	p.do("MAIL FROM:<a@b.test>", "250 2.1.0")
+	p.do("RCPT TO:<user1@example.test>", "250 2.1.5")
 }
 
 // certificate makes a TLS configuration for the server.

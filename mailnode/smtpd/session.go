@@ -1,192 +1,367 @@
 package smtpd
 
 import (
+	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
 	"strings"
-	"syscall"
+	"time"
+	"unicode/utf8"
 
-	"github.com/emersion/go-smtp"
-
-	"mailfleet/mailnode/directory"
-	"mailfleet/mailnode/store"
+	"mailfleet/mailnode/auth"
+	"mailfleet/mailnode/gate"
 )
 
-// session is what go-smtp drives: one for each HELO or EHLO that comes first or
-// after STARTTLS.
+const (
+	commandTimeout   = 5 * time.Minute // RFC 5321 §4.5.3.2.7
+	dataTimeout      = 5 * time.Minute // more than §4.5.3.2.5 asks, for each read
+	dataGrace        = 10 * time.Minute
+	dataRate         = 64 // bytes a second that a message must come with, after the grace
+	handshakeTimeout = 30 * time.Second
+	proxyTimeout     = 10 * time.Second
+	lingerTimeout    = 10 * time.Second
+
+	maxCommand  = 4096   // bytes of a command line, more than §4.5.3.1.4 asks
+	maxAuthLine = 12_288 // of AUTH and of its responses (RFC 4954 §4)
+	maxFaults   = 10     // commands that may make no sense before the connection ends
+	maxIdle     = 100    // commands that may come to nothing between two messages
+	maxUnknown  = 100    // recipients that may not exist
+	maxFailures = 3      // sign-ins that may fail
+)
+
+// session is one connection. Only its own goroutine uses it.
 type session struct {
-	srv   *Server
-	guard *guard
-	helo  string
-	log   *slog.Logger
+	srv    *Server
+	base   *gate.Conn
+	conn   net.Conn // base, or TLS over it
+	set    *Settings
+	kind   Kind
+	policy Policy
+	in     input
+	out    []byte // answers not sent yet
 
-	begun    bool     // MAIL was accepted
-	from     string   // reverse-path, "" for <>
-	size     int64    // of the message as the peer announced it, 0 when it did not
-	accounts []string // ids, one for each recipient
-	most     int64    // largest message that all of them take
-	to       string   // the first recipient
+	tls      *tls.ConnectionState // nil: in the clear
+	name     string               // the peer's verified reverse name
+	named    bool                 // a front has said whom it speaks for
+	helo     string               // what it calls itself; "" before it has
+	extended bool                 // by EHLO or LHLO
+	user     *auth.Identity       // who has signed in
+	filter   FilterSession
+	tx       *transaction // nil: none has begun
+
+	mails    int // transactions begun
+	faults   int // commands that made no sense
+	idle     int // commands since the last message that came to nothing
+	unknown  int // recipients that do not exist
+	failures int // sign-ins that failed
+	over     bool
+	linger   bool // the peer may be sending still: see close
 }
 
-func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
-	g, ok := c.Conn().(*guard)
-	if !ok {
-		return nil, errors.New("smtpd: a connection without a guard")
+func newSession(srv *Server, c *gate.Conn, k Kind, p Policy) *session {
+	s := &session{srv: srv, base: c, set: srv.settings.Load(), kind: k, policy: p}
+	s.use(c)
+	return s
+}
+
+// use makes c what is read and written.
+func (s *session) use(c net.Conn) {
+	s.conn = c
+	s.in.reset(c)
+}
+
+// log is the session's log. It is made when it is needed: most connections are idle.
+func (s *session) log() *slog.Logger {
+	return s.srv.log.With("cid", s.base.ID(), "peer", s.base.RemoteAddr().String())
+}
+
+func (s *session) run() {
+	defer s.close()
+	defer func() { // one session's trouble is not everybody's
+		if p := recover(); p != nil {
+			s.log().Error("a session broke off: this is a defect", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	if !s.begin() {
+		return
 	}
-	return &session{
-		srv: s, guard: g, helo: c.Hostname(),
-		log: s.log.With("cid", g.cid, "peer", g.RemoteAddr().String()),
-	}, nil
+	for !s.over {
+		line, err := s.readLine(maxCommand)
+		if err != nil {
+			return
+		}
+		s.command(line)
+	}
 }
 
-// Mail implements smtp.Session.
-func (s *session) Mail(from string, opts *smtp.MailOptions) error {
+// readLine reads a line without its end. When it fails it has told the peer why, as
+// far as that makes sense. A line that begins like AUTH may be as long as its responses.
+func (s *session) readLine(limit int) (string, error) {
+	if !s.in.hasLine() {
+		if err := s.await(); err != nil {
+			return "", err
+		}
+	} else if s.base.Interrupted() {
+		s.leave()
+		return "", io.EOF
+	}
+	line, err := s.in.line(limit)
+	if errors.Is(err, errLineTooLong) && limit < maxAuthLine && isAuth(s.in.ahead()) {
+		line, err = s.in.line(maxAuthLine)
+	}
 	switch {
-	case s.begun:
-		return badSequence.err()
-	case from != "" && !wellFormed(from):
-		return badSender.err()
-	case opts.Size > s.guard.set.MessageBytes:
-		return tooLarge.err()
-	}
-	if err := s.srv.mailboxes.Room(opts.Size); err != nil {
-		return s.refused(storeReply(err), err)
-	}
-	s.begun, s.from, s.size = true, from, opts.Size
-	return nil
-}
-
-// Rcpt implements smtp.Session.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if len(s.accounts) >= s.guard.set.Recipients {
-		return s.refused(tooMany, nil)
-	}
-	if !wellFormed(to) {
-		return s.refused(badRecipient, nil)
-	}
-	a, err := s.recipient(to)
-	if err != nil {
-		return s.refused(recipientReply(err), nil)
-	}
-	most := s.guard.set.MessageBytes
-	if a.MessageBytes > 0 && a.MessageBytes < most {
-		most = a.MessageBytes
-	}
-	switch {
-	case s.size > most:
-		return s.refused(tooLargeHere, nil)
-	case len(s.accounts) == 0:
-		s.most = most
-	case most != s.most && s.size == 0: // one answer at the end could not be right for both
-		return s.refused(apart, nil)
-	}
-	if err := s.srv.mailboxes.CanTake(a.ID, 1, s.size); errors.Is(err, store.ErrQuota) {
-		return s.refused(mailboxFull, nil)
-	} else if err != nil {
-		return s.refused(localTrouble, err)
-	}
-	if len(s.accounts) == 0 {
-		s.to = to
-	}
-	s.accounts, s.most = append(s.accounts, a.ID), min(s.most, most)
-	return nil
-}
-
-// recipient finds the account for an address. The guard has completed <postmaster>
-// with the server's name, whose domain need not be a local one.
-func (s *session) recipient(to string) (directory.Account, error) {
-	a, err := s.srv.recipients.Recipient(to)
-	if errors.Is(err, directory.ErrNotLocal) && strings.EqualFold(to, "postmaster@"+s.guard.set.Hostname) {
-		return s.srv.recipients.Recipient("postmaster")
-	}
-	return a, err
-}
-
-// Data implements smtp.Session: when it returns nil, the message is durable.
-func (s *session) Data(r io.Reader) error {
-	sp := &spool{dir: s.srv.spoolDir}
-	defer sp.close()
-	err := sp.fill(r, s.most)
-	switch {
-	case s.guard.ended != nil:
-		return s.refused(*s.guard.ended, nil)
-	case errors.Is(err, errTooLarge) && s.most < s.guard.set.MessageBytes:
-		return s.refused(tooLargeHere, nil)
-	case errors.Is(err, errTooLarge):
-		return s.refused(tooLarge, nil)
-	case errors.Is(err, syscall.ENOSPC):
-		return s.refused(noSpace, err)
+	case errors.Is(err, errLineTooLong):
+		s.end(lineTooLong)
+		return "", err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.leave()
+		return "", err
 	case err != nil:
-		return s.refused(localTrouble, err)
+		return "", err
+	case !bytes.HasSuffix(line, crlf) || bytes.Count(line, crlf[:1]) != 1:
+		s.end(bareInCommand)
+		return "", io.EOF
 	}
-	id := newTransactionID()
-	trace := s.trace(id)
-	size := int64(len(trace)) + sp.size
-	receipts, err := s.srv.mailboxes.Deliver(s.srv.ctx, store.Delivery{
-		Accounts: s.accounts,
-		Prefix:   []byte(trace), // apart, so that equal messages are kept once
-		Body:     sp.reader(),
-		Size:     sp.size,
-	})
-	if err != nil {
-		return s.refused(storeReply(err), err)
-	}
-	s.srv.Counters.Accepted.Add(1)
-	s.srv.Counters.Delivered.Add(int64(len(receipts)))
-	s.srv.Counters.Bytes.Add(size * int64(len(receipts)))
-	s.log.Info("message received", "id", id, "from", s.from, "recipients", len(receipts), "bytes", size)
-	return nil
+	return string(line[:len(line)-2]), nil
 }
 
-// refused counts and logs a refusal; cause is for the operator, not for the peer.
-func (s *session) refused(r reply, cause error) error {
+func isAuth(line []byte) bool { return len(line) >= 5 && strings.EqualFold(string(line[:5]), "AUTH ") }
+
+// await makes ready to wait for a command: the peer may wait for our answers.
+func (s *session) await() error {
+	s.in.shrink()
+	if err := s.base.Await(commandTimeout); err != nil {
+		s.leave()
+		return err
+	}
+	return s.flush()
+}
+
+// leave takes leave of a peer that was waited for in vain.
+func (s *session) leave() {
+	switch cause := s.base.Cause(); {
+	case errors.Is(cause, gate.ErrStopping):
+		s.say(serverStopping)
+	case cause != nil:
+		s.say(sessionEnded)
+	default:
+		s.say(reply{421, "4.4.2", fmt.Sprintf("Nothing heard for %v", commandTimeout)})
+	}
+	s.over = true
+}
+
+// end answers a peer that cannot be listened to any longer.
+func (s *session) end(r reply) {
+	s.say(r)
+	s.over, s.linger = true, true
+}
+
+// fault answers a command that makes no sense.
+func (s *session) fault(r reply) {
+	if s.faults++; s.faults > maxFaults {
+		r = tooManyFaults
+		s.over, s.linger = true, true
+	}
+	s.erred()
+	s.say(r)
+}
+
+// erred notes a peer's mistake.
+func (s *session) erred() {
+	if s.strange() {
+		s.srv.o.Reputation.Erred(s.peer())
+	}
+}
+
+// idles answers a command that brings no message nearer.
+func (s *session) idles(r reply) {
+	if s.idle++; s.idle > maxIdle {
+		r = tooIdle
+		s.over, s.linger = true, true
+	}
+	s.say(r)
+}
+
+// refuse counts, logs and answers a refusal; cause is for the operator, not for the
+// peer.
+func (s *session) refuse(r reply, cause error) {
 	s.srv.Counters.Rejected.Add(1)
+	from := ""
+	if s.tx != nil {
+		from = s.tx.env.From
+	}
 	if cause != nil {
-		s.log.Error("mail is deferred", "reply", r.String(), "error", cause)
+		s.log().Error("mail is deferred", "reply", r.String(), "from", from, "error", cause)
 	} else {
-		s.log.Info("refused", "reply", r.String(), "from", s.from)
+		s.log().Info("refused", "reply", r.String(), "from", from)
 	}
-	return r.err()
+	s.say(r)
 }
 
-// Reset implements smtp.Session.
-func (s *session) Reset() {
-	s.begun, s.from, s.size, s.accounts, s.most, s.to = false, "", 0, nil, 0, ""
-}
-
-// Logout implements smtp.Session.
-func (s *session) Logout() error { return nil }
-
-// wellFormed accepts what can stand in a header: go-smtp lets any byte into the
-// domain, and the guard only printable ones.
-func wellFormed(address string) bool {
-	_, domain, _ := cutAddress(address)
-	return domain != "" && len(address) <= maxAddress && !strings.ContainsAny(domain, "<>()\"\\,;@ \t")
-}
-
-// maxAddress is a local part and a domain of the lengths in RFC 5321 §4.5.3.1.
-const maxAddress = 64 + 1 + 255
-
-func cutAddress(address string) (local, domain string, ok bool) {
-	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
-		return address, "", false
+// reject is refuse for an error of one of the interfaces.
+func (s *session) reject(err error) {
+	r, known := replyTo(err)
+	if known {
+		err = nil
 	}
-	return address[:at], address[at+1:], true
+	s.refuse(r, err)
 }
 
-// path writes an address as a path, its local part quoted again where it must be:
-// go-smtp takes the quotes off.
-func path(address string) string {
-	if address == "" {
-		return "<>"
+// command carries a command out.
+func (s *session) command(line string) {
+	text := strings.TrimRight(line, " \t")
+	verb, arg, _ := strings.Cut(text, " ")
+	verb = strings.ToUpper(verb)
+	switch {
+	case strings.ContainsFunc(text, isControl):
+		s.fault(controls)
+		return
+	case verb != "MAIL" && verb != "RCPT" && verb != "VRFY" && !isASCII(text), !utf8.ValidString(text) && verb != "MAIL" && verb != "RCPT":
+		s.fault(badSyntax)
+		return
 	}
-	local, domain, _ := cutAddress(address)
-	if local == "" || strings.ContainsAny(local, "()<>[]:;@\\,\" \t") || strings.HasPrefix(local, ".") ||
-		strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
-		local = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
+	switch verb {
+	case "EHLO", "HELO", "LHLO":
+		s.hello(verb, arg)
+	case "MAIL":
+		s.mail(arg)
+	case "RCPT":
+		s.rcpt(arg)
+	case "DATA":
+		s.data(arg)
+	case "BDAT":
+		s.bdat(arg)
+	case "RSET":
+		s.rset(arg)
+	case "NOOP":
+		s.idles(done)
+	case "HELP":
+		s.idles(reply{214, "2.0.0", "This is Mailfleet; it speaks as RFC 5321 says"})
+	case "VRFY":
+		s.vrfy(arg)
+	case "EXPN", "TURN", "ETRN", "SEND", "SOML", "SAML":
+		s.fault(notOffered)
+	case "STARTTLS":
+		s.startTLS(arg)
+	case "AUTH":
+		s.authenticate(arg)
+	case "XCLIENT":
+		s.xclient(arg)
+	case "QUIT":
+		if arg != "" {
+			s.fault(noArgument)
+			return
+		}
+		s.say(bye)
+		s.over = true
+	default:
+		s.fault(unknownCommand)
 	}
-	return fmt.Sprintf("<%s@%s>", local, domain)
 }
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+func (s *session) rset(arg string) {
+	if arg != "" {
+		s.fault(noArgument)
+		return
+	}
+	s.reset()
+	s.idles(done)
+}
+
+// vrfy tells nobody who has a mailbox here (RFC 5321 §7.3).
+func (s *session) vrfy(arg string) {
+	if arg == "" {
+		s.fault(badSyntax)
+		return
+	}
+	s.idles(reply{252, "2.5.0", "Send the message, and it will be seen"})
+}
+
+// reset gives up the transaction.
+func (s *session) reset() {
+	if s.tx == nil {
+		return
+	}
+	s.tx.close()
+	if s.filter != nil && !s.tx.seen {
+		s.filter.Reset(s.srv.ctx)
+	}
+	s.tx = nil
+}
+
+// forget makes the session new: nothing that was said before counts.
+func (s *session) forget() {
+	s.reset()
+	s.helo, s.extended, s.user = "", false, nil
+	s.base.SignedIn("", "")
+}
+
+// close sends what is left to say.
+func (s *session) close() {
+	if s.tx != nil {
+		s.tx.close()
+	}
+	if s.filter != nil {
+		s.filter.Close()
+	}
+	_ = s.flush() // an error means that nobody listens
+	if s.linger {
+		s.drain()
+	}
+	s.in.reset(nil)
+	_ = s.conn.Close()
+}
+
+// drain reads what the peer is still sending, for a while. Closed at once, the
+// connection would be reset, and the peer would try again instead of reading our reply.
+func (s *session) drain() {
+	under := s.conn // TLS says goodbye
+	if s.tls == nil {
+		under = s.base.Conn
+	}
+	if half, ok := under.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // it may be closed already
+	}
+	if s.base.Engage(lingerTimeout) == nil {
+		_, _ = io.CopyN(io.Discard, s.conn, s.set.MessageBytes)
+	}
+}
+
+// peer is who is connected, for those who are asked about it.
+func (s *session) peer() Peer {
+	p := Peer{Name: s.name, Helo: s.helo, TLS: s.tls != nil}
+	if tcp, ok := s.base.RemoteAddr().(*net.TCPAddr); ok {
+		p.Address = tcp.AddrPort().Addr().Unmap()
+	}
+	return p
+}
+
+// trusted reports whether the peer may send to anybody.
+func (s *session) trusted() bool {
+	return s.user != nil || s.policy.Relay != nil && s.address().IsValid() && s.policy.Relay(s.address())
+}
+
+// known reports whether the peer is nobody to be wary of.
+func (s *session) known() bool {
+	return s.policy.Known != nil && s.address().IsValid() && s.policy.Known(s.address())
+}
+
+// strange reports whether the peer's reputation matters.
+func (s *session) strange() bool {
+	return s.policy.Reputation && s.srv.o.Reputation != nil && !s.trusted() && !s.known() && (s.named || !s.base.IsFront())
+}
+
+func (s *session) address() netip.Addr { return s.peer().Address }

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/store"
 )
 
@@ -18,7 +18,7 @@ func TestMessageIsDeliveredWithTrace(t *testing.T) {
 	p := n.greeted(t)
 	p.data()
 	p.send("Subject: hello\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n")
-	p.want("250 2.0.0")
+	p.want("250 2.6.0 Taken as ")
 	p.do("QUIT", "221 2.0.0")
 	p.wantClosed()
 
@@ -40,8 +40,8 @@ $`)
 	if !want.MatchString(got[0]) {
 		t.Errorf("got %q", got[0])
 	}
-	if a, d, b := n.Counters.Accepted.Load(), n.Counters.Delivered.Load(), n.Counters.Bytes.Load(); a != 1 || d != 1 || b != int64(len(got[0])) {
-		t.Errorf("counted %d accepted, %d delivered, %d bytes", a, d, b)
+	if a, r, b := n.Counters.Accepted.Load(), n.Counters.Recipients.Load(), n.Counters.Bytes.Load(); a != 1 || r != 1 || b != int64(len(got[0])-len("Return-Path: <a@b.test>\r\n")) {
+		t.Errorf("counted %d accepted, %d recipients, %d bytes", a, r, b)
 	}
 }
 
@@ -50,11 +50,11 @@ func TestEHLOOffersWhatIsDone(t *testing.T) {
 	p := n.dial(t)
 	p.want("220")
 	got := p.do("EHLO client.test", "250 ")
-	want := "250-mx.example.test\n250-PIPELINING\n250-8BITMIME\n250-SIZE 1048576\n250 ENHANCEDSTATUSCODES"
+	want := "250-mx.example.test\n250-PIPELINING\n250-8BITMIME\n250-SIZE 1048576\n250-CHUNKING\n250-BINARYMIME\n250-SMTPUTF8\n250-DSN\n250-LIMITS RCPTMAX=3\n250 ENHANCEDSTATUSCODES"
 	if got != want {
 		t.Errorf("got %q", got)
 	}
-	p.do("HELO client.test", "250 2.0.0")
+	p.do("HELO client.test", "250 mx.example.test")
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250")
@@ -66,24 +66,24 @@ func TestEHLOOffersWhatIsDone(t *testing.T) {
 func TestRecipientsAreJudgedAtRCPT(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)
-	p.do("MAIL FROM:<>", "250 2.0.0")
+	p.do("MAIL FROM:<>", "250 2.1.0")
 	for command, want := range map[string]string{
 		"RCPT TO:<nobody@example.test>":                                 "550 5.1.1",
 		"RCPT TO:<user1@other.test>":                                    "550 5.7.1",
-		"RCPT TO:<user1@example.test@other.test>":                       "550 5.7.1",
+		"RCPT TO:<user1@example.test@other.test>":                       "501 5.1.3",
 		"RCPT TO:<gone@example.test>":                                   "550 5.2.1",
 		"RCPT TO:<gone+x@example.test>":                                 "550 5.2.1",
 		"RCPT TO:<user1+" + strings.Repeat("x", 400) + "@example.test>": "501 5.1.3",
 		"RCPT TO:user1 at example":                                      "501 5.5.2",
-		"RCPT TO:<user1@example.test> NOTIFY=NEVER":                     "555 5.5.4",
+		"RCPT TO:<user1@example.test> NOTIFY=NEVER,DELAY":               "501 5.5.4",
 		"RCPT TO:<user1@example.test> WHAT=EVER":                        "555 5.5.4",
 	} {
 		p.do(command, want)
 	}
 	p.do("DATA", "503 5.5.1")
-	p.do("RCPT TO:<USER1+news@Example.TEST>", "250 2.0.0")
-	p.do("RCPT TO:<User1@example.test>", "250 2.0.0")
-	p.do("RCPT TO:<\"user2\"@example.test>", "250 2.0.0")
+	p.do("RCPT TO:<USER1+news@Example.TEST>", "250 2.1.5")
+	p.do("RCPT TO:<User1@example.test>", "250 2.1.5")
+	p.do("RCPT TO:<\"user2\"@example.test>", "250 2.1.5")
 	p.do("RCPT TO:<user2@example.test>", "452 4.5.3")
 	p.do("DATA", "354")
 	p.send("x\r\n.\r\n")
@@ -112,7 +112,9 @@ func TestPostmasterIsAlwaysAnswered(t *testing.T) {
 		t.Errorf("%d messages for postmaster", len(got))
 	}
 
-	n = start(t, func(o *Options) { o.Recipients = nobody{} })
+	n = start(t, func(o *Options) {
+		o.Recipients = &boxes{Directory: directory.New(directory.NewTable([]string{"example.test"}, nil, ""))}
+	})
 	p = n.greeted(t)
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<postmaster>", "450 4.2.1")
@@ -152,36 +154,41 @@ func TestCommandsOutOfOrder(t *testing.T) {
 }
 
 func TestSenderIsChecked(t *testing.T) {
-	p := start(t, nil).greeted(t)
+	n := start(t, nil)
 	for command, want := range map[string]string{
+		"MAIL FROM:<postmaster>":                                 "501 5.1.7",
 		"MAIL FROM:<a>":                                          "501",
 		"MAIL FROM:<a@>":                                         "501",
 		"MAIL FROM:<a@b<c>":                                      "501 5.1.7",
 		"MAIL FROM:<a@b> SIZE=1048577":                           "552 5.3.4",
-		"MAIL FROM:<a@b> SMTPUTF8":                               "555 5.5.4",
+		"MAIL FROM:<a@b> SMTPUTF8=1":                             "501 5.5.4",
+		"MAIL FROM:<a@b> HOLDFOR=3":                              "555 5.5.4",
+		"MAIL FROM:<a@b> MT-PRIORITY=3":                          "555 5.5.4",
+		"MAIL FROM:<a@b> AUTH=<>":                                "555 5.5.4",
+		"MAIL FROM:<a@b> RET=ALL":                                "501 5.5.4",
+		"MAIL FROM:<a@b> ENVID=":                                 "501 5.5.4",
+		"MAIL FROM:<a@b> ENVID=+0A":                              "501 5.5.4",
+		"MAIL FROM:<a@b> BODY=9BIT":                              "501 5.5.4",
 		"MAIL FROM:<a@b> REQUIRETLS":                             "555 5.5.4",
-		"MAIL FROM:<a@b> BODY=BINARYMIME":                        "555 5.5.4",
 		"MAIL FROM:<" + strings.Repeat("x", 400) + "@b.test>":    "501 5.1.7",
 		"MAIL FROM:<\"a b\\\"c\"@b.test> SIZE=100 BODY=8BITMIME": "250",
 	} {
+		p := n.greeted(t)
 		p.do(command, want)
 		p.do("RSET", "250")
 	}
 }
 
 func TestQuotedSenderIsQuotedInReturnPath(t *testing.T) {
-	for address, want := range map[string]string{
-		"":               "<>",
-		"a@b.test":       "<a@b.test>",
-		"a.b+c=d@b.test": "<a.b+c=d@b.test>",
-		`a b"c\@b.test`:  `<"a b\"c\\"@b.test>`,
-		"a@b@c.test":     `<"a@b"@c.test>`,
-		".a@b.test":      `<".a"@b.test>`,
-		"a..b@b.test":    `<"a..b"@b.test>`,
-	} {
-		if got := path(address); got != want {
-			t.Errorf("%q: got %s, want %s", address, got, want)
-		}
+	n := start(t, nil)
+	p := n.greeted(t)
+	p.do(`MAIL FROM:<@relay.test:"a b\"c"@B.test>`, "250")
+	p.do("RCPT TO:<user1@example.test>", "250")
+	p.do("DATA", "354")
+	p.send("x\r\n.\r\n")
+	p.want("250")
+	if got := n.mail(t, user1); !strings.HasPrefix(got[0], `Return-Path: <"a b\"c"@b.test>`+"\r\n") {
+		t.Errorf("got %q", got[0])
 	}
 }
 
@@ -222,7 +229,7 @@ func TestMessageOfTheLimitIsTakenAndALargerOneIsNot(t *testing.T) {
 	if len(got) != 2 || !strings.HasSuffix(got[0], "\r\n"+full) {
 		t.Fatalf("%d messages of which the first has %d bytes", len(got), len(got[0]))
 	}
-	if left, err := os.ReadDir(n.spoolDir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(n.o.SpoolDir); err != nil || len(left) > 0 {
 		t.Errorf("the spool holds %v, %v", left, err)
 	}
 }
@@ -252,71 +259,45 @@ func TestLongLinesInMessagesAreKept(t *testing.T) {
 }
 
 func TestFullDiskDefersAndRecovers(t *testing.T) {
-	disk := &fullDisk{}
-	n := start(t, func(o *Options) {
-		disk.Mailboxes = o.Mailboxes
-		o.Mailboxes = disk
-	})
+	n := start(t, nil)
 	p := n.greeted(t)
 	p.data()
-	disk.full = true
+	n.spoil(func() { n.err = store.ErrFull })
 	p.send("x\r\n.\r\n")
 	p.want("452 4.3.1")
 	p.do("MAIL FROM:<a@b.test> SIZE=100", "452 4.3.1")
-	disk.full = false
+	n.spoil(func() { n.err = nil })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250")
-	disk.broken = true
+	n.spoil(func() { n.err = errors.New("a secret of the store") })
 	p.data()
 	p.send("x\r\n.\r\n")
 	if got := p.want("451 4.3.0"); strings.Contains(got, "secret") {
 		t.Errorf("the peer was told %q", got)
 	}
+	n.spoil(func() {
+		n.err = &envelope.Refusal{Code: 552, Enhanced: "5.2.2", Text: "The mailbox will not have room"}
+	})
+	p.data()
+	p.send("x\r\n.\r\n")
+	p.want("552 5.2.2 The mailbox will not have room")
+	n.spoil(func() { n.err = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "Two\r\n250 lines"} })
+	p.data()
+	p.send("x\r\n.\r\n")
+	p.want("451 4.3.0")
 }
 
 // A mailbox at its quota is refused before the message is sent.
 func TestFullMailboxIsRefusedAtRCPT(t *testing.T) {
-	n := start(t, func(o *Options) { o.Mailboxes = smallBox{o.Mailboxes} })
+	n := start(t, nil)
+	n.spoil(func() { n.most = 100 })
 	p := n.greeted(t)
 	p.do("MAIL FROM:<a@b.test> SIZE=101", "250")
 	p.do("RCPT TO:<user1@example.test>", "452 4.2.2")
 	p.do("RSET", "250")
 	p.do("MAIL FROM:<a@b.test> SIZE=100", "250")
 	p.do("RCPT TO:<user1@example.test>", "250")
-}
-
-// smallBox is a store that takes 100 bytes.
-type smallBox struct{ Mailboxes }
-
-func (smallBox) CanTake(_ string, _, bytes int64) error {
-	if bytes > 100 {
-		return store.ErrQuota
-	}
-	return nil
-}
-
-// fullDisk is a store whose disk fills. It is used by one session at a time.
-type fullDisk struct {
-	Mailboxes
-	full, broken bool
-}
-
-func (d *fullDisk) Room(size int64) error {
-	if d.full {
-		return store.ErrFull
-	}
-	return d.Mailboxes.Room(size)
-}
-
-func (d *fullDisk) Deliver(ctx context.Context, m store.Delivery) ([]store.Receipt, error) {
-	switch {
-	case d.full:
-		return nil, store.ErrFull
-	case d.broken:
-		return nil, errors.New("a secret of the store")
-	}
-	return d.Mailboxes.Deliver(ctx, m)
 }
 
 func TestSTARTTLS(t *testing.T) {
@@ -353,11 +334,4 @@ func TestCommandsBehindSTARTTLSAreNotRun(t *testing.T) {
 	p.send("STARTTLS\r\nEHLO evil.test\r\nMAIL FROM:<evil@b.test>\r\n")
 	p.want("503 5.5.1")
 	p.wantClosed()
-}
-
-// nobody is a directory in which nobody reads the mail for postmaster.
-type nobody struct{}
-
-func (nobody) Recipient(string) (directory.Account, error) {
-	return directory.Account{}, directory.ErrNoPostmaster
 }

@@ -2,73 +2,85 @@ package smtpd
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
+	"sync"
 )
 
-// memorySpool is how much of an arriving message is kept in memory; a larger one
-// goes to a file.
+// memorySpool is how much of an arriving message is kept in memory; the rest of a larger
+// one goes to a file.
 const memorySpool = 128 << 10
 
-var errTooLarge = errors.New("smtpd: the message is too large")
-
-// spool keeps a message while it arrives.
+// spool keeps a message while it arrives. It takes what it is given without an error: what
+// is wrong is said at the end.
 type spool struct {
-	dir  string
-	size int64
-	mem  []byte   // the message, or its first part
-	file *os.File // the rest; it has no name, so that a crash leaves nothing behind
+	dir   string
+	limit int64 // bytes of the largest message; what is beyond it is not kept
+	size  int64 // bytes given
+	mem   []byte
+	file  *os.File // what is not in mem; it has no name, so that a crash leaves nothing behind
+	err   error    // the file cannot be written
 }
 
-// fill reads a message of at most limit bytes.
-func (s *spool) fill(r io.Reader, limit int64) error {
-	var mem bytes.Buffer
-	mem.Grow(16 << 10) // most messages fit
-	n, err := mem.ReadFrom(io.LimitReader(r, min(memorySpool, limit+1)))
-	s.mem, s.size = mem.Bytes(), n
-	if err != nil {
-		return err
+// memories are buffers in which most messages fit.
+var memories = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+
+func newSpool(dir string, limit int64) *spool {
+	return &spool{dir: dir, limit: limit, mem: *memories.Get().(*[]byte)}
+}
+
+// Write implements io.Writer.
+func (s *spool) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	if s.size <= s.limit && s.err == nil {
+		s.err = s.keep(p)
 	}
-	if s.size == memorySpool && limit >= memorySpool {
-		if err := s.spill(io.LimitReader(r, limit+1-s.size)); err != nil {
+	return len(p), nil
+}
+
+func (s *spool) keep(p []byte) error {
+	if s.file == nil {
+		n := min(memorySpool-len(s.mem), len(p))
+		s.mem = append(s.mem, p[:n]...)
+		if p = p[n:]; len(p) == 0 {
+			return nil
+		}
+		if err := s.spill(); err != nil {
 			return err
 		}
 	}
-	if s.size > limit {
-		return errTooLarge
-	}
-	return nil
+	_, err := s.file.Write(p)
+	return err
 }
 
-func (s *spool) spill(r io.Reader) error {
+func (s *spool) spill() error {
 	f, err := os.CreateTemp(s.dir, "message-*")
 	if err != nil {
 		return err
 	}
 	s.file = f
-	if err := os.Remove(f.Name()); err != nil {
-		return err
-	}
-	n, err := io.Copy(f, r)
-	s.size += n
-	if err != nil {
-		return err
-	}
-	_, err = f.Seek(0, io.SeekStart)
-	return err
+	return os.Remove(f.Name())
 }
 
-// reader reads the message, once.
-func (s *spool) reader() io.Reader {
+// tooLarge reports whether more was given than the limit.
+func (s *spool) tooLarge() bool { return s.size > s.limit }
+
+// from reads the message from an offset on, which is in mem.
+func (s *spool) from(offset int) io.Reader {
 	if s.file == nil {
-		return bytes.NewReader(s.mem)
+		return bytes.NewReader(s.mem[offset:])
 	}
-	return io.MultiReader(bytes.NewReader(s.mem), s.file)
+	return io.MultiReader(bytes.NewReader(s.mem[offset:]), io.NewSectionReader(s.file, 0, s.size-int64(len(s.mem))))
 }
 
 func (s *spool) close() {
+	if s.mem != nil {
+		mem := s.mem[:0]
+		s.mem = nil
+		memories.Put(&mem)
+	}
 	if s.file != nil {
 		_ = s.file.Close() // it was only read last, and is gone
+		s.file = nil
 	}
 }

@@ -4,59 +4,66 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"strings"
 	"time"
+
+	"mailfleet/mailnode/envelope"
 )
 
-// trace is what this server puts before a message: Return-Path at final delivery
-// and Received (RFC 5321 §4.4). The recipient is named only when there is one.
-func (s *session) trace(id string) string {
+// received is the field this server puts before a message (RFC 5321 §4.4). The recipient is
+// named only when there is one.
+func (s *session) received() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: %s\r\n", path(s.from))
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", printable(s.helo), literal(s.guard.RemoteAddr()))
-	fmt.Fprintf(&b, "\tby %s (Mailfleet) with %s id %s", s.guard.set.Hostname, s.guard.protocol(), id)
-	if len(s.accounts) == 1 {
-		fmt.Fprintf(&b, "\r\n\tfor %s", path(s.to))
+	from := "a local socket"
+	if ip := s.address(); ip.IsValid() {
+		if from = envelope.Literal(ip); s.name != "" {
+			from = s.name + " " + from
+		}
+	}
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", printable(s.helo), from)
+	fmt.Fprintf(&b, "\tby %s (Mailfleet) with %s id %s", s.set.Hostname, s.protocol(), s.tx.env.ID)
+	if len(s.tx.env.Recipients) == 1 {
+		fmt.Fprintf(&b, "\r\n\tfor <%s>", s.tx.env.Recipients[0].Address)
 	}
 	fmt.Fprintf(&b, ";\r\n\t%s\r\n", time.Now().Format(time.RFC1123Z))
 	return b.String()
 }
 
-// protocol is the "with" of Received (RFC 3848), and the cipher as a comment.
-func (g *guard) protocol() string {
-	if c, ok := g.Conn.(*tls.Conn); ok {
-		state := c.ConnectionState()
-		return fmt.Sprintf("ESMTPS (%s %s)", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite))
-	}
-	if g.extended {
-		return "ESMTP"
-	}
-	return "SMTP"
-}
-
-// literal is an address as in RFC 5321 §4.1.3.
-func literal(a net.Addr) string {
-	host, _, err := net.SplitHostPort(a.String())
+// protocol is the "with" of Received (RFC 3848, RFC 6531 §4.3), and the cipher as a
+// comment.
+func (s *session) protocol() string {
+	name := "SMTP"
 	switch {
-	case err != nil:
-		return "unknown"
-	case strings.Contains(host, ":"):
-		return "[IPv6:" + host + "]"
+	case s.kind == LMTP && s.tx.env.UTF8:
+		name = "UTF8LMTP"
+	case s.kind == LMTP:
+		name = "LMTP"
+	case s.tx.env.UTF8:
+		name = "UTF8SMTP"
+	case s.extended:
+		name = "ESMTP"
 	}
-	return "[" + host + "]"
+	if s.tls != nil {
+		name += "S"
+	}
+	if s.user != nil {
+		name += "A"
+	}
+	if s.tls != nil {
+		name += fmt.Sprintf(" (%s %s)", tls.VersionName(s.tls.Version), tls.CipherSuiteName(s.tls.CipherSuite))
+	}
+	return name
 }
 
 // printable keeps of what a peer calls itself what a domain or an address literal is
 // made of.
 func printable(s string) string {
-	const most = 255
 	return strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune(".-_:[]", c) {
 			return c
 		}
 		return '?'
-	}, s[:min(len(s), most)])
+	}, s)
 }
 
 // newTransactionID names a transaction in Received and in the log.

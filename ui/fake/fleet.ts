@@ -4,7 +4,9 @@ import type {
   AuditEntry,
   Change,
   Contact,
+  DKIMKey,
   Domain,
+  Group,
   MaintenanceWindow,
   Meta,
   Operation,
@@ -22,6 +24,7 @@ import type {
   Token,
 } from '../console/api/types.ts'
 import { peopled } from './access.ts'
+import { addressed } from './domains.ts'
 
 // A made-up fleet in memory, for working on the console without a controller
 // and for its component tests. What counts is tested against the real one (e2e).
@@ -50,6 +53,8 @@ export interface Tables {
   powers: Power[]
   preflights: Preflight[]
   releases: Release[]
+  groups: Group[]
+  'dkim-keys': DKIMKey[]
 }
 
 /** What a service is on its way to, and what it becomes, by what is done to it. */
@@ -111,11 +116,14 @@ export class Fleet {
         has_secret: true,
         tested: never,
       })),
+      groups: [],
+      'dkim-keys': [],
       releases: [this.release('mailfleet-mailnode', '0.1.0'), this.release('mailfleet-agent', '0.1.0')],
       preflights: servers.slice(0, 2).map((s) => this.preflight(s)),
     }
     for (const s of servers) for (const v of s.services) v.release = this.tables.releases[0]?.id
     peopled(this)
+    addressed(this)
     this.text(contact.phone, `[严重] ${servers[0]?.name} 内存使用率 93% > 90%`)
     this.record('controller', 'server.join', 'servers', servers[0]?.name ?? '')
   }

@@ -2,6 +2,7 @@ import type { Account, Contact, Meta, NewRule, Role, Rule, Server, Session } fro
 import { seconds } from '../console/text/format.ts'
 import { FakeAccess } from './access.ts'
 import { type Answer, complain, ok, refuse } from './answers.ts'
+import { ofDomain } from './domains.ts'
 import { type Fleet, never, type Tables, trusted } from './fleet.ts'
 import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
@@ -20,6 +21,8 @@ const editable: (keyof Tables)[] = [
   'people',
   'tokens',
   'releases',
+  'groups',
+  'dkim-keys',
 ]
 
 /** The API over a fake fleet: enough of it for the console. */
@@ -46,6 +49,11 @@ export class FakeApi {
     if (!this.signedIn) return refuse(401, 'sign in first')
     const answer = this.access.handle(method, noun, id, sub, url.searchParams, body)
     if (answer) return answer
+    if (noun === 'domains' && id) {
+      const checked = url.searchParams.get('check') === 'true'
+      const known = ofDomain(this.fleet, method, [id, sub ?? '', more[0] ?? ''], checked, body)
+      if (known) return known
+    }
     if (noun === 'status') return ok(this.#status())
     if (noun === 'samples') return ok({ items: this.#latest(url.searchParams), next: '' })
     if (noun === 'release-keys') return ok({ serial: 1, keys: [trusted] })

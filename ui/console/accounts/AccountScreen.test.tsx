@@ -57,3 +57,20 @@ test("all connections of an account are ended at once, and nobody else's", async
   await waitFor(() => expect(api.access.sessions.map((s) => s.kind)).toEqual(['console', 'console', 'console']))
   expect(requests.filter((r) => r.method === 'DELETE')).toHaveLength(1)
 })
+
+test('aliases and forwarding are changed as a whole', async () => {
+  const user = userEvent.setup()
+  const { requests } = show('/accounts/user1@example.test')
+  await user.click(await screen.findByRole('button', { name: '编辑: 别名与转发' }))
+  const dialog = screen.getByRole('dialog')
+  await user.type(within(dialog).getByLabelText(/^别名/), 'boss{enter}ceo@example.test')
+  await user.type(within(dialog).getByLabelText(/转发到/), 'user2@example.test')
+  await user.click(within(dialog).getByLabelText('邮箱里保留一份'))
+  await user.click(within(dialog).getByRole('button', { name: '保存' }))
+  await waitFor(() => expect(screen.queryByRole('dialog')).toBeNull())
+  expect(requests.find((r) => r.method === 'PATCH')?.body).toEqual({
+    aliases: ['boss@example.test', 'ceo@example.test'],
+    forward: { to: ['user2@example.test'], keep: false },
+    language: 'zh-CN',
+  })
+})

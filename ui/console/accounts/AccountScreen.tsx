@@ -12,6 +12,7 @@ import { SessionTable } from '../sessions/SessionTable'
 import { useText } from '../text/language'
 import { AccountActs } from './AccountActs'
 import { AppPasswords } from './AppPasswords'
+import { Delivery } from './Delivery'
 import { Mailboxes } from './Mailboxes'
 import { useAccount } from './mail'
 import { SignIns } from './SignIns'
@@ -38,6 +39,7 @@ export default function AccountScreen() {
   return (
     <Screen title={a.address} aside={<AccountActs account={a} />}>
       <Facts account={a} />
+      <Delivery account={a} />
       <Mailboxes id={a.id} />
       <AppPasswords account={a} />
       {maySessions && (

@@ -1850,20 +1850,26 @@ export interface components {
             state: "active" | "retired";
         };
         DNSRecord: {
-            /** @description What stands there instead */
+            /** @description What stands in its place */
             found: string[];
             /** @example _dmarc.example.test */
             name: string;
+            /** @description Without it mail is lost or not believed */
+            needed: boolean;
+            /** @description What is wrong, in a sentence */
+            note?: string;
             /** @enum {string} */
-            purpose: "mx" | "spf" | "dkim" | "dmarc" | "mta-sts" | "tls-rpt";
+            purpose: "mx" | "spf" | "dkim" | "dmarc" | "mta-sts" | "tls-rpt" | "discovery";
             /**
              * @description What the DNS has; unknown: it did not answer
              * @enum {string}
              */
-            state: "unchecked" | "found" | "missing" | "different" | "unknown";
+            state: "unchecked" | "right" | "missing" | "different" | "unknown";
             /** @enum {string} */
-            type: "MX" | "TXT";
+            type: "MX" | "TXT" | "SRV" | "CNAME";
             value: string;
+            /** @description The record as a line of a zone file */
+            zone: string;
         };
         Domain: {
             /** Format: date-time */

@@ -103,6 +103,12 @@ const domains = createRoute({
   component: lazyRouteComponent(() => import('../domains/Domains')),
 })
 
+const domain = createRoute({
+  getParentRoute: () => root,
+  path: '/domains/$domain',
+  component: lazyRouteComponent(() => import('../domains/DomainScreen')),
+})
+
 const accounts = createRoute({
   getParentRoute: () => root,
   path: '/accounts',
@@ -185,6 +191,7 @@ const tree = root.addChildren([
   contacts,
   sms,
   domains,
+  domain,
   accounts,
   account,
   tenants,

@@ -78,7 +78,7 @@ function useColumns(tenants: Tenant[], onEdit: (d: Domain) => void, onDelete: (d
       head: t('domains.name'),
       wide: true,
       cell: (d) => (
-        <Link to="/accounts" search={{ domain: d.name }} className="row-link">
+        <Link to="/domains/$domain" params={{ domain: d.name }} className="row-link">
           {d.name}
         </Link>
       ),

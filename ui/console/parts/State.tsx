@@ -2,6 +2,7 @@ import type {
   AccountState,
   AlertState,
   CheckState,
+  DNSRecord,
   OperationState,
   PowerState,
   ServerState,
@@ -77,6 +78,18 @@ const looks = {
     failed: ['bad', 'down'],
     skipped: ['idle', 'removed'],
   } satisfies Record<CheckState, Look>,
+  record: {
+    unchecked: ['idle', 'waiting'],
+    found: ['good', 'up'],
+    missing: ['bad', 'down'],
+    different: ['warn', 'warning'],
+    unknown: ['warn', 'unknown'],
+  } satisfies Record<DNSRecord['state'], Look>,
+  key: {
+    next: ['busy', 'waiting'],
+    active: ['good', 'up'],
+    retired: ['idle', 'removed'],
+  } satisfies Record<'next' | 'active' | 'retired', Look>,
   power: {
     on: ['good', 'power'],
     off: ['idle', 'stopped'],

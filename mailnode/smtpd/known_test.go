@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -11,7 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mailfleet/mailnode/store"
+	"mailfleet/mailnode/directory"
+	"mailfleet/mailnode/envelope"
 )
 
 // LAB 1: "BDAT 1000 LAST", nine bytes and FIN were a whole message to go-smtp.
@@ -21,7 +23,9 @@ func TestTruncatedBDATIsNotAMessage(t *testing.T) {
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.send("BDAT 1000 LAST\r\nnine byte")
-	p.want("502 5.5.1")
+	if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
 	p.wantClosed()
 	if got := n.mail(t, user1); len(got) != 0 {
 		t.Errorf("got %q", got)
@@ -31,10 +35,13 @@ func TestTruncatedBDATIsNotAMessage(t *testing.T) {
 // LAB 4: the chunk of a BDAT with a bad argument ran as commands.
 func TestChunkOfBadBDATIsNotRun(t *testing.T) {
 	n := start(t, nil)
-	p := n.greeted(t)
-	p.send("BDAT 30 FOO\r\nMAIL FROM:<evil@b.test>\r\nRSET\r\n")
-	p.want("502 5.5.1")
-	p.wantClosed()
+	for _, bad := range []string{"30 FOO", "", "-1", "+3 LAST", "30 LAST X", "x", "0x10", "99999999999999999999", "30LAST", " 30"} {
+		p := n.greeted(t)
+		p.recipient()
+		p.send("BDAT " + bad + "\r\nMAIL FROM:<evil@b.test>\r\nRSET\r\n")
+		p.want("501 5.5.4")
+		p.wantClosed()
+	}
 }
 
 // LAB 7 and the known smuggling forms: none is an end of the message, none is
@@ -82,7 +89,7 @@ func TestStrangeCommands(t *testing.T) {
 	p.do("MAIL FROM:<a\xff@b.test>", "553 5.6.7")
 	p.do("NOOP \x00", "500 5.5.2")
 	p.do("NOOP \x1b[2J", "500 5.5.2")
-	p.do("STARTTLSX", "502")
+	p.do("STARTTLSX", "500 5.5.2")
 	p.do("NOOP "+strings.Repeat("x", 3000), "250")
 	p.send("NOOP " + strings.Repeat("x", maxCommand) + "\r\n")
 	p.want("500 5.5.6")
@@ -91,16 +98,16 @@ func TestStrangeCommands(t *testing.T) {
 func TestErrorsWithoutEndAreEnded(t *testing.T) {
 	p := start(t, nil).greeted(t)
 	for range maxFaults {
-		p.do("AUTH LOGIN", "502")
+		p.do("AUTH LOGIN", "502 5.5.1")
 	}
-	p.do("AUTH LOGIN", "421 4.7.0")
+	p.do("FOOO", "421 4.7.0 Too many errors")
 	p.wantClosed()
 	p = start(t, nil).greeted(t)
-	p.send(strings.Repeat("FOOO\r\n", 4))
-	for range 4 {
-		p.want("500 5.5.2")
+	p.send(strings.Repeat("NOOP\r\n", maxIdle))
+	for range maxIdle - 1 {
+		p.want("250")
 	}
-	p.want("500 5.5.1 Too many errors")
+	p.want("421 4.7.0 Too many commands")
 	p.wantClosed()
 }
 
@@ -137,31 +144,39 @@ func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // shelf keeps messages in memory.
 type shelf struct {
-	mu   sync.Mutex
-	mail []string
+	*directory.Directory
+	mu        sync.Mutex
+	mail      []string
+	envelopes []envelope.Envelope
 }
 
-func (s *shelf) CanTake(string, int64, int64) error { return nil }
+func newShelf() *shelf { return &shelf{Directory: accounts()} }
 
-func (s *shelf) Deliver(_ context.Context, d store.Delivery) ([]store.Receipt, error) {
-	b, err := io.ReadAll(d.Body)
+func (s *shelf) Judge(_ context.Context, address string, _ int64) (int64, error) {
+	_, err := s.Recipient(address)
+	return 0, err
+}
+
+func (s *shelf) Accept(_ context.Context, e envelope.Envelope, prefix []byte, body io.Reader, size int64) error {
+	b, err := io.ReadAll(body)
+	if err == nil && int64(len(b)) != size {
+		err = fmt.Errorf("the message has %d bytes, not %d", len(b), size)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mail = append(s.mail, string(d.Prefix)+string(b))
-	return make([]store.Receipt, len(d.Accounts)), err
+	s.mail, s.envelopes = append(s.mail, string(prefix)+string(b)), append(s.envelopes, e)
+	return err
 }
-
-func (s *shelf) Room(int64) error { return nil }
 
 // timed runs a session in a bubble with its own time.
 func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{}
-		n := New(Options{Recipients: accounts(), Mailboxes: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
+		s := newShelf()
+		n := New(Options{Recipients: s, Deliverer: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
 		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		guarded := n.Gate.Listen(l)
+		guarded := n.Gate(Receiving).Listen(l)
 		served := make(chan struct{})
-		go func() { n.Serve(guarded); close(served) }()
+		go func() { n.Serve(guarded, Receiving, nil); close(served) }()
 		client, server := net.Pipe()
 		l.conns <- server
 		p := newPeer(t, client)
@@ -196,14 +211,35 @@ func TestSteadySlowMessageIsTaken(t *testing.T) {
 	timed(t, func(t *testing.T, _ *Server, s *shelf, p *peer) {
 		p.data()
 		start := time.Now()
+		line := strings.Repeat("x", 4*60*dataRate-2) + "\r\n"
 		for range 20 {
 			time.Sleep(4 * time.Minute)
-			p.send("a line\r\n")
+			p.send(line)
 		}
 		p.send(".\r\n")
 		p.want("250")
 		if len(s.mail) != 1 || time.Since(start) < time.Hour {
 			t.Errorf("%d messages after %v", len(s.mail), time.Since(start))
+		}
+	})
+}
+
+// A peer that sends a byte now and then does not hold a place for ever.
+func TestDribbleIsCutOff(t *testing.T) {
+	timed(t, func(t *testing.T, _ *Server, s *shelf, p *peer) {
+		p.data()
+		start := time.Now()
+		told := make(chan string)
+		go func() { told <- p.reply() }()
+		for time.Since(start) < dataGrace-time.Minute {
+			p.send("x")
+			time.Sleep(2 * time.Minute)
+		}
+		if got := <-told; !strings.HasPrefix(got, "421 4.4.2 The message comes too slowly") {
+			t.Errorf("got %q", got)
+		}
+		if d := time.Since(start); d != dataGrace || len(s.mail) != 0 {
+			t.Errorf("after %v", d)
 		}
 	})
 }
@@ -270,15 +306,16 @@ func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 func FuzzSession(f *testing.F) {
 	f.Add([]byte("EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"))
 	f.Add([]byte("EHLO a\r\nMAIL FROM:<\"a b\"@b> SIZE=3\r\nRCPT TO:<postmaster>\r\nDATA\r\n..\r\n.x\r\n\r\n.\r\n"))
-	f.Add([]byte("BDAT 3 LAST\r\nabcNOOP\r\n"))
-	f.Add([]byte("HELO [\r\nRCPT TO:<\r\nSTARTTLS\r\n\x00\r\n\n"))
+	f.Add([]byte("EHLO a\r\nMAIL FROM:<> BODY=8BITMIME ENVID=x RET=HDRS\r\nRCPT TO:<user1@example.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb\r\nBDAT 5\r\nabc\r\nBDAT 4 LAST\r\na\r\n.NOOP\r\n"))
+	f.Add([]byte("EHLO a\r\nMAIL FROM:<用@例子.测试> SMTPUTF8\r\nRCPT TO:<user1@example.test>\r\nBDAT 0 LAST\r\n"))
+	f.Add([]byte("HELO [\r\nRCPT TO:<\r\nSTARTTLS\r\nXCLIENT ADDR=1.2.3.4\r\nAUTH PLAIN =\r\n\x00\r\n\n"))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		s := &shelf{}
-		n := New(Options{Recipients: accounts(), Mailboxes: s, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Settings: settings()})
+		s := newShelf()
+		n := New(Options{Recipients: s, Deliverer: s, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Settings: settings()})
 		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		guarded := n.Gate.Listen(l)
+		guarded := n.Gate(Receiving).Listen(l)
 		var wg sync.WaitGroup
-		wg.Go(func() { n.Serve(guarded) })
+		wg.Go(func() { n.Serve(guarded, Receiving, func() Policy { return Policy{} }) })
 		client, server := net.Pipe()
 		l.conns <- server
 		var answers strings.Builder
@@ -292,9 +329,9 @@ func FuzzSession(f *testing.F) {
 				t.Fatalf("a reply line %q", line)
 			}
 		}
-		for _, m := range s.mail {
+		for i, m := range s.mail {
 			bare := strings.NewReplacer("\r\n", "").Replace(m)
-			if strings.ContainsAny(bare, "\r\n") || !strings.HasSuffix(m, "\r\n") {
+			if s.envelopes[i].Body != envelope.BodyBinary && (strings.ContainsAny(bare, "\r\n\x00") || !strings.HasSuffix(m, "\r\n")) {
 				t.Fatalf("a message with bare line ends: %q", m)
 			}
 		}

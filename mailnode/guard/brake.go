@@ -1,0 +1,235 @@
+package guard
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/store"
+)
+
+// Plan is what an account may send.
+type Plan struct {
+	Recipients int // of one message; 0 is no limit, here and below
+	SentADay   int // recipients written to in a day
+}
+
+// BrakeSettings say when the brake holds an account's mail.
+type BrakeSettings struct {
+	Off    bool    // nothing is held; limits count still
+	Floor  int     // recipients in an hour that are never too many; 0 is 100
+	Factor float64 // times its habit that are too many; 0 is 10
+}
+
+// Alarm is a burst of an account, for an alert.
+type Alarm struct {
+	Account    string
+	At         time.Time
+	Recipients int     // written to in the hour, those of the message that was held included
+	Habit      float64 // in an hour it sends in
+}
+
+// Brake bounds what accounts send, and notices when one sends far more than it is used
+// to, as one does whose password is in the wrong hands. It is safe for concurrent use.
+type Brake struct {
+	memo  *memo
+	log   *slog.Logger
+	alarm func(Alarm)
+
+	set   atomic.Pointer[BrakeSettings]
+	locks [64]sync.Mutex // each of what is read and written of some of the accounts
+}
+
+// lock keeps others from an account; the caller unlocks it.
+func (b *Brake) lock(account string) *sync.Mutex {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(account)) // never fails
+	mu := &b.locks[h.Sum32()%uint32(len(b.locks))]
+	mu.Lock()
+	return mu
+}
+
+// NewBrake returns a brake that keeps what it knows in a store. alarm is called once for
+// each burst; it must be quick.
+func NewBrake(s BrakeSettings, st *store.Store, alarm func(Alarm), log *slog.Logger) *Brake {
+	b := &Brake{memo: newMemo(st, "habits"), log: log.With("component", "brake"), alarm: alarm}
+	b.Configure(s)
+	return b
+}
+
+// Configure changes the settings.
+func (b *Brake) Configure(s BrakeSettings) {
+	if s.Floor <= 0 {
+		s.Floor = 100
+	}
+	if s.Factor <= 0 {
+		s.Factor = 10
+	}
+	b.set.Store(&s)
+}
+
+// habitKept is how long an account is known that sends nothing.
+const habitKept = 400 * 24 * time.Hour
+
+// Run writes down what is to be remembered until ctx ends.
+func (b *Brake) Run(ctx context.Context) error {
+	return b.memo.run(ctx, b.log, func(now time.Time, _, value []byte) bool {
+		h, ok := readHabit(value)
+		return !ok || !h.held && now.Sub(time.Unix(h.hour*3600, 0)) > habitKept
+	})
+}
+
+// Allowance is the answer about a message.
+type Allowance struct {
+	Refusal *envelope.Refusal // it is not taken now, or never
+	Until   time.Time         // when a limit that was reached ends
+	Hold    bool              // take it and keep it until somebody has looked
+}
+
+// Recipient is asked for a further recipient of a message that has so many already.
+func (b *Brake) Recipient(ctx context.Context, account string, already int, p Plan) (Allowance, error) {
+	if p.Recipients > 0 && already >= p.Recipients {
+		return Allowance{Refusal: &envelope.Refusal{
+			Code: 452, Enhanced: "4.5.3",
+			Text: fmt.Sprintf("a message of yours may have %d recipients: send it to the others apart", p.Recipients),
+		}}, nil
+	}
+	defer b.lock(account).Unlock()
+	h, err := b.habit(ctx, account, b.memo.now())
+	if err != nil {
+		return Allowance{}, err
+	}
+	return h.day24(already+1, p), nil
+}
+
+// Message is asked for each message that an account has sent; it counts it when it
+// is taken.
+func (b *Brake) Message(ctx context.Context, account string, recipients int, p Plan) (Allowance, error) {
+	now := b.memo.now()
+	h, a, burst, err := b.count(ctx, account, recipients, p, now)
+	if burst {
+		b.log.Warn("an account sends far more than it is used to: its mail is held", "account", account, "recipients", h.inHour, "habit", math.Round(h.average))
+		if b.alarm != nil {
+			b.alarm(Alarm{Account: account, At: now, Recipients: int(h.inHour), Habit: h.average})
+		}
+	}
+	return a, err
+}
+
+// count decides about a message and counts it.
+func (b *Brake) count(ctx context.Context, account string, recipients int, p Plan, now time.Time) (h habit, a Allowance, burst bool, err error) {
+	defer b.lock(account).Unlock()
+	if h, err = b.habit(ctx, account, now); err != nil {
+		return h, a, false, err
+	}
+	if a = h.day24(recipients, p); a.Refusal != nil {
+		return h, a, false, nil
+	}
+	h.inHour += uint32(recipients)
+	h.inDay += uint32(recipients)
+	set := b.set.Load()
+	most := max(float64(set.Floor), set.Factor*h.average)
+	burst = !set.Off && !h.held && float64(h.inHour) > most+float64(h.allowed)
+	h.held = h.held || burst
+	a.Hold = h.held && !set.Off
+	return h, a, burst, b.memo.set([]byte(account), h.encode())
+}
+
+// Held tells whether the mail of an account is held.
+func (b *Brake) Held(ctx context.Context, account string) (bool, error) {
+	defer b.lock(account).Unlock()
+	h, err := b.habit(ctx, account, b.memo.now())
+	return h.held, err
+}
+
+// Release lets an account send again. What it has sent in this hour is not held
+// against it any more.
+func (b *Brake) Release(ctx context.Context, account string) error {
+	defer b.lock(account).Unlock()
+	h, err := b.habit(ctx, account, b.memo.now())
+	if err != nil {
+		return err
+	}
+	h.held, h.allowed = false, h.inHour
+	return b.memo.set([]byte(account), h.encode())
+}
+
+// habit is what an account is used to.
+type habit struct {
+	hour, day int64  // that are counted, since 1970
+	inHour    uint32 // recipients
+	inDay     uint32
+	allowed   uint32 // of the hour, by somebody who has looked
+	average   float64
+	held      bool
+}
+
+// weight is how much an hour counts in the average. Hours without mail do not count:
+// who sends a circular once a month is used to it.
+const weight = 0.2
+
+func (b *Brake) habit(ctx context.Context, account string, now time.Time) (habit, error) {
+	v, err := b.memo.get(ctx, []byte(account))
+	if err != nil {
+		return habit{}, err
+	}
+	h, _ := readHabit(v)
+	hour, day := now.Unix()/3600, now.Unix()/86400
+	if h.hour != hour {
+		// What was held is no habit.
+		if h.inHour > 0 && !h.held {
+			h.average += weight * (float64(h.inHour) - h.average)
+			if h.allowed > 0 { // somebody found it right
+				h.average = max(h.average, float64(h.inHour)/2)
+			}
+		}
+		h.hour, h.inHour, h.allowed = hour, 0, 0
+	}
+	if h.day != day {
+		h.day, h.inDay = day, 0
+	}
+	return h, nil
+}
+
+// day24 bounds what is sent in a day.
+func (h habit) day24(more int, p Plan) Allowance {
+	if p.SentADay <= 0 || int(h.inDay)+more <= p.SentADay {
+		return Allowance{}
+	}
+	until := time.Unix((h.day+1)*86400, 0).UTC()
+	return Allowance{Until: until, Refusal: &envelope.Refusal{
+		Code: 450, Enhanced: "4.7.1",
+		Text: fmt.Sprintf("you may write to %d recipients a day and have written to %d: send the rest after %s", p.SentADay, h.inDay, until.Format("2006-01-02 15:04 UTC")),
+	}}
+}
+
+func (h habit) encode() []byte {
+	b := []byte{1, 0}
+	if h.held {
+		b[1] = 1
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(h.hour))
+	b = binary.BigEndian.AppendUint64(b, uint64(h.day))
+	b = binary.BigEndian.AppendUint32(b, h.inHour)
+	b = binary.BigEndian.AppendUint32(b, h.inDay)
+	b = binary.BigEndian.AppendUint32(b, h.allowed)
+	return binary.BigEndian.AppendUint64(b, math.Float64bits(h.average))
+}
+
+func readHabit(b []byte) (h habit, ok bool) {
+	if len(b) != 38 || b[0] != 1 {
+		return habit{}, false
+	}
+	h.held = b[1] == 1
+	h.hour, h.day = int64(binary.BigEndian.Uint64(b[2:])), int64(binary.BigEndian.Uint64(b[10:]))
+	h.inHour, h.inDay, h.allowed = binary.BigEndian.Uint32(b[18:]), binary.BigEndian.Uint32(b[22:]), binary.BigEndian.Uint32(b[26:])
+	h.average = math.Float64frombits(binary.BigEndian.Uint64(b[30:]))
+	return h, true
+}

@@ -1,0 +1,741 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/outbound"
+	"mailfleet/mailnode/store"
+)
+
+const alice = "0198c0de-0000-7000-8000-000000000001"
+
+// world is a queue with everything around it.
+type world struct {
+	t     *testing.T
+	store *store.Store
+	*Queue
+	stop func()
+
+	mu       sync.Mutex
+	now      time.Time
+	answer   func(domain string, m *outbound.Message) []outbound.Outcome
+	sent     []string // domain, addresses
+	attempts int
+	full     bool // the mailboxes here are
+	events   []Event
+	language string
+}
+
+// Send implements Sender.
+func (w *world) Send(ctx context.Context, domain string, route *outbound.Route, m *outbound.Message) []outbound.Outcome {
+	text, err := io.ReadAll(m.Open())
+	if err != nil || int64(len(text)) != m.Size {
+		w.t.Errorf("a message of %d bytes was opened as %d bytes: %v", m.Size, len(text), err)
+	}
+	if route != nil {
+		domain += " by " + route.Host
+	}
+	var to []string
+	for _, r := range m.To {
+		to = append(to, r.Address)
+	}
+	w.mu.Lock()
+	w.attempts++
+	answer := w.answer
+	w.mu.Unlock()
+	outcomes := answer(domain, m)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, o := range outcomes {
+		if o.State == outbound.Sent {
+			w.sent = append(w.sent, domain+" "+m.From+" "+to[i])
+		}
+	}
+	return outcomes
+}
+
+// Here implements Local.
+func (w *world) Here(domain string) bool { return domain == "here.test" }
+
+// Place implements Local.
+func (w *world) Place(_ *envelope.Envelope, to envelope.Recipient) (Placed, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.full:
+		return Placed{}, store.ErrQuota
+	case to.Address == "alice@here.test":
+		return Placed{Into: []store.Place{{Account: alice, Mailbox: store.Inbox}}}, nil
+	case to.Address == "away@here.test":
+		return Placed{Onward: []To{{Recipient: envelope.Recipient{Address: "x@far.test", Notify: to.Notify}, From: "srs@here.test"}}}, nil
+	}
+	return Placed{}, &Refused{outbound.Outcome{State: outbound.Permanent, Code: 550, Enhanced: "5.1.1", Text: "there is no such address here"}}
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// pass lets time go by.
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	w.now = w.now.Add(d)
+	w.mu.Unlock()
+	w.Wake()
+}
+
+func always(o outbound.Outcome) func(string, *outbound.Message) []outbound.Outcome {
+	return func(_ string, m *outbound.Message) []outbound.Outcome {
+		return slices.Repeat([]outbound.Outcome{o}, len(m.To))
+	}
+}
+
+var (
+	taken  = outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.0.0", Reply: "250 2.0.0 ok", Host: "mx.far.test [192.0.2.1]", Text: "it took the message"}
+	later  = outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Reply: "451 4.3.0 not now", Host: "mx.far.test [192.0.2.1]", Text: "mx.far.test [192.0.2.1] does not take the message for now: 451 4.3.0 not now"}
+	never  = outbound.Outcome{State: outbound.Permanent, Code: 550, Enhanced: "5.1.1", Reply: "550 5.1.1 no such user", Host: "mx.far.test [192.0.2.1]", Text: "mx.far.test [192.0.2.1] refused the recipient: 550 5.1.1 no such user"}
+	absent = outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.4.1", Session: true, Text: "mx.far.test [192.0.2.1], port 25, cannot be reached"}
+)
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), answer: always(taken), language: "en"}
+	w.open(t.TempDir())
+	return w
+}
+
+// open opens the store of a directory and runs the queue in it.
+func (w *world) open(dir string) {
+	w.t.Helper()
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.store = s
+	w.Queue = New(Options{
+		Store: s, Sender: w, Local: w, Now: w.clock, Logger: slog.New(slog.DiscardHandler),
+		Language: func(string) string { return w.language },
+		Event: func(e Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, e)
+		},
+		Settings: Settings{Hostname: "mx.here.test"},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { w.Run(ctx); close(done) }()
+	var once sync.Once
+	w.stop = func() {
+		once.Do(func() {
+			cancel()
+			<-done
+			if err := s.Close(); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	w.t.Cleanup(func() { w.stop() })
+}
+
+const text = "Received: x\r\nSubject: =?utf-8?B?5L2g5aW9?=\r\n\r\nbody of the message\r\n"
+
+// put accepts a message.
+func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) {
+	w.t.Helper()
+	var list []To
+	for _, r := range to {
+		list = append(list, To{Recipient: r})
+	}
+	const prefix = "Received: first\r\n"
+	ticket, err := w.Ticket(&e, []byte(prefix), int64(len(prefix)+len(text)), list)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	body, err := w.store.Stage(w.t.Context(), strings.NewReader(text), int64(len(text)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer body.Close()
+	if err := w.store.Update(w.t.Context(), body, func(tx *store.Tx) error { return ticket.Write(tx, body) }); err != nil {
+		w.t.Fatal(err)
+	}
+	ticket.Plan()
+}
+
+func from(address string) envelope.Envelope {
+	return envelope.Envelope{ID: "M1", From: address, Account: "acc"}
+}
+
+func rcpt(address string, notify ...envelope.Notify) envelope.Recipient {
+	r := envelope.Recipient{Address: address}
+	for _, n := range notify {
+		r.Notify |= n
+	}
+	return r
+}
+
+func (w *world) await(what string, done func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("after 20 seconds still not: %s", what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func (w *world) tries(n int) {
+	w.t.Helper()
+	w.await(fmt.Sprintf("attempt %d", n), func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.attempts >= n && w.idle()
+	})
+}
+
+// idle tells that nothing is being tried.
+func (w *world) idle() bool {
+	w.Queue.mu.Lock()
+	defer w.Queue.mu.Unlock()
+	return len(w.memory.active) == 0 && len(w.memory.line) == 0
+}
+
+// empty proves that nothing of the queue is left in the store.
+func (w *world) empty() {
+	w.t.Helper()
+	w.await("the queue is empty", func() bool {
+		for _, err := range w.table.Scan(w.t.Context(), nil, nil) {
+			if err != nil {
+				w.t.Error(err)
+			}
+			return false
+		}
+		return w.idle()
+	})
+	if n := w.Depth(); n != 0 {
+		w.t.Errorf("in memory there are %d parts", n)
+	}
+	verdict, err := w.store.Verify(w.t.Context(), store.Check{Problem: func(p store.Problem) { w.t.Errorf("the store is not whole: %v", p) }})
+	if err != nil || verdict.Bodies > verdict.Messages {
+		w.t.Errorf("a body is left: %+v, %v", verdict, err)
+	}
+}
+
+// inbox returns the messages in the mailbox here.
+func (w *world) inbox() (texts []string) {
+	w.t.Helper()
+	_, list, err := w.store.Snapshot(w.t.Context(), store.Place{Account: alice, Mailbox: store.Inbox})
+	if errors.Is(err, store.ErrNoMailbox) || errors.Is(err, store.ErrNoAccount) {
+		return nil
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, m := range list {
+		b, err := io.ReadAll(w.store.Body(m))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		texts = append(texts, string(b))
+	}
+	return texts
+}
+
+// report reads a report: the text for humans and the status fields.
+func readReport(t *testing.T, raw string) (subject, human, status, original string) {
+	t.Helper()
+	m, err := mail.ReadMessage(strings.NewReader(raw))
+	if err != nil {
+		t.Fatalf("%v in %q", err, raw)
+	}
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
+		t.Fatalf("its type is %q %v, %v", kind, params, err)
+	}
+	if m.Header.Get("Auto-Submitted") != "auto-replied" || m.Header.Get("Return-Path") != "<>" {
+		t.Errorf("the header is %v", m.Header)
+	}
+	subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+	if err != nil {
+		t.Error(err)
+	}
+	parts := multipart.NewReader(m.Body, params["boundary"])
+	for i := range 3 {
+		p, err := parts.NextRawPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch i {
+		case 0:
+			if b, err = base64.StdEncoding.DecodeString(strings.ReplaceAll(string(b), "\r\n", "")); err != nil {
+				t.Fatal(err)
+			}
+			human = string(b)
+		case 1:
+			status = string(b)
+		case 2:
+			original = p.Header.Get("Content-Type") + "\n" + string(b)
+		}
+	}
+	return subject, human, status, original
+}
+
+func TestDeliveredAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.put(from("a@here.test"), rcpt("x@far.test"), rcpt("y@far.test"), rcpt("z@other.test"))
+	w.empty()
+	slices.Sort(w.sent)
+	want := []string{"far.test a@here.test x@far.test", "far.test a@here.test y@far.test", "other.test a@here.test z@other.test"}
+	if !slices.Equal(w.sent, want) || w.attempts != 2 {
+		t.Errorf("sent was %q in %d transactions", w.sent, w.attempts)
+	}
+	counts := map[string]int64{}
+	for c, err := range w.store.Counts(t.Context(), "2026-01-31/here.test/acc/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[c.Key] = c.N
+	}
+	if counts["2026-01-31/here.test/acc/out"] != 3 || counts["2026-01-31/here.test/acc/out-bytes"] != 3*int64(len(text)+17) {
+		t.Errorf("the ledger has %v", counts)
+	}
+}
+
+// The whole life of a message that nobody takes: the waits, the notice, the report.
+func TestScheduleUntilTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.answer = always(later)
+	e := from("alice@here.test")
+	e.Return, e.EnvID = envelope.ReturnFull, "id+2B1"
+	r := rcpt("x@far.test")
+	r.Original = "rfc822;x+2By@far.test"
+	w.put(e, r)
+	start := w.clock()
+	var at []time.Duration
+	for i := 1; len(w.list(Filter{Destination: "far.test"})) > 0; i++ {
+		w.tries(i)
+		at = append(at, w.clock().Sub(start))
+		list := w.list(Filter{Destination: "far.test"})
+		if len(list) == 0 {
+			break
+		}
+		if e := list[0]; e.Attempts != i || e.Last != later.Text {
+			t.Fatalf("after attempt %d it is %+v", i, e)
+		}
+		w.pass(list[0].Next.Sub(w.clock()))
+	}
+	for i, want := range []time.Duration{0, 1, 5 + 1, 15 + 6, 30 + 21, 60 + 51, 120 + 111, 240 + 231, 240 + 471} {
+		want *= time.Minute
+		if got := at[i]; got < want || got > want+want/8 {
+			t.Errorf("attempt %d came after %s, want %s", i+1, got, want)
+		}
+	}
+	if last := at[len(at)-1]; last != 5*24*time.Hour {
+		t.Errorf("the last attempt came after %s", last)
+	}
+	w.empty()
+	reports := w.inbox()
+	if len(reports) != 2 {
+		t.Fatalf("%d reports came", len(reports))
+	}
+	subject, human, status, original := readReport(t, reports[0])
+	if subject != "Your mail is delayed (still trying)" || !strings.Contains(human, later.Text) || !strings.Contains(status, "Action: delayed\r\n") ||
+		!strings.Contains(status, "Will-Retry-Until: Thu, 5 Feb 2026 12:00:00 +0000\r\n") || strings.Contains(original, "body of the message") {
+		t.Errorf("the notice is %q %q %q %q", subject, human, status, original)
+	}
+	subject, human, status, original = readReport(t, reports[1])
+	want := "Reporting-MTA: dns; mx.here.test\r\nOriginal-Envelope-Id: id+1\r\nArrival-Date: Sat, 31 Jan 2026 12:00:00 +0000\r\n\r\n" +
+		"Original-Recipient: rfc822; x+y@far.test\r\nFinal-Recipient: rfc822; x@far.test\r\nAction: failed\r\nStatus: 4.3.0\r\n" +
+		"Remote-MTA: dns; mx.far.test\r\nDiagnostic-Code: smtp; 451 4.3.0 not now\r\nLast-Attempt-Date: Thu, 5 Feb 2026 12:00:00 +0000\r\n"
+	if subject != "Your mail could not be delivered" || !strings.Contains(human, "The time for trying is over") || status != want || !strings.Contains(original, "message/rfc822") || !strings.Contains(original, text) {
+		t.Errorf("the report is %q\n%q\n%q\n%q", subject, human, status, original)
+	}
+	failures, err := w.Failures(t.Context(), w.clock(), "acc")
+	if err != nil || len(failures) != 1 || failures[0].To != "x@far.test" || failures[0].Text != later.Text {
+		t.Errorf("the failures are %+v, %v", failures, err)
+	}
+}
+
+func (w *world) list(f Filter) []Entry {
+	w.t.Helper()
+	list, _, err := w.List(w.t.Context(), f, "", 1000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return list
+}
+
+func TestReports(t *testing.T) {
+	for _, x := range []struct {
+		name    string
+		outcome outbound.Outcome
+		notify  envelope.Notify
+		dsn     bool
+		action  string // "" for no report
+		subject string
+	}{
+		{"failure", never, 0, false, "failed", "邮件未能送达"},
+		{"failure, not wanted", never, envelope.NotifyNever, false, "", ""},
+		{"failure, only success wanted", never, envelope.NotifySuccess, false, "", ""},
+		{"success, not asked for", taken, 0, false, "", ""},
+		{"success at a server without DSN", taken, envelope.NotifySuccess, false, "relayed", "邮件已转交"},
+		{"success at a server with DSN", taken, envelope.NotifySuccess, true, "", ""},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.language = "zh-CN"
+			x.outcome.DSN = x.dsn
+			w.answer = always(x.outcome)
+			w.put(from("alice@here.test"), rcpt("x@far.test", x.notify))
+			w.empty()
+			reports := w.inbox()
+			if x.action == "" {
+				if len(reports) > 0 {
+					t.Errorf("a report came: %q", reports)
+				}
+				return
+			}
+			if len(reports) != 1 {
+				t.Fatalf("%d reports came", len(reports))
+			}
+			subject, human, status, original := readReport(t, reports[0])
+			if subject != x.subject || !strings.Contains(human, "x@far.test") || !strings.Contains(status, "Action: "+x.action+"\r\n") {
+				t.Errorf("the report is %q %q %q", subject, human, status)
+			}
+			if !strings.Contains(original, "text/rfc822-headers\nReceived: first\r\n") || strings.Contains(original, "body of") {
+				t.Errorf("given back is %q", original)
+			}
+		})
+	}
+}
+
+func TestHereAndOnward(t *testing.T) {
+	w := newWorld(t)
+	w.put(from("alice@here.test"), rcpt("alice@here.test", envelope.NotifySuccess), rcpt("away@here.test"), rcpt("nobody@here.test"))
+	w.empty()
+	got := w.inbox()
+	if len(got) != 3 {
+		t.Fatalf("the mailbox has %q", got)
+	}
+	if !slices.Contains(got, "Return-Path: <alice@here.test>\r\nReceived: first\r\n"+text) {
+		t.Errorf("the message is not there as it was: %q", got)
+	}
+	actions := ""
+	for _, raw := range got {
+		if strings.Contains(raw, "multipart/report") {
+			_, _, status, _ := readReport(t, raw)
+			actions += status
+		}
+	}
+	if !strings.Contains(actions, "alice@here.test\r\nAction: delivered") || !strings.Contains(actions, "nobody@here.test\r\nAction: failed\r\nStatus: 5.1.1") {
+		t.Errorf("the reports say %q", actions)
+	}
+	if !slices.Equal(w.sent, []string{"far.test srs@here.test x@far.test"}) {
+		t.Errorf("sent onward was %q", w.sent)
+	}
+}
+
+func TestFullMailboxIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.full = true
+	w.put(from("b@far.test"), rcpt("alice@here.test"), rcpt("alice@here.test"))
+	w.await("it is deferred", func() bool {
+		list := w.list(Filter{})
+		return len(list) == 1 && list[0].Last == "the mailbox is full" && w.idle()
+	})
+	w.mu.Lock()
+	w.full = false
+	w.mu.Unlock()
+	w.pass(2 * time.Minute)
+	w.empty()
+	if got := w.inbox(); len(got) != 2 {
+		t.Errorf("the mailbox has %d messages", len(got))
+	}
+}
+
+func TestNothingAnswersAReport(t *testing.T) {
+	w := newWorld(t)
+	w.answer = always(never)
+	w.put(from(""), rcpt("x@far.test"))
+	w.empty()
+	w.put(from("gone@here.test"), rcpt("x@far.test")) // the report itself cannot be delivered
+	w.empty()
+	if got := w.inbox(); len(got) != 0 {
+		t.Errorf("a report came: %q", got)
+	}
+}
+
+func TestWhatIsInTheStoreIsDeliveredAfterARestart(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	w.stop()
+	w.open(dir)
+	w.answer = always(later)
+	for i := range 5 {
+		w.put(from("alice@here.test"), rcpt(fmt.Sprintf("x@d%d.test", i)))
+	}
+	w.tries(5)
+	w.stop()
+	w.mu.Lock()
+	w.answer, w.now = always(taken), w.now.Add(time.Hour)
+	w.mu.Unlock()
+	w.open(dir)
+	w.empty()
+	if len(w.sent) != 5 {
+		t.Errorf("sent was %q", w.sent)
+	}
+}
+
+func TestHeldUntil(t *testing.T) {
+	w := newWorld(t)
+	e := from("a@here.test")
+	e.HoldUntil = w.clock().Add(3 * time.Hour)
+	w.put(e, rcpt("x@far.test"), rcpt("alice@here.test"))
+	w.pass(2 * time.Hour)
+	if list := w.list(Filter{State: StateFuture}); len(list) != 2 || len(w.inbox()) != 0 || w.attempts != 0 {
+		t.Errorf("before its time: %+v", list)
+	}
+	w.pass(time.Hour)
+	w.empty()
+	if len(w.inbox()) != 1 || len(w.sent) != 1 {
+		t.Errorf("after its time: %q, %q", w.inbox(), w.sent)
+	}
+}
+
+// A user's message does not wait behind a mailing, nor behind another sender's pile.
+func TestTurns(t *testing.T) {
+	w := newWorld(t)
+	release := make(chan struct{})
+	w.answer = func(_ string, m *outbound.Message) []outbound.Outcome {
+		<-release
+		return slices.Repeat([]outbound.Outcome{taken}, len(m.To))
+	}
+	const pile = 300
+	for i := range pile {
+		e := from("list@here.test")
+		e.Account, e.Priority = "mailer", envelope.PriorityBulk
+		w.put(e, rcpt(fmt.Sprintf("bulk%d@far.test", i)))
+		e.Account, e.Priority = "talker", envelope.PriorityNormal
+		w.put(e, rcpt(fmt.Sprintf("talk%d@far.test", i)))
+	}
+	w.put(from("user@here.test"), rcpt("urgent@far.test"))
+	close(release)
+	w.empty()
+	at := slices.IndexFunc(w.sent, func(s string) bool { return strings.HasSuffix(s, "urgent@far.test") })
+	if at < 0 || at > 50 {
+		t.Errorf("the user's message was sent as number %d of %d", at, len(w.sent))
+	}
+	bulk := slices.IndexFunc(w.sent[30:], func(s string) bool { return strings.Contains(s, "bulk") }) + 30
+	if bulk < pile-50 {
+		t.Errorf("the mailing went on as number %d, before %d messages of higher priority", bulk, pile)
+	}
+}
+
+func TestDeadDestinationIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.answer = always(absent)
+	for i := range 100 {
+		w.put(from("a@here.test"), rcpt(fmt.Sprintf("x%d@far.test", i)))
+	}
+	w.await("all are deferred", func() bool {
+		total, err := w.Count(t.Context(), Filter{Last: "cannot be reached"})
+		return err == nil && total.Entries == 100 && w.idle()
+	})
+	if w.attempts > 30 {
+		t.Errorf("a destination that cannot be reached was tried %d times", w.attempts)
+	}
+	sum, err := w.Summary(t.Context(), Filter{})
+	if err != nil || len(sum) != 1 || sum[0].Recipients != 100 || !sum[0].DeadTill.After(w.clock()) || sum[0].Last != absent.Text {
+		t.Errorf("the summary is %+v, %v", sum, err)
+	}
+	w.mu.Lock()
+	w.answer = always(taken)
+	w.mu.Unlock()
+	w.pass(40 * time.Minute)
+	w.empty()
+}
+
+func TestOperators(t *testing.T) {
+	w := newWorld(t)
+	w.answer = always(later)
+	for i := range 450 {
+		w.put(from(fmt.Sprintf("s%d@here.test", i%3)), rcpt(fmt.Sprintf("u%d@d%d.test", i, i%2)))
+	}
+	w.await("all are deferred", func() bool {
+		total, err := w.Count(t.Context(), Filter{Last: "NOT now"})
+		return err == nil && total.Recipients == 450 && w.idle()
+	})
+	ctx := t.Context()
+	// Pages show each entry once.
+	seen, cursor := map[string]bool{}, ""
+	for {
+		list, next, err := w.List(ctx, Filter{}, cursor, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			seen[e.ID] = true
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	if len(seen) != 450 {
+		t.Errorf("the pages show %d entries", len(seen))
+	}
+	if _, _, err := w.List(ctx, Filter{}, "nonsense", 1); err == nil {
+		t.Error("a cursor that is none is taken")
+	}
+	check := func(what string, n int, err error, want int) {
+		t.Helper()
+		if err != nil || n != want {
+			t.Errorf("%s: %d, %v, want %d", what, n, err, want)
+		}
+	}
+	n, err := w.Hold(ctx, Filter{Sender: "s0@here.test"})
+	check("hold", n, err, 150)
+	n, err = w.Hold(ctx, Filter{Sender: "S0@here.test"})
+	check("hold again", n, err, 0)
+	w.mu.Lock()
+	w.answer = always(taken)
+	w.mu.Unlock()
+	n, err = w.RetryNow(ctx, Filter{Destination: "d1.test"})
+	check("retry", n, err, 150) // of 225 are 75 held
+	w.await("they are sent", func() bool { return w.idle() && len(w.sent) == 150 })
+	n, err = w.Reroute(ctx, Filter{Recipient: "u1@d1.test"}, &outbound.Route{Host: "smart.test"})
+	check("reroute of what has gone", n, err, 0)
+	n, err = w.Reroute(ctx, Filter{Recipient: "u4@d0"}, &outbound.Route{Host: "smart.test"})
+	check("reroute", n, err, 1)
+	w.await("it is sent by the other way", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return slices.Contains(w.sent, "d0.test by smart.test s1@here.test u4@d0.test")
+	})
+	n, err = w.Delete(ctx, Filter{Sender: "@here.test", State: StateWaiting}, false)
+	check("delete", n, err, 149)
+	total, err := w.Count(ctx, Filter{})
+	check("what is left is held", total.Entries, err, 150)
+	held := w.list(Filter{State: StateHeld})
+	r, size, err := w.Export(held[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil || string(b) != "Received: first\r\n"+text || size != int64(len(b)) {
+		t.Errorf("exported was %q, %v", b, err)
+	}
+	// Hold lasts over a restart; then they are deleted with reports.
+	n, err = w.Release(ctx, Filter{IDs: []string{held[0].ID}})
+	check("release one", n, err, 1)
+	w.pass(time.Minute * 2)
+	w.await("it is sent", func() bool { return w.idle() && len(w.list(Filter{})) == 149 })
+	n, err = w.Delete(ctx, Filter{}, true)
+	check("delete with reports", n, err, 149)
+	w.empty()
+	reports := 0
+	for _, e := range w.events {
+		if e.Kind == EventBounced && e.Envelope.From == "" {
+			reports++ // to addresses that do not exist here
+		}
+	}
+	if reports != 149 {
+		t.Errorf("%d reports went out", reports)
+	}
+}
+
+// What an operator does while a message is being tried is not lost.
+func TestOperatorMeetsAttempt(t *testing.T) {
+	for name, x := range map[string]struct {
+		act    func(w *world) (int, error)
+		answer outbound.Outcome
+		check  func(w *world) bool
+	}{
+		"hold":                   {func(w *world) (int, error) { return w.Hold(t.Context(), Filter{}) }, later, func(w *world) bool { l := w.list(Filter{State: StateHeld}); return len(l) == 1 }},
+		"retry":                  {func(w *world) (int, error) { return w.RetryNow(t.Context(), Filter{}) }, later, func(w *world) bool { w.mu.Lock(); defer w.mu.Unlock(); return w.attempts == 2 }},
+		"delete":                 {func(w *world) (int, error) { return w.Delete(t.Context(), Filter{}, false) }, later, func(w *world) bool { return len(w.list(Filter{})) == 0 }},
+		"retry of what was sent": {func(w *world) (int, error) { return w.RetryNow(t.Context(), Filter{}) }, taken, func(w *world) bool { return len(w.list(Filter{})) == 0 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			trying, release := make(chan struct{}, 10), make(chan struct{})
+			w.answer = func(_ string, m *outbound.Message) []outbound.Outcome {
+				trying <- struct{}{}
+				<-release
+				return []outbound.Outcome{x.answer}
+			}
+			w.put(from("alice@here.test"), rcpt("x@far.test"))
+			<-trying
+			if list := w.list(Filter{State: StateActive}); len(list) != 1 {
+				t.Errorf("being tried is %+v", list)
+			}
+			if n, err := x.act(w); n != 1 || err != nil {
+				t.Errorf("done was %d, %v", n, err)
+			}
+			close(release)
+			w.await("what was asked for", func() bool { return w.idle() && x.check(w) })
+			if x.answer.State == outbound.Sent && len(w.sent) != 1 {
+				t.Errorf("sent was %q", w.sent)
+			}
+		})
+	}
+}
+
+func TestManyRecipientsArePartedByDestination(t *testing.T) {
+	w := newWorld(t)
+	var to []envelope.Recipient
+	for i := range 1000 {
+		to = append(to, rcpt(fmt.Sprintf("u%d@d%d.test", i, i%3)))
+	}
+	w.answer = func(domain string, m *outbound.Message) []outbound.Outcome {
+		if len(m.To) > partSize {
+			t.Errorf("a transaction has %d recipients", len(m.To))
+		}
+		return always(taken)(domain, m)
+	}
+	w.put(from("a@here.test"), to...)
+	w.empty()
+	if len(w.sent) != 1000 || w.attempts != 12 {
+		t.Errorf("%d recipients in %d transactions", len(w.sent), w.attempts)
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	m := letter{Envelope: from("a@b.test"), prefix: []byte("x")}
+	b, err := m.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m, err := decodeMessage(b); err == nil && !bytes.HasSuffix(b, m.prefix) {
+			t.Fatalf("%q has the prefix %q", b, m.prefix)
+		}
+		if p, err := decodePart(b); err == nil {
+			if _, err := p.encode(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
