@@ -68,7 +68,7 @@ func (d *Deliverer) Accept(ctx context.Context, e envelope.Envelope, prefix []by
 		if _, err := d.o.Store.Deliver(ctx, delivery); err != nil {
 			return err
 		}
-		d.tell(&e, p)
+		d.tell(&e, p, whole)
 		return nil
 	}
 	ticket, err := d.o.Queue.Ticket(&e, slices.Clone(prefix), whole, p.queued)
@@ -92,7 +92,7 @@ func (d *Deliverer) Accept(ctx context.Context, e envelope.Envelope, prefix []by
 		return err
 	}
 	ticket.Plan()
-	d.tell(&e, p)
+	d.tell(&e, p, whole)
 	return nil
 }
 
@@ -159,13 +159,20 @@ func (p *plan) counts(size int64) (list []store.Count) {
 	return list
 }
 
-func (d *Deliverer) tell(e *envelope.Envelope, p *plan) {
+func (d *Deliverer) tell(e *envelope.Envelope, p *plan, size int64) {
 	d.log.Info("mail accepted", "message", e.ID, "from", e.From, "mailboxes", len(p.into), "queued", len(p.queued))
 	if d.o.Event == nil {
 		return
 	}
+	mailboxes := make(map[string]int, len(p.done))
+	for _, address := range p.whose {
+		mailboxes[address]++
+	}
 	for _, to := range p.done {
-		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1})
+		d.o.Event(queue.Event{
+			Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1,
+			Mailboxes: mailboxes[to.Address], Size: size,
+		})
 	}
 }
 

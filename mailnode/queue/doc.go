@@ -125,6 +125,8 @@ type Event struct {
 	Recipient envelope.Recipient
 	Outcome   outbound.Outcome
 	Attempts  int
+	Mailboxes int   // of this server that it was put into
+	Size      int64 // of the message
 }
 
 // EventKind says what became.
