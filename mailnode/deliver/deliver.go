@@ -178,7 +178,7 @@ func (d *Deliverer) tell(e *envelope.Envelope, p *plan, size int64) {
 		return
 	}
 	for _, to := range p.done {
-		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1})
+		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1, Size: size})
 	}
 }
 

@@ -316,6 +316,7 @@ func (q *Queue) tell(c *change, d *decision) {
 	}
 	q.log.Info("mail "+text, attrs...)
 	if q.o.Event != nil {
-		q.o.Event(Event{Kind: kind, Envelope: &c.m.Envelope, Recipient: d.to, Outcome: d.Outcome, Attempts: c.p.Attempts})
+		e := Event{Kind: kind, Envelope: &c.m.Envelope, Recipient: d.to, Outcome: d.Outcome, Attempts: c.p.Attempts, Size: c.m.Size}
+		q.o.Event(e)
 	}
 }
