@@ -216,15 +216,18 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	added, err := a.bind(ctx, a.listeners.missing(config.Listeners))
-	if err != nil {
-		return 0, err
-	}
 	terms, err := a.flow.termsOf(config)
 	if err != nil {
 		return 0, err
 	}
+	added, err := a.bind(ctx, a.listeners.missing(config.Listeners))
+	if err != nil {
+		return 0, err
+	}
 	if err := a.flow.configure(config, terms, a.log); err != nil {
+		for _, l := range added {
+			_ = l.open.Close() // nobody has been served on it
+		}
 		return 0, err
 	}
 	a.directory.Replace(tableOf(config))

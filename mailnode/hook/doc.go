@@ -56,8 +56,9 @@ type Target struct {
 	URL    string
 	Domain string // whose events it gets; "" for all
 	Kinds  []Kind // that it gets; none: all
-	// Secrets sign, each: whsec_ and 24 to 64 bytes in base64. Two of them let a
-	// receiver change from one to the other.
+	// Secrets sign, each: whsec_ and 24 to 64 bytes in base64, as the specification
+	// writes them, or 16 to 128 characters that are the key as they are. Two of them let
+	// a receiver change from one to the other.
 	Secrets []string
 	// Private allows addresses of private networks. Whoever may set it can reach what
 	// this server can.
@@ -125,12 +126,18 @@ func (t Target) check() error {
 	return nil
 }
 
-// decodeSecret reads a secret in the form of Standard Webhooks.
+// decodeSecret is the key that a secret stands for.
 func decodeSecret(s string) ([]byte, error) {
-	text, ok := strings.CutPrefix(s, "whsec_")
+	text, encoded := strings.CutPrefix(s, "whsec_")
+	if !encoded {
+		if len(s) < 16 || len(s) > 128 {
+			return nil, errors.New("a secret must have 16 to 128 characters")
+		}
+		return []byte(s), nil
+	}
 	b, err := base64.StdEncoding.DecodeString(text)
-	if !ok || err != nil || len(b) < 24 || len(b) > 64 {
-		return nil, errors.New("a secret must be whsec_ followed by 24 to 64 bytes in base64")
+	if err != nil || len(b) < 24 || len(b) > 64 {
+		return nil, errors.New("after whsec_ a secret must be 24 to 64 bytes in base64")
 	}
 	return b, nil
 }

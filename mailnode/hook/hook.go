@@ -228,6 +228,7 @@ func (h *Hook) begin(ctx context.Context, set Settings) error {
 func (h *Hook) writeAll(ctx context.Context, set Settings) {
 	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
+	signal(h.woken) // the round before may have ended in the middle
 	for {
 		select {
 		case <-ctx.Done():
