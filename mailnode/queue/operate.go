@@ -279,7 +279,7 @@ func (q *Queue) RetryNow(ctx context.Context, f Filter) (int, error) {
 			return false
 		}
 		p.Next = now
-		if name := p.lane(); !revived[name] {
+		if name := q.lane(p); !revived[name] {
 			revived[name] = true
 			q.revive(name)
 		}

@@ -581,6 +581,35 @@ func TestDeadDestinationIsLeftAlone(t *testing.T) {
 	w.empty()
 }
 
+// A smart host of one domain that is dead does not delay the mail of others.
+func TestSmartHostsHaveLanesOfTheirOwn(t *testing.T) {
+	w := newWorld(t)
+	w.o.Routes = func(from, to string) *outbound.Route {
+		if from == "routed.test" {
+			return &outbound.Route{Host: "smart.test", Port: 587}
+		}
+		return nil
+	}
+	w.answer = func(domain string, m *outbound.Message) []outbound.Outcome {
+		if strings.HasSuffix(domain, " by smart.test") {
+			return always(absent)(domain, m)
+		}
+		return always(taken)(domain, m)
+	}
+	for i := range 10 {
+		w.put(from("a@routed.test"), rcpt(fmt.Sprintf("x%d@far.test", i)))
+	}
+	w.await("the smart host is dead", func() bool {
+		total, err := w.Count(t.Context(), Filter{Last: "cannot be reached"})
+		return err == nil && total.Entries == 10 && w.idle()
+	})
+	w.put(from("a@here.test"), rcpt("y@far.test"))
+	w.await("the mail of others goes", func() bool { return w.idle() && len(w.sent) == 1 })
+	if w.sent[0] != "far.test a@here.test y@far.test" {
+		t.Errorf("sent was %q", w.sent)
+	}
+}
+
 func TestOperators(t *testing.T) {
 	w := newWorld(t)
 	w.answer = always(later)
