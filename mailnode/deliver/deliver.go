@@ -112,7 +112,7 @@ func (d *Deliverer) plan(e *envelope.Envelope, size int64) (*plan, error) {
 	if len(e.Recipients) == 0 {
 		return nil, errors.New("deliver: a message for nobody")
 	}
-	later := e.HoldUntil.After(time.Now())
+	later := e.HoldUntil.After(time.Now()) || e.Held != ""
 	for _, to := range e.Recipients {
 		if later || to.Notify&envelope.NotifySuccess != 0 || !d.o.Places.Here(domainOf(to.Address)) {
 			p.queued = append(p.queued, queue.To{Recipient: to})

@@ -412,31 +412,6 @@ func TestDeadResolver(t *testing.T) {
 	}
 }
 
-func TestRoute(t *testing.T) {
-	domain := api.Domain{Name: "example.test", RoutePassword: "p"}
-	p := &Places{Directory: directory.New(directory.TableOf(directory.Content{Domains: []api.Domain{domain}}))}
-	if r := p.Route("example.test", "far.test"); r != nil {
-		t.Errorf("without a smart host: %+v", r)
-	}
-	for _, x := range []struct {
-		route inventory.Route
-		want  outbound.Route
-	}{
-		{inventory.Route{Host: "h", User: "u"}, outbound.Route{Host: "h", Port: 587, TLS: outbound.Verified, User: "u", Password: "p"}},
-		{inventory.Route{Host: "h", TLS: "implicit"}, outbound.Route{Host: "h", Port: 465, TLS: outbound.Implicit, Password: "p"}},
-		{inventory.Route{Host: "h", TLS: "opportunistic", Port: 25}, outbound.Route{Host: "h", Port: 25, TLS: outbound.Opportunistic, Password: "p"}},
-	} {
-		domain.Mail.Route = x.route
-		p.Directory = directory.New(directory.TableOf(directory.Content{Domains: []api.Domain{domain}}))
-		if r := p.Route("example.test", "far.test"); r == nil || *r != x.want {
-			t.Errorf("%+v: got %+v", x.route, r)
-		}
-	}
-	if r := p.Route("", "far.test"); r != nil {
-		t.Errorf("for a report: %+v", r)
-	}
-}
-
 func TestQuarantineAndLater(t *testing.T) {
 	s, d := world(t)
 	n := start(t, t.TempDir(), store.Options{Mailboxes: map[string]string{"Junk": "\\Junk"}}, d, s.port, queue.Settings{})

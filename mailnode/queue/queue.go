@@ -127,6 +127,7 @@ func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []par
 			parts = append(parts, part{
 				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
 				Destination: w.destination, Origin: domainOf(cmp.Or(r.From, e.From)), From: r.From, Route: r.Route, Next: due,
+				Held: e.Held != "",
 			})
 		}
 		parts[i].To = append(parts[i].To, r.Recipient)

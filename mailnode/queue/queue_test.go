@@ -524,6 +524,26 @@ func TestHeldUntil(t *testing.T) {
 	}
 }
 
+// What is held when it comes waits for an operator, and once released for nobody.
+func TestHeldOnArrival(t *testing.T) {
+	w := newWorld(t)
+	e := from("alice@here.test")
+	e.Held = "the sender writes to many"
+	w.put(e, rcpt("x@far.test"), rcpt("away@here.test"), rcpt("alice@here.test"))
+	w.pass(time.Hour)
+	list := w.list(Filter{State: StateHeld})
+	if len(list) != 2 || list[0].Why != e.Held || w.attempts != 0 || len(w.inbox()) != 0 {
+		t.Fatalf("held is %+v", list)
+	}
+	if n, err := w.Release(t.Context(), Filter{}); n != 2 || err != nil {
+		t.Errorf("released was %d, %v", n, err)
+	}
+	w.empty()
+	if len(w.sent) != 2 || len(w.inbox()) != 1 {
+		t.Errorf("sent was %q, here is %q", w.sent, w.inbox())
+	}
+}
+
 // A user's message does not wait behind a mailing, nor behind another sender's pile.
 func TestTurns(t *testing.T) {
 	w := newWorld(t)
