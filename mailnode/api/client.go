@@ -36,7 +36,11 @@ const (
 	SMTPRejected      = "smtp_rejected"       // recipients and messages answered 4xx or 5xx
 	SMTPRefused       = "smtp_refused"        // connections over a limit
 	MessagesDelivered = "messages_delivered"  // copies put into mailboxes
-	BytesDelivered    = "bytes_delivered"     // size of these copies
+	BytesDelivered    = "bytes_delivered"     // size of copies put there at once, not by way of the queue
+	MailQueued        = "mail_queued"         // recipients put into the queue
+	MailSent          = "mail_sent"           // recipients that other servers took
+	MailDeferred      = "mail_deferred"       // attempts for recipients that are to be repeated
+	MailFailed        = "mail_failed"         // recipients given up
 	POP3Logins        = "pop3_logins"         // sign-ins that succeeded
 	POP3LoginFailures = "pop3_login_failures" // sign-ins that failed
 	POP3Retrieved     = "pop3_retrieved"      // messages sent whole

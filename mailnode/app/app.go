@@ -115,12 +115,13 @@ func (a *App) open() error {
 	a.history = history.New(rows{a.store.Table("sign-ins"), a.store}, a.log)
 	a.run("history of sign-ins", a.history.Run)
 	a.auth = auth.New(auth.Options{Accounts: a.directory, History: a.history, Key: key, Logger: a.log})
-	if a.flow, err = newFlow(a, set.flow); err != nil {
+	if err := a.newFlow(); err != nil {
 		return err
 	}
 	a.smtpd = smtpd.New(smtpd.Options{
-		Recipients: recipients{a.flow}, Deliverer: a.flow.deliverer, Room: a.store.Room, Auth: a.auth,
-		Senders: a.flow, Signer: a.flow, Judge: origins{a.flow}, SpoolDir: spool, Logger: a.log, Settings: set.smtp,
+		Recipients: recipients{a}, Deliverer: a.flow.deliver, Room: a.store.Room, Auth: a.auth, Senders: senders{a.directory},
+		Allowance: allowance{a}, Signer: a.flow, Judge: a.flow, Filter: filter{a}, Reputation: reputation{a.flow},
+		SpoolDir: spool, Logger: a.log, Settings: set.smtp,
 	})
 	a.pop3d = pop3d.New(pop3d.Options{
 		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
@@ -216,11 +217,15 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	terms, err := a.flow.termsOf(config)
+	if err != nil {
+		return 0, err
+	}
 	added, err := a.bind(ctx, a.listeners.missing(config.Listeners))
 	if err != nil {
 		return 0, err
 	}
-	if err := a.flow.configure(set.flow); err != nil {
+	if err := a.flow.configure(config, terms, a.log); err != nil {
 		for _, l := range added {
 			_ = l.open.Close() // nobody has been served on it
 		}

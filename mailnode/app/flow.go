@@ -1,11 +1,10 @@
 package app
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -17,8 +16,9 @@ import (
 	"mailfleet/inventory/domainkey"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/deliver"
-	"mailfleet/mailnode/directory"
-	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/guard"
+	"mailfleet/mailnode/hook"
 	"mailfleet/mailnode/origin"
 	"mailfleet/mailnode/outbound"
 	"mailfleet/mailnode/queue"
@@ -26,300 +26,276 @@ import (
 	"mailfleet/mailnode/smtpd"
 )
 
-// flow is the way of mail between the faces and the store: what smtpd asks about
-// recipients, senders and messages, who takes responsibility for them, and how they
-// get further.
+// flow is the way of mail through the mailnode: who is asked about it when it comes,
+// where it goes, and how what is for others is sent on.
 type flow struct {
-	directory *directory.Directory
-	room      func(account string, messages, bytes int64) error
+	resolver *resolve.Resolver
+	client   *outbound.Client
+	queue    *queue.Queue
+	places   *deliver.Places
+	deliver  *deliver.Deliverer
+	guard    *guard.Guard
+	brake    *guard.Brake
+	judge    *origin.Judge
+	hooks    *hook.Hook
+	secret   []byte // for rewritten senders, where the configuration has none
 
-	resolver  *resolve.Resolver
-	client    *outbound.Client
-	judge     atomic.Pointer[origin.Judge]
-	queue     *queue.Queue
-	deliverer *deliver.Deliverer
-	set       atomic.Pointer[flowSettings]
-	ownSecret []byte // for rewritten senders, where the configuration has none
-
-	delivered atomic.Int64 // copies put into mailboxes
-	bytes     atomic.Int64 // size of these copies
+	terms  atomic.Pointer[terms]
+	chains atomic.Pointer[chains]
 }
 
-// flowSettings are a configuration in the words of the parts below.
-type flowSettings struct {
-	resolve  resolve.Settings
-	outbound outbound.Settings
-	queue    queue.Settings
-	keys     map[string][]domainkey.Key // by the domain that signs with them
-	peers    map[string]*outbound.Route // by name
-	trusted  []netip.Addr               // of peers
-	id       string                     // of this server in Authentication-Results
-	dmarc    inventory.Handling         // where a domain says nothing
-	secret   []byte                     // for rewritten senders; nil: the server's own
+// terms are what the configuration in force says of domains and peers.
+type terms struct {
+	mail    inventory.MailFlow
+	domains map[string]*domainTerms
+	peers   map[string]*outbound.Route
+	known   []netip.Prefix // who is nobody to be wary of
+	proxies []netip.Prefix // whose connections begin with a PROXY header
+	fronts  []netip.Prefix // who may use XCLIENT
 }
 
-func flowSettingsOf(c *api.Config) (flowSettings, error) {
-	s := &c.Mail.Sending
-	set := flowSettings{
-		resolve: resolve.Settings{Servers: s.Resolvers, TrustAD: s.ResolverSafe == inventory.On},
-		outbound: outbound.Settings{
-			Hostname: c.Hostname, Names: []string{c.Hostname, c.Server}, Port: s.Port, NoDANE: s.ResolverSafe == inventory.Off,
-		},
-		queue: queue.Settings{
-			Hostname: c.Hostname, Expire: time.Duration(s.Expire), DelayNotice: time.Duration(s.DelayNotice),
-			Concurrency: s.Connections, PerDestination: s.PerDestination,
-		},
-		keys: make(map[string][]domainkey.Key), peers: make(map[string]*outbound.Route), id: c.Hostname,
-		dmarc: c.Mail.Receiving.DMARC, secret: []byte(c.ForwardSecret),
-	}
-	if set.dmarc == "" {
-		set.dmarc = inventory.HandleQuarantine
-	}
-	for _, wait := range s.Retry {
-		set.queue.Retries = append(set.queue.Retries, time.Duration(wait))
-	}
-	if len(s.From) > 0 {
-		set.outbound.Source, _ = netip.ParseAddr(s.From[0]) // was checked when the file was read
-	}
-	for _, l := range c.Listeners {
-		if at, err := netip.ParseAddrPort(l.Address); err == nil && l.Protocol == api.SMTP && !at.Addr().IsUnspecified() {
-			set.outbound.Addresses = append(set.outbound.Addresses, at.Addr())
-		}
-	}
-	for _, p := range c.Peers {
-		at, err := netip.ParseAddrPort(p.Address)
-		if err != nil {
-			return set, fmt.Errorf("peers: %s: %w", p.Name, err)
-		}
-		set.peers[p.Name] = &outbound.Route{Host: at.Addr().String(), Port: int(at.Port()), TLS: outbound.Opportunistic}
-		set.trusted = append(set.trusted, at.Addr())
-	}
-	for _, d := range c.Domains {
-		for _, k := range d.DKIM {
-			signer, algorithm, err := domainkey.Decode([]byte(k.Private))
-			if err != nil {
-				return set, fmt.Errorf("the DKIM key %s of %s: %w", k.Selector, d.Name, err)
-			}
-			name := strings.ToLower(d.Name)
-			set.keys[name] = append(set.keys[name], domainkey.Key{Selector: k.Selector, Algorithm: algorithm, State: domainkey.Active, Signer: signer})
-		}
-	}
-	return set, nil
+// domainTerms are those of one domain.
+type domainTerms struct {
+	mail   inventory.DomainMail
+	keys   []domainkey.Key
+	srs    origin.SRS
+	route  *outbound.Route
+	accept origin.Action // what is done at most with mail that fails DMARC
 }
 
-// newFlow makes the parts below smtpd and begins to work on what waits in the queue.
-func newFlow(a *App, set flowSettings) (*flow, error) {
-	f := &flow{directory: a.directory, room: a.store.CanTake}
-	var err error
-	if f.ownSecret, err = secretKey(filepath.Join(a.opts.Dir, "forward.key")); err != nil {
-		return nil, err
+// newFlow makes the parts; app.run runs them.
+func (a *App) newFlow() error {
+	secret, err := secretKey(filepath.Join(a.opts.Dir, "forward.key"))
+	if err != nil {
+		return err
 	}
-	f.set.Store(&set)
-	if f.resolver, err = resolve.New(set.resolve, a.log); err != nil {
-		return nil, err
+	f := &flow{secret: secret}
+	a.flow = f
+	t, err := f.termsOf(a.config)
+	if err != nil {
+		return err
+	}
+	f.terms.Store(t)
+	if f.resolver, err = resolve.New(resolverSettings(a.config), a.log); err != nil {
+		return err
 	}
 	a.stops.push("resolver", func(context.Context) error { f.resolver.Close(); return nil })
-	f.judge.Store(origin.New(origin.Settings{ID: set.id}, f.resolver))
-	f.client = outbound.New(set.outbound, f.resolver, a.log)
+	f.client = outbound.New(outboundSettings(a.config), f.resolver, a.log)
 	a.stops.push("connections to other servers", func(context.Context) error { f.client.Close(); return nil })
-	places := &deliver.Places{
-		Store: a.store, Directory: a.directory, Rewrite: f.rewrite, Reverse: f.reverse, Server: f.peer, Logger: a.log,
+	if f.guard, err = guard.New(f.guardSettings(), f.resolver, a.store, a.log); err != nil {
+		return err
+	}
+	a.run("memory of peers", a.logged("memory of peers", f.guard.Run))
+	f.brake = guard.NewBrake(brakeSettings(a.config), a.store, nil, a.log)
+	a.run("memory of senders", a.logged("memory of senders", f.brake.Run))
+	f.judge = origin.New(origin.Settings{ID: a.config.Hostname}, f.resolver)
+	milters, err := chainsOf(a.config, a.log)
+	if err != nil {
+		return err
+	}
+	f.chains.Store(&milters)
+	if f.hooks, err = hook.New(hookSettings(a.config), a.store, a.log); err != nil {
+		return err
+	}
+	a.run("hooks", a.logged("hooks", f.hooks.Run))
+	f.places = &deliver.Places{
+		Store: a.store, Directory: a.directory, Rewrite: f.rewrite, Reverse: f.reverse, Server: f.server, Logger: a.log,
 	}
 	f.queue = queue.New(queue.Options{
-		Store: a.store, Sender: routed{f}, Local: places, Language: f.language, Event: f.event, Logger: a.log, Settings: set.queue,
+		Store: a.store, Sender: f.client, Local: f.places, Routes: f.route, Language: a.language, Event: f.tell, Logger: a.log, Settings: queueSettings(a.config),
 	})
-	f.deliverer = deliver.New(deliver.Options{Store: a.store, Queue: f.queue, Places: places, Event: f.event, Logger: a.log})
 	a.run("queue", f.queue.Run)
-	return f, nil
-}
-
-// configure changes the settings; on an error nothing was changed.
-func (f *flow) configure(set flowSettings) error {
-	if was := f.set.Load(); !slices.Equal(was.resolve.Servers, set.resolve.Servers) || was.resolve.TrustAD != set.resolve.TrustAD {
-		if err := f.resolver.Configure(set.resolve); err != nil { // it forgets what it knows
-			return err
-		}
-	}
-	f.set.Store(&set)
-	f.judge.Store(origin.New(origin.Settings{ID: set.id}, f.resolver))
-	f.client.Configure(set.outbound)
-	f.queue.Configure(set.queue)
+	f.deliver = deliver.New(deliver.Options{Store: a.store, Queue: f.queue, Places: f.places, Event: f.tell, Logger: a.log})
 	return nil
 }
 
-// Recipient tells how large a message an address takes. Who may write to a group is asked when the message
-// has come: only then is all of its sender known.
-func (f *flow) Recipient(address string, size int64) (largest int64, err error) {
-	if _, rewritten := f.reverse(address); rewritten {
-		return 0, nil
-	}
-	route, err := f.directory.Resolve(address, directory.Sender{})
-	if errors.Is(err, directory.ErrNotAllowed) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	if most := route.MessageBytes; most > 0 && size > most {
-		return most, nil // there is an answer for that
-	}
-	if len(route.Targets) == 1 && route.Targets[0].Account != nil {
-		return route.MessageBytes, f.room(route.Targets[0].Account.ID, 1, size)
-	}
-	return route.MessageBytes, nil
-}
-
-// MaySend implements smtpd.Senders.
-func (f *flow) MaySend(account *directory.Account, from envelope.Address) bool {
-	return f.directory.Owns(account.ID, from.String())
-}
-
-// Sign implements smtpd.Signer.
-func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte, error) {
-	keys := f.set.Load().keys[strings.ToLower(domain)]
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	signer, err := origin.NewSigner(domain, keys, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.Copy(signer, message); err != nil {
-		return nil, err
-	}
-	fields, err := signer.Fields()
-	return []byte(fields), err
-}
-
-// origins is the flow as smtpd.Judge. Another server of the fleet has judged what it
-// passes on, and is not who it is from.
-type origins struct{ *flow }
-
-// Judge implements smtpd.Judge.
-func (o origins) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error) {
-	set := o.set.Load()
-	// Of this machine and of local sockets nobody can say more than that.
-	if a := m.Peer.Address.Unmap(); !a.IsValid() || a.IsLoopback() || slices.Contains(set.trusted, a) {
-		return smtpd.Verdict{}, nil
-	}
-	v, err := o.judge.Load().Judge(ctx, origin.Message{Peer: m.Peer.Address, Helo: m.Peer.Helo, From: m.Envelope.From}, m.Open())
-	if err != nil {
-		return smtpd.Verdict{}, err
-	}
-	out := smtpd.Verdict{Fields: []byte(v.Header)}
-	switch v.Disposition(origin.Action(o.handling(m.Envelope, set))) {
-	case origin.Refuse:
-		out.Refusal = v.Refusal()
-	case origin.Quarantine:
-		out.Quarantine = "it fails the policy (DMARC) of " + v.DMARC.Domain
-	}
-	return out, nil
-}
-
-// handling is the least that any of the recipients' domains wants done: the message is
-// one for all of them.
-func (f *flow) handling(e *envelope.Envelope, set *flowSettings) inventory.Handling {
-	order := []inventory.Handling{inventory.HandleNone, inventory.HandleMark, inventory.HandleQuarantine, inventory.HandleRefuse}
-	least := len(order) - 1
-	for _, to := range e.Recipients {
-		wanted := set.dmarc
-		if a, err := envelope.ParseAddress(to.Address); err == nil {
-			if d, ok := f.directory.Domain(a.Domain); ok && d.Mail.DMARC != "" {
-				wanted = d.Mail.DMARC
-			}
+// logged makes a part's error a line in the log.
+func (a *App) logged(name string, part func(context.Context) error) func(context.Context) {
+	return func(ctx context.Context) {
+		if err := part(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("a part of the mailnode ended", "part", name, "error", err)
 		}
-		least = min(least, max(slices.Index(order, wanted), 0))
 	}
-	return order[least]
 }
 
-// recipients is the flow as smtpd.Recipients.
-type recipients struct{ *flow }
-
-// Judge implements smtpd.Recipients.
-func (r recipients) Judge(_ context.Context, address string, size int64) (int64, error) {
-	return r.Recipient(address, size)
+// configure puts a configuration in force that termsOf has taken.
+func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
+	milters, err := chainsOf(c, log)
+	if err != nil {
+		return err
+	}
+	if err := f.hooks.Configure(hookSettings(c)); err != nil {
+		return err
+	}
+	if was, is := f.terms.Load().mail.Sending, c.Mail.Sending; !slices.Equal(was.Resolvers, is.Resolvers) || was.ResolverSafe != is.ResolverSafe {
+		if err := f.resolver.Configure(resolverSettings(c)); err != nil { // it forgets what it knows
+			return err
+		}
+	}
+	f.chains.Store(&milters)
+	f.terms.Store(t)
+	f.client.Configure(outboundSettings(c))
+	f.queue.Configure(queueSettings(c))
+	f.brake.Configure(brakeSettings(c))
+	return f.guard.Configure(f.guardSettings())
 }
 
-// srs rewrites senders for a domain.
-func (f *flow) srs(domain string) origin.SRS {
-	key := f.set.Load().secret
-	if len(key) == 0 {
-		key = f.ownSecret
+// termsOf reads what the configuration says of domains and peers.
+func (f *flow) termsOf(c *api.Config) (*terms, error) {
+	t := &terms{mail: c.Mail, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
+	secret := []byte(c.ForwardSecret)
+	if len(secret) == 0 {
+		secret = f.secret
 	}
-	return origin.SRS{Domain: domain, Keys: [][]byte{key}}
+	for i := range c.Domains {
+		d := &c.Domains[i]
+		terms, err := domainTermsOf(d, &c.Mail, secret)
+		if err != nil {
+			return nil, err
+		}
+		t.domains[strings.ToLower(d.Name)] = terms
+	}
+	t.proxies, t.fronts = networks(c.Mail.Receiving.ProxyFrom), networks(c.Mail.Receiving.XClientFrom)
+	t.known = append(networks(c.Mail.Receiving.TrustedFrom), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	for _, p := range c.Peers {
+		at, err := netip.ParseAddrPort(p.Address)
+		if err != nil {
+			return nil, fmt.Errorf("the address of the server %s: %w", p.Name, err)
+		}
+		t.peers[p.Name] = &outbound.Route{Host: at.Addr().String(), Port: int(at.Port()), TLS: outbound.Opportunistic}
+		t.known = append(t.known, netip.PrefixFrom(at.Addr(), at.Addr().BitLen()))
+	}
+	return t, nil
 }
 
-// rewrite is deliver.Places.Rewrite.
-func (f *flow) rewrite(from, via string) (string, error) {
-	at := strings.LastIndexByte(via, '@')
-	return f.srs(via[at+1:]).Forward(from, time.Now())
+func domainTermsOf(d *api.Domain, mail *inventory.MailFlow, secret []byte) (*domainTerms, error) {
+	t := &domainTerms{
+		mail:   d.Mail,
+		accept: origin.Action(cmp.Or(d.Mail.DMARC, mail.Receiving.DMARC, inventory.HandleQuarantine)),
+		srs:    origin.SRS{Domain: d.Name, Keys: [][]byte{secret}},
+	}
+	for _, k := range d.DKIM {
+		signer, algorithm, err := domainkey.Decode([]byte(k.Private))
+		if err != nil {
+			return nil, fmt.Errorf("the key %s of the domain %s: %w", k.Selector, d.Name, err)
+		}
+		t.keys = append(t.keys, domainkey.Key{Selector: k.Selector, Algorithm: algorithm, State: domainkey.Active, Signer: signer})
+	}
+	if r := d.Mail.Route; r.Host != "" {
+		t.route = &outbound.Route{Host: r.Host, Port: r.Port, TLS: routeTLS[r.TLS], User: r.User, Password: d.RoutePassword}
+		if r.Port == 0 {
+			t.route.Port = map[bool]int{false: 587, true: 465}[t.route.TLS == outbound.Implicit]
+		}
+	}
+	return t, nil
 }
 
-// reverse is deliver.Places.Reverse.
-func (f *flow) reverse(address string) (string, bool) {
-	if !bytes.HasPrefix(bytes.ToUpper([]byte(address[:min(len(address), 5)])), []byte("SRS")) && !strings.HasPrefix(address, `"`) {
-		return "", false // as nearly all are
-	}
-	at := strings.LastIndexByte(address, '@')
-	if _, ours := f.directory.Domain(address[at+1:]); at < 0 || !ours {
-		return "", false
-	}
-	original, err := f.srs(address[at+1:]).Reverse(address, time.Now())
-	return original, err == nil
+// routeTLS are the words of inventory.Route in those of outbound.
+var routeTLS = map[string]outbound.TLSMode{
+	"": outbound.Verified, "required": outbound.Verified, "opportunistic": outbound.Opportunistic, "implicit": outbound.Implicit,
 }
 
-// peer is deliver.Places.Server.
-func (f *flow) peer(name string) *outbound.Route { return f.set.Load().peers[name] }
-
-// language is that of reports to an address.
-func (f *flow) language(address string) string {
-	if a, err := f.directory.Recipient(address); err == nil && a.Language != "" {
-		return a.Language
+// within asks the terms in force whether an address is in some networks of theirs.
+func (f *flow) within(networks func(*terms) []netip.Prefix) gate.Networks {
+	return func(ip netip.Addr) bool {
+		return slices.ContainsFunc(networks(f.terms.Load()), func(n netip.Prefix) bool { return n.Contains(ip) })
 	}
-	return inventory.Languages[0]
 }
 
-// event takes down what became of a recipient.
-func (f *flow) event(e queue.Event) {
-	f.delivered.Add(int64(e.Mailboxes))
-	f.bytes.Add(int64(e.Mailboxes) * e.Size)
+// policy is what a listener of a kind does.
+func (f *flow) policy(k smtpd.Kind) smtpd.Policy {
+	p := smtpd.DefaultPolicy(k)
+	if k != smtpd.Receiving {
+		return p
+	}
+	r := f.terms.Load().mail.Receiving
+	p.EarlyTalk = 0
+	if r.EarlyTalkers != inventory.Off {
+		p.EarlyTalk = time.Duration(cmp.Or(r.GreetingDelay, inventory.Duration(time.Second)))
+	}
+	p.Known = f.within(func(t *terms) []netip.Prefix { return t.known })
+	return p
 }
 
-// routed sends the mail of domains that have a smart host through it.
-type routed struct{ *flow }
-
-// Send implements queue.Sender.
-func (r routed) Send(ctx context.Context, domain string, route *outbound.Route, m *outbound.Message) []outbound.Outcome {
-	if route == nil {
-		route = r.smartHost(m.From)
+func networks(list []string) (out []netip.Prefix) {
+	for _, s := range list {
+		if p, err := inventory.ParseNetwork(s); err == nil { // the configuration was checked
+			out = append(out, p)
+		}
 	}
-	return r.client.Send(ctx, domain, route, m)
+	return out
 }
 
-// smartHost is that of a sender's domain; nil for none.
-func (f *flow) smartHost(from string) *outbound.Route {
-	d, ok := f.directory.Domain(from[strings.LastIndexByte(from, '@')+1:])
-	if !ok || d.Mail.Route.Host == "" {
-		return nil
-	}
-	return smartHost(d.Mail.Route, d.RoutePassword)
+func resolverSettings(c *api.Config) resolve.Settings {
+	return resolve.Settings{Servers: c.Mail.Sending.Resolvers, TrustAD: c.Mail.Sending.ResolverSafe == inventory.On}
 }
 
-func smartHost(r inventory.Route, password string) *outbound.Route {
-	to := &outbound.Route{Host: r.Host, Port: r.Port, User: r.User, Password: password}
-	switch r.TLS {
-	case "opportunistic":
-		to.TLS = outbound.Opportunistic
-	case "implicit":
-		to.TLS = outbound.Implicit
-	default:
-		to.TLS = outbound.Verified
+func outboundSettings(c *api.Config) outbound.Settings {
+	s := outbound.Settings{
+		Hostname: c.Hostname, Names: []string{c.Server}, Port: c.Mail.Sending.Port, NoDANE: c.Mail.Sending.ResolverSafe == inventory.Off,
 	}
-	if to.Port == 0 && to.TLS == outbound.Implicit {
-		to.Port = 465
-	} else if to.Port == 0 {
-		to.Port = 587
+	for _, l := range c.Listeners {
+		if at, err := netip.ParseAddrPort(l.Address); err == nil && l.Protocol == api.SMTP && !at.Addr().IsUnspecified() {
+			s.Addresses = append(s.Addresses, at.Addr())
+		}
 	}
-	return to
+	for _, from := range c.Mail.Sending.From {
+		if at, err := netip.ParseAddr(from); err == nil && !s.Source.IsValid() {
+			s.Source = at
+		}
+	}
+	return s
+}
+
+func queueSettings(c *api.Config) queue.Settings {
+	s := queue.Settings{
+		Hostname: c.Hostname, Expire: time.Duration(c.Mail.Sending.Expire), DelayNotice: time.Duration(c.Mail.Sending.DelayNotice),
+		Concurrency: c.Mail.Sending.Connections, PerDestination: c.Mail.Sending.PerDestination,
+	}
+	for _, wait := range c.Mail.Sending.Retry {
+		s.Retries = append(s.Retries, time.Duration(wait))
+	}
+	return s
+}
+
+func brakeSettings(c *api.Config) guard.BrakeSettings {
+	s := c.Mail.Submission
+	return guard.BrakeSettings{Floor: cmp.Or(s.BrakeLeast, 50), Factor: float64(cmp.Or(s.BrakeFactor, 10))}
+}
+
+// guardSettings are those of the terms in force.
+func (f *flow) guardSettings() guard.Settings {
+	t := f.terms.Load()
+	r := t.mail.Receiving
+	s := guard.DefaultSettings
+	s.Allow = slices.Clone(t.known)
+	for _, zone := range r.Blocklists {
+		s.Lists = append(s.Lists, guard.List{Zone: zone})
+	}
+	action := guard.Action(strings.TrimPrefix(string(cmp.Or(r.ReverseNames, inventory.HandleMark)), string(inventory.HandleNone)))
+	s.Reverse = guard.Reverse{Missing: action, Unconfirmed: action}
+	s.Greylist = guard.Greylist{On: r.Greylisting == inventory.On || t.greylistsAny(), Delay: time.Duration(cmp.Or(r.GreylistDelay, inventory.Duration(5*time.Minute)))}
+	s.Rates.Messages = guard.Rate{N: cmp.Or(r.AddressRate, 300), Per: time.Minute}
+	s.Without = func(domain string) guard.Without {
+		var m inventory.DomainMail
+		if d := f.terms.Load().domains[domain]; d != nil {
+			m = d.mail
+		}
+		return guard.Without{
+			Lists:    m.Blocklists == inventory.Off,
+			Reverse:  m.ReverseNames == inventory.HandleNone,
+			Greylist: cmp.Or(m.Greylisting, r.Greylisting) != inventory.On,
+		}
+	}
+	return s
+}
+
+// greylistsAny reports whether a domain greylists where the server does not.
+func (t *terms) greylistsAny() bool {
+	for _, d := range t.domains {
+		if d.mail.Greylisting == inventory.On {
+			return true
+		}
+	}
+	return false
 }

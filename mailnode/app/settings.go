@@ -18,11 +18,10 @@ type settings struct {
 	smtp smtpd.Settings
 	pop3 pop3d.Settings
 	imap imapd.Settings
-	flow flowSettings
 }
 
-// maxHold is how long users may have a message wait before it is sent (RFC 4865).
-const maxHold = 30 * 24 * time.Hour
+// maxHold is how long users may have a message sent later.
+const maxHold = 366 * 24 * time.Hour
 
 func settingsOf(c *api.Config) (settings, error) {
 	var secure *tls.Config
@@ -33,19 +32,14 @@ func settingsOf(c *api.Config) (settings, error) {
 		}
 		secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	flow, err := flowSettingsOf(c)
-	if err != nil {
-		return settings{}, err
-	}
 	limits := gate.Limits{Connections: c.Limits.Connections, PerAddress: c.Limits.ConnectionsPerAddress, Drained: c.Drained}
 	return settings{
 		smtp: smtpd.Settings{
 			Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes,
-			Recipients: c.Limits.Recipients, Limits: limits, MaxHold: maxHold,
+			Recipients: c.Limits.Recipients, MaxHold: maxHold, Limits: limits,
 		},
 		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, Limits: limits},
 		imap: imapd.Settings{Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes, Limits: limits},
-		flow: flow,
 	}, nil
 }
 
