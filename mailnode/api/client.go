@@ -109,10 +109,15 @@ func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 }
 
 // maxAnswerBytes bounds what is read from a control socket.
-const maxAnswerBytes = 1 << 20
+const maxAnswerBytes = 16 << 20
 
-func call[T any](ctx context.Context, c *Client, method, path string) (answer *T, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://mailnode"+path, nil)
+func call[T any](ctx context.Context, c *Client, method, path string) (*T, error) {
+	return callWith[T](ctx, c, method, path, nil)
+}
+
+// callWith is call with a body, JSON.
+func callWith[T any](ctx context.Context, c *Client, method, path string, in io.Reader) (answer *T, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailnode"+path, in)
 	if err != nil {
 		return nil, err
 	}
