@@ -76,7 +76,7 @@ function Facts({ account }: { account: AccountTerms }) {
       <div>
         <dt>{t('domains.name')}</dt>
         <dd>
-          <Link to="/accounts" search={{ domain: account.domain }}>
+          <Link to="/domains/$domain" params={{ domain: account.domain }}>
             {account.domain}
           </Link>
         </dd>

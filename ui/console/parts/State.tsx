@@ -80,7 +80,7 @@ const looks = {
   } satisfies Record<CheckState, Look>,
   record: {
     unchecked: ['idle', 'waiting'],
-    found: ['good', 'up'],
+    right: ['good', 'up'],
     missing: ['bad', 'down'],
     different: ['warn', 'warning'],
     unknown: ['warn', 'unknown'],
