@@ -78,6 +78,12 @@ const looks = {
     failed: ['bad', 'down'],
     skipped: ['idle', 'removed'],
   } satisfies Record<CheckState, Look>,
+  queue: {
+    waiting: ['busy', 'waiting'],
+    active: ['busy', 'moving'],
+    held: ['warn', 'stopped'],
+    future: ['idle', 'waiting'],
+  } satisfies Record<'waiting' | 'active' | 'held' | 'future', Look>,
   record: {
     unchecked: ['idle', 'waiting'],
     right: ['good', 'up'],
