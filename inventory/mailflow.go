@@ -42,7 +42,7 @@ type MailFlow struct {
 type Receiving struct {
 	ProxyFrom   []string `json:"proxy_from,omitempty" maxItems:"100" doc:"Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do." example:"192.0.2.0/24"`
 	XClientFrom []string `json:"xclient_from,omitempty" maxItems:"100" doc:"Networks that may say by XCLIENT whom they speak for. None: nobody." example:"192.0.2.0/24"`
-	TrustedFrom []string `json:"trusted_from,omitempty" maxItems:"100" doc:"Networks whose mail is neither delayed, greylisted nor limited. This machine and the fleet's servers always are." example:"192.0.2.0/24"`
+	TrustedFrom []string `json:"trusted_from,omitempty" maxItems:"100" doc:"Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are." example:"192.0.2.0/24"`
 
 	EarlyTalkers   Switch   `json:"early_talkers,omitempty" enum:"on,off" doc:"Turn away who speaks before the greeting. Empty: on." example:"on"`
 	GreetingDelay  Duration `json:"greeting_delay,omitempty" doc:"How long the greeting lets early talkers betray themselves. 0: 1s."`

@@ -43,7 +43,7 @@ type App struct {
 	store     *store.Store
 	history   *history.History
 	auth      *auth.Auth
-	local     *local
+	flow      *flow
 	smtpd     *smtpd.Server
 	pop3d     *pop3d.Server
 	imapd     *imapd.Server
@@ -115,9 +115,13 @@ func (a *App) open() error {
 	a.history = history.New(rows{a.store.Table("sign-ins"), a.store}, a.log)
 	a.run("history of sign-ins", a.history.Run)
 	a.auth = auth.New(auth.Options{Accounts: a.directory, History: a.history, Key: key, Logger: a.log})
-	a.local = &local{directory: a.directory, store: a.store}
+	if err := a.newFlow(); err != nil {
+		return err
+	}
 	a.smtpd = smtpd.New(smtpd.Options{
-		Recipients: a.local, Deliverer: a.local, Room: a.store.Room, Auth: a.auth, SpoolDir: spool, Logger: a.log, Settings: set.smtp,
+		Recipients: recipients{a}, Deliverer: a.flow.deliver, Room: a.store.Room, Auth: a.auth, Senders: senders{a.directory},
+		Allowance: allowance{a}, Signer: a.flow, Judge: a.flow, Filter: filter{a}, Reputation: reputation{a.flow},
+		SpoolDir: spool, Logger: a.log, Settings: set.smtp,
 	})
 	a.pop3d = pop3d.New(pop3d.Options{
 		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
@@ -177,6 +181,7 @@ func (a *App) listen(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	server.Handle("/v1/store/", handler)
+	server.HandleQueue(waiting{a.flow.queue, a.store})
 	var serving sync.WaitGroup
 	serving.Go(func() { server.Serve(l) })
 	a.stops.push("control socket", func(ctx context.Context) error {
@@ -212,8 +217,18 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	terms, err := a.flow.termsOf(config)
+	if err != nil {
+		return 0, err
+	}
 	added, err := a.bind(ctx, a.listeners.missing(config.Listeners))
 	if err != nil {
+		return 0, err
+	}
+	if err := a.flow.configure(config, terms, a.log); err != nil {
+		for _, l := range added {
+			_ = l.open.Close() // nobody has been served on it
+		}
 		return 0, err
 	}
 	a.directory.Replace(tableOf(config))

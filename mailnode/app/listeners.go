@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -117,5 +118,10 @@ func listenOn(ctx context.Context, w api.Listener) (net.Listener, error) {
 
 // smtp is how a listener of smtpd is opened and served.
 func (a *App) smtp(l net.Listener, k smtpd.Kind) (*gate.Listener, func(*gate.Listener)) {
-	return a.smtpd.Gate(k).Listen(l), func(open *gate.Listener) { a.smtpd.Serve(open, k, nil) }
+	open := a.smtpd.Gate(k).Listen(l)
+	if k == smtpd.Receiving {
+		open.Proxies = a.flow.within(func(t *terms) []netip.Prefix { return t.proxies })
+		open.Fronts = a.flow.within(func(t *terms) []netip.Prefix { return t.fronts })
+	}
+	return open, func(open *gate.Listener) { a.smtpd.Serve(open, k, func() smtpd.Policy { return a.flow.policy(k) }) }
 }

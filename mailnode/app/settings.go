@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/tls"
 	"fmt"
+	"time"
 
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/directory"
@@ -19,6 +20,9 @@ type settings struct {
 	imap imapd.Settings
 }
 
+// maxHold is how long users may have a message sent later.
+const maxHold = 366 * 24 * time.Hour
+
 func settingsOf(c *api.Config) (settings, error) {
 	var secure *tls.Config
 	if c.TLS.Cert != "" {
@@ -32,7 +36,7 @@ func settingsOf(c *api.Config) (settings, error) {
 	return settings{
 		smtp: smtpd.Settings{
 			Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes,
-			Recipients: c.Limits.Recipients, Limits: limits,
+			Recipients: c.Limits.Recipients, MaxHold: maxHold, Limits: limits,
 		},
 		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, Limits: limits},
 		imap: imapd.Settings{Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes, Limits: limits},

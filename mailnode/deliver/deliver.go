@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"mailfleet/mailnode/envelope"
@@ -36,8 +37,17 @@ type Options struct {
 
 // Deliverer accepts messages. Its methods are safe for concurrent use.
 type Deliverer struct {
+	Counters Counters
+
 	o   Options
 	log *slog.Logger
+}
+
+// Counters grow from the start. What comes by way of the queue is in the queue's.
+type Counters struct {
+	Delivered atomic.Int64 // copies put into mailboxes
+	Bytes     atomic.Int64 // size of these copies
+	Queued    atomic.Int64 // recipients put into the queue
 }
 
 // New returns a deliverer.
@@ -68,7 +78,7 @@ func (d *Deliverer) Accept(ctx context.Context, e envelope.Envelope, prefix []by
 		if _, err := d.o.Store.Deliver(ctx, delivery); err != nil {
 			return err
 		}
-		d.tell(&e, p)
+		d.tell(&e, p, whole)
 		return nil
 	}
 	ticket, err := d.o.Queue.Ticket(&e, slices.Clone(prefix), whole, p.queued)
@@ -92,7 +102,7 @@ func (d *Deliverer) Accept(ctx context.Context, e envelope.Envelope, prefix []by
 		return err
 	}
 	ticket.Plan()
-	d.tell(&e, p)
+	d.tell(&e, p, whole)
 	return nil
 }
 
@@ -102,7 +112,7 @@ func (d *Deliverer) plan(e *envelope.Envelope, size int64) (*plan, error) {
 	if len(e.Recipients) == 0 {
 		return nil, errors.New("deliver: a message for nobody")
 	}
-	later := e.HoldUntil.After(time.Now())
+	later := e.HoldUntil.After(time.Now()) || e.Held != ""
 	for _, to := range e.Recipients {
 		if later || to.Notify&envelope.NotifySuccess != 0 || !d.o.Places.Here(domainOf(to.Address)) {
 			p.queued = append(p.queued, queue.To{Recipient: to})
@@ -159,13 +169,16 @@ func (p *plan) counts(size int64) (list []store.Count) {
 	return list
 }
 
-func (d *Deliverer) tell(e *envelope.Envelope, p *plan) {
+func (d *Deliverer) tell(e *envelope.Envelope, p *plan, size int64) {
+	d.Counters.Delivered.Add(int64(len(p.into)))
+	d.Counters.Bytes.Add(int64(len(p.into)) * size)
+	d.Counters.Queued.Add(int64(len(p.queued)))
 	d.log.Info("mail accepted", "message", e.ID, "from", e.From, "mailboxes", len(p.into), "queued", len(p.queued))
 	if d.o.Event == nil {
 		return
 	}
 	for _, to := range p.done {
-		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1})
+		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1, Size: size})
 	}
 }
 

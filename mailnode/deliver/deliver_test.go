@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/directory"
@@ -145,6 +147,7 @@ type sink struct {
 	port  int
 	mu    sync.Mutex
 	taken map[string][]string // by recipient: messages
+	asked int                 // recipients
 }
 
 func newSink(t testing.TB, host string) *sink {
@@ -190,6 +193,14 @@ func (s *sink) session(c net.Conn) {
 			address, _, _ := strings.Cut(strings.TrimPrefix(arg, "TO:<"), ">")
 			if strings.HasPrefix(address, "fail") {
 				say("550 5.1.1 no such user")
+				continue
+			}
+			s.mu.Lock()
+			s.asked++
+			n := s.asked
+			s.mu.Unlock()
+			if strings.HasPrefix(address, "later") && n%3 != 0 {
+				say("450 4.2.0 later")
 				continue
 			}
 			to = append(to, address)
@@ -364,6 +375,40 @@ func TestFullDisk(t *testing.T) {
 	}
 	if got := n.mail(t, user1, ""); len(got) != 1 || !strings.Contains(got[0], "Action: failed") {
 		t.Errorf("the reports are %q", got)
+	}
+}
+
+// With the resolver dead mail is taken and waits, and says why; when it lives again the
+// mail goes.
+func TestDeadResolver(t *testing.T) {
+	s, d := world(t)
+	d.Refuse("far.test", dns.RcodeServerFailure)
+	n := start(t, t.TempDir(), store.Options{}, d, s.port, queue.Settings{})
+	n.run()
+	if err := n.accept(t, envelope.Envelope{Recipients: to("x@far.test")}); err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	n.await(t, "it was tried", func() bool {
+		list, _, err := n.queue.List(t.Context(), queue.Filter{}, "", 1)
+		if err == nil && len(list) == 1 {
+			last = list[0].Last
+		}
+		return last != ""
+	})
+	if want := "the mail hosts of far.test are not known now: looking up MX of far.test failed for now: the DNS server " + d.Addr + " answered SERVFAIL"; last != want {
+		t.Errorf("got %q, want %q", last, want)
+	}
+	d.Refuse("far.test", 0)
+	n.await(t, "it is sent once the resolver answers", func() bool {
+		if _, err := n.queue.RetryNow(t.Context(), queue.Filter{}); err != nil {
+			t.Error(err)
+		}
+		return len(s.got("x@far.test")) == 1
+	})
+	n.drained(t)
+	if len(s.got("x@far.test")) != 1 {
+		t.Error("it was sent more than once")
 	}
 }
 

@@ -28,6 +28,10 @@ type Envelope struct {
 	Account   string    // id of the account that submitted it; "" for mail from outside
 	Source    Source
 
+	// Held is why the message waits in the queue until somebody has looked at it; "" for
+	// mail that waits for nobody.
+	Held string
+
 	// Quarantine is why the message goes where its recipient looks for spam, and
 	// nowhere else; "" for mail like any other.
 	Quarantine string

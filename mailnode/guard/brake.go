@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailfleet/mailnode/envelope"
@@ -41,8 +43,17 @@ type Brake struct {
 	log   *slog.Logger
 	alarm func(Alarm)
 
-	mu  sync.Mutex // of set and of what is read and written of an account
-	set BrakeSettings
+	set   atomic.Pointer[BrakeSettings]
+	locks [64]sync.Mutex // each of what is read and written of some of the accounts
+}
+
+// lock keeps others from an account; the caller unlocks it.
+func (b *Brake) lock(account string) *sync.Mutex {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(account)) // never fails
+	mu := &b.locks[h.Sum32()%uint32(len(b.locks))]
+	mu.Lock()
+	return mu
 }
 
 // NewBrake returns a brake that keeps what it knows in a store. alarm is called once for
@@ -61,9 +72,7 @@ func (b *Brake) Configure(s BrakeSettings) {
 	if s.Factor <= 0 {
 		s.Factor = 10
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.set = s
+	b.set.Store(&s)
 }
 
 // habitKept is how long an account is known that sends nothing.
@@ -92,8 +101,7 @@ func (b *Brake) Recipient(ctx context.Context, account string, already int, p Pl
 			Text: fmt.Sprintf("a message of yours may have %d recipients: send it to the others apart", p.Recipients),
 		}}, nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock(account).Unlock()
 	h, err := b.habit(ctx, account, b.memo.now())
 	if err != nil {
 		return Allowance{}, err
@@ -117,8 +125,7 @@ func (b *Brake) Message(ctx context.Context, account string, recipients int, p P
 
 // count decides about a message and counts it.
 func (b *Brake) count(ctx context.Context, account string, recipients int, p Plan, now time.Time) (h habit, a Allowance, burst bool, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock(account).Unlock()
 	if h, err = b.habit(ctx, account, now); err != nil {
 		return h, a, false, err
 	}
@@ -127,17 +134,17 @@ func (b *Brake) count(ctx context.Context, account string, recipients int, p Pla
 	}
 	h.inHour += uint32(recipients)
 	h.inDay += uint32(recipients)
-	most := max(float64(b.set.Floor), b.set.Factor*h.average)
-	burst = !b.set.Off && !h.held && float64(h.inHour) > most+float64(h.allowed)
+	set := b.set.Load()
+	most := max(float64(set.Floor), set.Factor*h.average)
+	burst = !set.Off && !h.held && float64(h.inHour) > most+float64(h.allowed)
 	h.held = h.held || burst
-	a.Hold = h.held && !b.set.Off
+	a.Hold = h.held && !set.Off
 	return h, a, burst, b.memo.set([]byte(account), h.encode())
 }
 
 // Held tells whether the mail of an account is held.
 func (b *Brake) Held(ctx context.Context, account string) (bool, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock(account).Unlock()
 	h, err := b.habit(ctx, account, b.memo.now())
 	return h.held, err
 }
@@ -145,8 +152,7 @@ func (b *Brake) Held(ctx context.Context, account string) (bool, error) {
 // Release lets an account send again. What it has sent in this hour is not held
 // against it any more.
 func (b *Brake) Release(ctx context.Context, account string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.lock(account).Unlock()
 	h, err := b.habit(ctx, account, b.memo.now())
 	if err != nil {
 		return err

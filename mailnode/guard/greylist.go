@@ -82,10 +82,10 @@ func (g *Guard) greylist(ctx context.Context, set Greylist, address netip.Addr, 
 		if a.SPF != nil && a.SPF(ctx) || !g.memo.added(set.Entries) {
 			return nil
 		}
-		if g.memo.set(key, newGreyEntry(now, now, 0)) != nil {
-			return nil
+		if g.memo.set(key, newGreyEntry(now, now, 0)) == nil {
+			return greyRefusal(set.Delay)
 		}
-		return greyRefusal(set.Delay)
+		return nil
 	case e.passed() == 0 && now.Sub(e.first()) < set.Delay:
 		return greyRefusal(set.Delay - now.Sub(e.first()))
 	}

@@ -69,19 +69,35 @@ func (h *bodyHash) Write(p []byte) (int, error) {
 			p = p[1:]
 			continue
 		}
-		run := 1
-		for run < len(p) && !h.special(p[run]) {
-			run++
-		}
+		run := h.run(p)
 		h.content(p[:run])
 		p = p[run:]
 	}
 	return n, nil
 }
 
-func (h *bodyHash) special(c byte) bool {
-	return c == '\r' || c == '\n' || h.relaxed && (c == ' ' || c == '\t')
+// run is how many bytes from the front stay as they are, the first one included:
+// single blanks between words do, too.
+func (h *bodyHash) run(p []byte) int {
+	if !h.relaxed {
+		if i := bytes.IndexAny(p, "\r\n"); i >= 0 {
+			return i
+		}
+		return len(p)
+	}
+	for i := 1; i < len(p); i++ {
+		if !special[p[i]] {
+			continue
+		}
+		if p[i] != ' ' || i+1 == len(p) || special[p[i+1]] {
+			return i
+		}
+	}
+	return len(p)
 }
+
+// special are the bytes that the relaxed form treats.
+var special = [256]bool{' ': true, '\t': true, '\r': true, '\n': true}
 
 var lineEnds = bytes.Repeat([]byte("\r\n"), 2048)
 

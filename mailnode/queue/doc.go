@@ -106,8 +106,9 @@ type Options struct {
 	Store  *store.Store
 	Sender Sender
 	Local  Local
-	// Routes names the smart host for a domain, nil for none; the function may be nil.
-	Routes func(domain string) *outbound.Route
+	// Routes names the smart host for the mail of a sender's domain to another domain, nil
+	// for none; the function may be nil.
+	Routes func(sender, domain string) *outbound.Route
 	// Language is that of reports to an address: "zh-CN" or "en". Nil: Chinese.
 	Language func(address string) string
 	// Event is told what became of recipients, after it is durable; may be nil. It must
@@ -125,6 +126,7 @@ type Event struct {
 	Recipient envelope.Recipient
 	Outcome   outbound.Outcome
 	Attempts  int
+	Size      int64 // of the message
 }
 
 // EventKind says what became.

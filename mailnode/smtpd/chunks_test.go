@@ -214,3 +214,41 @@ func plain(raw []byte) (text []byte, left int, v verdict) {
 		text = append(append(text, bytes.TrimPrefix(line, []byte("."))...), '\n')
 	}
 }
+
+// However a message is cut into chunks it arrives as it is, or is refused as a whole, and
+// what follows it is a command again.
+func FuzzChunks(f *testing.F) {
+	f.Add([]byte("Subject: x\r\n\r\na\r\n.\r\n"), 3, true)
+	f.Add([]byte("a\rb\n\x00"), 1, false)
+	f.Add([]byte(""), 1, true)
+	f.Fuzz(func(t *testing.T, text []byte, size int, binary bool) {
+		if size < 1 || len(text)/size > 1000 {
+			return
+		}
+		said := bytes.NewBufferString("EHLO a\r\nMAIL FROM:<a@b>" + map[bool]string{true: " BODY=BINARYMIME"}[binary] + "\r\nRCPT TO:<user1@example.test>\r\n")
+		for rest := text; ; {
+			n := min(size, len(rest))
+			last := n == len(rest)
+			fmt.Fprintf(said, "BDAT %d%s\r\n%s", n, map[bool]string{true: " LAST"}[last], rest[:n])
+			if rest = rest[n:]; last {
+				break
+			}
+		}
+		said.WriteString("QUIT\r\n")
+		answers, s := conversation(t, said.Bytes())
+		taken := strings.Contains(answers, "\r\n250 2.6.0 ")
+		if taken != (len(s.mail) == 1) || !strings.HasSuffix(answers, "\r\n221 2.0.0 Goodbye\r\n") {
+			t.Fatalf("%q in chunks of %d: %q and %d messages", text, size, answers, len(s.mail))
+		}
+		if !taken {
+			return
+		}
+		_, got, _ := strings.Cut(s.mail[0], "+0000\r\n")
+		if got = strings.TrimSuffix(got, "\r\n"); got != strings.TrimSuffix(string(text), "\r\n") {
+			t.Fatalf("got %q of %q", got, text)
+		}
+		if !binary && (bytes.Contains(text, []byte{0}) || strings.ContainsAny(strings.ReplaceAll(string(text), "\r\n", ""), "\r\n")) {
+			t.Fatalf("%q was taken", text)
+		}
+	})
+}

@@ -111,7 +111,7 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 			c.header = join(fields)
 		}
 	}
-	if s.policy.Judge && s.srv.o.Judge != nil && !s.trusted() {
+	if s.policy.Judge && s.srv.o.Judge != nil && !s.trusted() && !s.known() {
 		v, err := s.srv.o.Judge.Judge(s.srv.ctx, s.arrival(c))
 		if bad := s.objection(v.Refusal, err); bad != nil {
 			return nil, bad

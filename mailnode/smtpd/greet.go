@@ -79,7 +79,7 @@ func (s *session) endFilter() {
 // talksEarly waits whether the peer speaks before it is greeted, as programs do
 // that send without listening.
 func (s *session) talksEarly() (early, gone bool) {
-	if s.policy.EarlyTalk <= 0 || s.kind == Submissions || s.base.IsFront() || s.trusted() {
+	if s.policy.EarlyTalk <= 0 || s.kind == Submissions || s.base.IsFront() || s.trusted() || s.known() {
 		return false, false
 	}
 	if s.base.Await(s.policy.EarlyTalk) != nil {

@@ -38,6 +38,7 @@ type opinions struct {
 	sync.Mutex
 	asked              []string
 	connect, recipient Opinion
+	erred              int
 	judged             []Arrival
 	text               []string
 	verdict            Verdict
@@ -49,6 +50,12 @@ func (o *opinions) Connect(_ context.Context, p Peer) Opinion {
 	defer o.Unlock()
 	o.asked = append(o.asked, fmt.Sprintf("%v %s", p.Address, p.Helo))
 	return o.connect
+}
+
+func (o *opinions) Erred(Peer) {
+	o.Lock()
+	defer o.Unlock()
+	o.erred++
 }
 
 func (o *opinions) Recipient(_ context.Context, p Peer, from, to string) Opinion {
@@ -95,6 +102,11 @@ func TestReputation(t *testing.T) {
 	p = n.greeted(t)
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<nobody@example.test>", "550 5.1.1")
+	o.set(func() {
+		if o.erred != 1 {
+			t.Errorf("%d mistakes were noted", o.erred)
+		}
+	})
 	p.do("RCPT TO:<user1@example.test>", "450 4.7.1 Come again")
 	o.set(func() { o.recipient = Opinion{Delay: 150 * time.Millisecond} })
 	begun := time.Now()

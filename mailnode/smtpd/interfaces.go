@@ -43,10 +43,11 @@ type Senders interface {
 
 // Allowance bounds what users send.
 type Allowance interface {
-	// Recipient is asked for each recipient of a user's message. An error defers or refuses it.
-	Recipient(ctx context.Context, account, to string) error
+	// Recipient is asked for each recipient of a user's message, which has so many
+	// already. An error defers or refuses it.
+	Recipient(ctx context.Context, account string, already int) error
 	// Message is asked for each message of a user once it has come. It may hold the
-	// message back (Envelope.HoldUntil).
+	// message back (Envelope.Held).
 	Message(ctx context.Context, e *envelope.Envelope) error
 }
 
@@ -59,6 +60,7 @@ type Signer interface {
 
 // Peer is who is connected.
 type Peer struct {
+	Kind    Kind       // of the listener it came by
 	Address netip.Addr // not valid for a local socket
 	Name    string     // its verified reverse name; "" when it has none or nobody has looked
 	Helo    string     // what it calls itself; "" before it has
@@ -147,6 +149,8 @@ type Reputation interface {
 	Connect(ctx context.Context, p Peer) Opinion
 	// Recipient is asked for each recipient that exists.
 	Recipient(ctx context.Context, p Peer, from, to string) Opinion
+	// Erred notes that a peer did what those do who guess or do not listen.
+	Erred(p Peer)
 }
 
 // Opinion is what is thought of a peer. The zero Opinion lets it go on.

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -302,6 +303,38 @@ func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 	})
 }
 
+// script is the connection of a peer that says all it has to say at once, closes its
+// side, and listens.
+type script struct {
+	io.Reader
+	heard bytes.Buffer
+	over  chan struct{}
+}
+
+func (c *script) Write(p []byte) (int, error)      { return c.heard.Write(p) }
+func (c *script) Close() error                     { close(c.over); return nil }
+func (c *script) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *script) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *script) SetDeadline(time.Time) error      { return nil }
+func (c *script) SetReadDeadline(time.Time) error  { return nil }
+func (c *script) SetWriteDeadline(time.Time) error { return nil }
+
+// conversation is what a server answers to what a peer says, and the mail it takes.
+func conversation(t *testing.T, said []byte) (answers string, s *shelf) {
+	s = newShelf()
+	n := New(Options{Recipients: s, Deliverer: s, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Settings: settings()})
+	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	guarded := n.Gate(Receiving).Listen(l)
+	var wg sync.WaitGroup
+	wg.Go(func() { n.Serve(guarded, Receiving, func() Policy { return Policy{} }) })
+	c := &script{Reader: bytes.NewReader(said), over: make(chan struct{})}
+	l.conns <- c
+	<-c.over
+	n.Stop(t.Context())
+	wg.Wait()
+	return c.heard.String(), s
+}
+
 // Whatever a peer sends, a session ends with it, and messages have well-formed lines.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte("EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"))
@@ -310,21 +343,8 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("EHLO a\r\nMAIL FROM:<用@例子.测试> SMTPUTF8\r\nRCPT TO:<user1@example.test>\r\nBDAT 0 LAST\r\n"))
 	f.Add([]byte("HELO [\r\nRCPT TO:<\r\nSTARTTLS\r\nXCLIENT ADDR=1.2.3.4\r\nAUTH PLAIN =\r\n\x00\r\n\n"))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		s := newShelf()
-		n := New(Options{Recipients: s, Deliverer: s, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Settings: settings()})
-		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		guarded := n.Gate(Receiving).Listen(l)
-		var wg sync.WaitGroup
-		wg.Go(func() { n.Serve(guarded, Receiving, func() Policy { return Policy{} }) })
-		client, server := net.Pipe()
-		l.conns <- server
-		var answers strings.Builder
-		wg.Go(func() { _, _ = io.Copy(&answers, client) })
-		_, _ = client.Write(said) // fails when the server has closed
-		_ = client.Close()
-		n.Stop(t.Context())
-		wg.Wait()
-		for line := range strings.SplitSeq(strings.TrimSuffix(answers.String(), "\r\n"), "\r\n") {
+		answers, s := conversation(t, said)
+		for line := range strings.SplitSeq(strings.TrimSuffix(answers, "\r\n"), "\r\n") {
 			if len(line) < 4 || strings.ContainsAny(line, "\r\n\x00") {
 				t.Fatalf("a reply line %q", line)
 			}

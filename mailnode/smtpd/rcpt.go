@@ -14,6 +14,7 @@ func (s *session) admit(to envelope.Address, rcpt *envelope.Recipient, params []
 	if err != nil {
 		s.reject(err)
 		if r, _ := replyTo(err); r.code == 550 {
+			s.erred()
 			if s.unknown++; s.unknown > maxUnknown {
 				s.end(tooManyFaults)
 			}
@@ -41,7 +42,7 @@ func (s *session) admit(to envelope.Address, rcpt *envelope.Recipient, params []
 		}
 	}
 	if s.user != nil && s.srv.o.Allowance != nil {
-		if err := s.srv.o.Allowance.Recipient(s.srv.ctx, s.user.Account.ID, rcpt.Address); err != nil {
+		if err := s.srv.o.Allowance.Recipient(s.srv.ctx, s.user.Account.ID, len(s.tx.env.Recipients)); err != nil {
 			s.reject(err)
 			return false
 		}

@@ -85,6 +85,7 @@ type Policy struct {
 	Filter     bool          // ask Options.Filter about everything
 	EarlyTalk  time.Duration // a peer that speaks before it is greeted, within this time, is refused; 0: nobody is
 	Relay      gate.Networks // who may send to anybody without signing in; nil: nobody
+	Known      gate.Networks // who is greeted at once and neither judged nor asked about; nil: nobody
 }
 
 // DefaultPolicy is what a listener of a kind does unless its owner wants otherwise.
@@ -164,6 +165,9 @@ func (s *Server) Gate(k Kind) *gate.Gate { return s.gates[k] }
 
 // Configure changes the settings for connections that begin from now on.
 func (s *Server) Configure(set Settings) { s.settings.Store(&set) }
+
+// Hostname is this server's name.
+func (s *Server) Hostname() string { return s.settings.Load().Hostname }
 
 // Serve takes connections from l, a listener of Gate(k), until l is closed or the
 // server stops. policy is asked for each; nil means DefaultPolicy.

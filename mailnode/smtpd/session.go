@@ -169,7 +169,15 @@ func (s *session) fault(r reply) {
 		r = tooManyFaults
 		s.over, s.linger = true, true
 	}
+	s.erred()
 	s.say(r)
+}
+
+// erred notes a peer's mistake.
+func (s *session) erred() {
+	if s.strange() {
+		s.srv.o.Reputation.Erred(s.peer())
+	}
 }
 
 // idles answers a command that brings no message nearer.
@@ -334,7 +342,7 @@ func (s *session) drain() {
 
 // peer is who is connected, for those who are asked about it.
 func (s *session) peer() Peer {
-	p := Peer{Name: s.name, Helo: s.helo, TLS: s.tls != nil}
+	p := Peer{Kind: s.kind, Name: s.name, Helo: s.helo, TLS: s.tls != nil}
 	if tcp, ok := s.base.RemoteAddr().(*net.TCPAddr); ok {
 		p.Address = tcp.AddrPort().Addr().Unmap()
 	}
@@ -346,9 +354,14 @@ func (s *session) trusted() bool {
 	return s.user != nil || s.policy.Relay != nil && s.address().IsValid() && s.policy.Relay(s.address())
 }
 
+// known reports whether the peer is nobody to be wary of.
+func (s *session) known() bool {
+	return s.policy.Known != nil && s.address().IsValid() && s.policy.Known(s.address())
+}
+
 // strange reports whether the peer's reputation matters.
 func (s *session) strange() bool {
-	return s.policy.Reputation && s.srv.o.Reputation != nil && !s.trusted() && (s.named || !s.base.IsFront())
+	return s.policy.Reputation && s.srv.o.Reputation != nil && !s.trusted() && !s.known() && (s.named || !s.base.IsFront())
 }
 
 func (s *session) address() netip.Addr { return s.peer().Address }

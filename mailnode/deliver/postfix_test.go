@@ -1,0 +1,346 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/queue"
+	"mailfleet/mailnode/resolve/resolvetest"
+	"mailfleet/mailnode/smtpd"
+	"mailfleet/mailnode/store"
+)
+
+// postfix is a whole mail server of another make.
+type postfix struct {
+	t    testing.TB
+	dir  string
+	port int
+	log  *logBuffer
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+const mainCF = `compatibility_level = 3.6
+queue_directory = %[1]s/queue
+data_directory = %[1]s/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = mx.peer.test
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_protocols = ipv4
+maillog_file = /dev/stdout
+alias_maps =
+alias_database =
+virtual_mailbox_domains = peer.test
+virtual_mailbox_base = %[1]s/mail
+virtual_mailbox_maps = inline:{{user@peer.test=user/}, {other@peer.test=other/}}
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_tls_cert_file = %[1]s/cert.pem
+smtpd_tls_key_file = %[1]s/cert.pem
+smtpd_tls_security_level = may
+smtpd_peername_lookup = no
+message_size_limit = 2000000
+smtpd_recipient_restrictions = check_recipient_access inline:{ {busy@peer.test = 450 4.7.1 come back later} }, permit_mynetworks, reject
+`
+
+const masterCF = `%s inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+`
+
+// startPostfix starts Postfix on an address of this machine, with more lines for its main.cf.
+func startPostfix(t testing.TB, host string, port int, more string) *postfix {
+	t.Helper()
+	if os.Getuid() != 0 || !exists("/usr/sbin/postfix") {
+		t.Skip("Postfix (Debian package postfix) is not installed, or this is not root, which it wants")
+	}
+	dir, err := os.MkdirTemp("", "postfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &postfix{t: t, dir: dir, port: port, log: &logBuffer{}}
+	owner := strings.Fields(p.output("id", "-u", "postfix"))[0]
+	for _, name := range []string{"", "queue", "data", "mail"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.output("chown", owner, filepath.Join(dir, "data"))
+	p.output("chown", "65534", filepath.Join(dir, "mail"))
+	p.write("cert.pem", certificate(t))
+	p.write("main.cf", fmt.Sprintf(mainCF, dir)+more)
+	p.write("master.cf", fmt.Sprintf(masterCF, fmt.Sprintf("%s:%d", host, p.port)))
+	cmd := exec.Command("/usr/sbin/postfix", "-c", dir, "start-fg")
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = exec.Command("/usr/sbin/postfix", "-c", dir, "stop").Run() // it says so when it has ended already
+		_ = cmd.Wait()                                                 // stopped by a signal
+		if t.Failed() {
+			t.Logf("Postfix said:\n%s", p.log)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	answers(t, host, p.port)
+	return p
+}
+
+func (p *postfix) write(name, text string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *postfix) output(name string, args ...string) string {
+	p.t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// mail returns the messages in a mailbox.
+func (p *postfix) mail(user string) (texts []string) {
+	p.t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.dir, "mail", user, "new", "*"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		texts = append(texts, string(b))
+	}
+	return texts
+}
+
+// certificate is a certificate and its key in PEM.
+func certificate(t testing.TB) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.peer.test"}, DNSNames: []string{"mx.peer.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})) +
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+func peerDNS(t testing.TB) *resolvetest.Server {
+	return resolvetest.New(t, "peer.test. 300 IN MX 10 mx.peer.test.", "mx.peer.test. 300 IN A 127.0.0.2")
+}
+
+// receive has a node take mail by SMTP with TLS, and returns its port.
+func (n *node) receive(t testing.TB, host string) int {
+	t.Helper()
+	text := []byte(certificate(t))
+	pair, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := smtpd.New(smtpd.Options{
+		Recipients: n.o.Places, Deliverer: n.Deliverer, Room: n.store.Room, SpoolDir: t.TempDir(), Logger: quiet,
+		Settings: smtpd.Settings{
+			Hostname: "mx.example.test", MessageBytes: 10 << 20, Recipients: 100, TLS: &tls.Config{Certificates: []tls.Certificate{pair}},
+			Limits: gate.Limits{Connections: 100, PerAddress: 100},
+		},
+	})
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	guarded := s.Gate(smtpd.Receiving).Listen(l)
+	go func() {
+		s.Serve(guarded, smtpd.Receiving, func() smtpd.Policy { return smtpd.Policy{} })
+		close(served)
+	}()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		s.Stop(ctx)
+		<-served
+	})
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Mail to a real Postfix and back: with TLS both ways, chunks and DSN, each kind of answer
+// as it should be.
+func TestPostfix(t *testing.T) {
+	d := peerDNS(t)
+	port := freePort(t, "127.0.0.2")
+	n := start(t, t.TempDir(), store.Options{}, d, port, queue.Settings{Retries: []time.Duration{time.Hour}})
+	back := n.receive(t, "127.0.0.3")
+	p := startPostfix(t, "127.0.0.2", port, fmt.Sprintf("relayhost = [127.0.0.3]:%d\nsmtp_tls_security_level = encrypt\n", back))
+	n.run()
+	body := "From: user1@example.test\r\nMessage-Id: <1@example.test>\r\nDate: Sat, 31 Jan 2026 12:00:00 +0000\r\nSubject: =?utf-8?B?5L2g5aW9?=\r\n\r\n.dots\r\n..\r\n.\r\n中文\r\n" + strings.Repeat("long\r\n", 50000)
+	send := func(e envelope.Envelope, body string) {
+		t.Helper()
+		e.ID, e.From = "P1", "user1@example.test"
+		if err := n.Accept(t.Context(), e, []byte("Received: here\r\n"), strings.NewReader(body), int64(len(body))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	many := to("user@peer.test", "nobody@peer.test", "other@peer.test")
+	many[0].Notify = envelope.NotifySuccess // Postfix knows DSN: the report is its affair
+	send(envelope.Envelope{Recipients: many, Body: envelope.Body8Bit}, body)
+	send(envelope.Envelope{Recipients: to("busy@peer.test")}, "Subject: x\r\n\r\n")
+	send(envelope.Envelope{Recipients: to("user@peer.test")}, "Subject: large\r\n\r\n"+strings.Repeat("0123456789abcdef\r\n", 200000))
+	n.await(t, "all is decided but one", func() bool {
+		list, _, err := n.queue.List(t.Context(), queue.Filter{}, "", 10)
+		return err == nil && len(list) == 1 && list[0].Last != ""
+	})
+	list, _, err := n.queue.List(t.Context(), queue.Filter{}, "", 10)
+	if want := "mx.peer.test [127.0.0.2] does not take the recipient for now: 450 4.7.1 <busy@peer.test>: Recipient address rejected: come back later"; err != nil || list[0].Last != want {
+		t.Errorf("what waits is %+v, %v", list, err)
+	}
+	n.await(t, "Postfix has delivered", func() bool { return len(p.mail("user")) == 1 && len(p.mail("other")) == 1 })
+	for _, user := range []string{"user", "other"} {
+		got := p.mail(user)[0]
+		if _, message, _ := strings.Cut(got, "Received: here\n"); message != strings.ReplaceAll(body, "\r\n", "\n") {
+			t.Errorf("the message did not arrive as it was: %.300q", got)
+		}
+		if !strings.Contains(got, "with ESMTPS") {
+			t.Errorf("it did not come by TLS: %.500q", got)
+		}
+	}
+	n.await(t, "three reports are there", func() bool { return len(n.mail(t, user1, "")) == 3 })
+	reports := strings.Join(n.mail(t, user1, ""), "\n")
+	for _, want := range []string{
+		"Final-Recipient: rfc822; nobody@peer.test\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.peer.test\r\nDiagnostic-Code: smtp; 550 5.1.1 <nobody@peer.test>",
+		"Final-Recipient: rfc822; user@peer.test\r\nAction: failed\r\nStatus: 5.3.4\r\n",
+		// Postfix's own report of success, sent by TLS.
+		"Received: from mx.peer.test", "(Mailfleet) with ESMTPS", "Final-Recipient: rfc822; user@peer.test\r\nOriginal-Recipient: rfc822;user@peer.test\r\nAction: delivered",
+	} {
+		if !strings.Contains(reports, want) {
+			t.Errorf("no report says %q: %q", want, reports)
+		}
+	}
+	if strings.Contains(reports, "Action: relayed") {
+		t.Error("there is a report of relaying to a server that reports itself")
+	}
+}
+
+// BenchmarkPostfixDrain is BenchmarkDrain for Postfix: its queue is filled while its queue
+// manager does not run.
+func BenchmarkPostfixDrain(b *testing.B) {
+	port := smtpSink(b, "127.0.0.3")
+	p := startPostfix(b, "127.0.0.2", freePort(b, "127.0.0.2"), fmt.Sprintf("relayhost = [127.0.0.3]:%d\nmaillog_file = /dev/stdout\nsmtp_tls_security_level = none\nsmtpd_tls_security_level = none\n", port))
+	master, err := os.ReadFile(filepath.Join(p.dir, "master.cf"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	p.write("master.cf", strings.Replace(string(master), "qmgr unix n - n 300 1 qmgr\n", "", 1))
+	p.output("/usr/sbin/postfix", "-c", p.dir, "reload")
+	p.output("/usr/sbin/smtp-source", "-s", "32", "-m", fmt.Sprint(b.N), "-l", "10240", "-f", "a@example.test", "-t", "x@far.test", fmt.Sprintf("127.0.0.2:%d", p.port))
+	waiting := func() (n int) {
+		for _, q := range []string{"incoming", "active", "deferred"} {
+			_ = filepath.WalkDir(filepath.Join(p.dir, "queue", q), func(_ string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() { // files go while they are counted
+					n++
+				}
+				return nil
+			})
+		}
+		return n
+	}
+	if n := waiting(); n < b.N {
+		b.Fatalf("only %d of %d messages are in Postfix's queue", n, b.N)
+	}
+	b.ResetTimer()
+	p.write("master.cf", string(master))
+	p.output("/usr/sbin/postfix", "-c", p.dir, "reload")
+	for deadline := time.Now().Add(3 * time.Minute); waiting() > 0 && time.Now().Before(deadline); {
+		<-time.After(10 * time.Millisecond)
+	}
+	b.StopTimer()
+	if n := waiting(); n > 0 {
+		b.Fatalf("%d messages are still there", n)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
