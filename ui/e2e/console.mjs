@@ -131,6 +131,7 @@ export function screens({ server, operation, account, person, pool }) {
     ['contacts', '/contacts'],
     ['sms', '/sms'],
     ['domains', '/domains'],
+    ['domain', '/domains/example.test'],
     ['accounts', '/accounts'],
     ['tenants', '/tenants'],
     ['plans', '/plans'],

@@ -13,7 +13,7 @@ import type {
 import { type Answer, complain, ok, refuse } from './answers.ts'
 import { type Fleet, never } from './fleet.ts'
 
-const destructive = ['server.reboot', 'server.shutdown', 'server.powercycle', 'server.remove']
+const destructive = ['queue.delete', 'server.reboot', 'server.shutdown', 'server.powercycle', 'server.remove']
 const logLines = Array.from(
   { length: 60 },
   (_, i) =>
@@ -94,7 +94,7 @@ export class Steering {
       targets: shown,
       users: shown.length * 2,
       sessions: shown.length * 5,
-      queued: -1,
+      queued: body.kind.startsWith('queue.') ? 40 : -1,
       unavailable: 0,
       confirm: hits ? (targets.length === 1 ? (first?.name ?? '') : String(targets.length)) : '',
       warnings: [],

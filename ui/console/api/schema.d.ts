@@ -1977,6 +1977,8 @@ export interface components {
             note?: string;
             /** @enum {string} */
             purpose: "mx" | "spf" | "dkim" | "dmarc" | "mta-sts" | "tls-rpt" | "discovery";
+            /** @description Note, for another language */
+            said?: components["schemas"]["Sentence"];
             /**
              * @description What the DNS has; unknown: it did not answer
              * @enum {string}
