@@ -182,12 +182,21 @@ func domainTermsOf(d *api.Domain, mail *inventory.MailFlow, secret []byte) (*dom
 		t.keys = append(t.keys, domainkey.Key{Selector: k.Selector, Algorithm: algorithm, State: domainkey.Active, Signer: signer})
 	}
 	if r := d.Mail.Route; r.Host != "" {
-		t.route = &outbound.Route{Host: r.Host, Port: r.Port, TLS: routeTLS[r.TLS], User: r.User, Password: d.RoutePassword}
-		if r.Port == 0 {
-			t.route.Port = map[bool]int{false: 587, true: 465}[t.route.TLS == outbound.Implicit]
-		}
+		t.route = smartHost(r, d.RoutePassword)
 	}
 	return t, nil
+}
+
+// smartHost is a smart host as outbound knows it, on the ports that inventory.Route names.
+func smartHost(r inventory.Route, password string) *outbound.Route {
+	to := &outbound.Route{Host: r.Host, Port: r.Port, TLS: routeTLS[r.TLS], User: r.User, Password: password}
+	switch {
+	case to.Port == 0 && to.TLS == outbound.Implicit:
+		to.Port = 465
+	case to.Port == 0:
+		to.Port = 587
+	}
+	return to
 }
 
 // routeTLS are the words of inventory.Route in those of outbound.
