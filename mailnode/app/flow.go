@@ -94,9 +94,7 @@ func (a *App) newFlow() error {
 		return err
 	}
 	f.chains.Store(&milters)
-	if f.hooks, err = hook.New(hookSettings(a.config), a.store, a.log); err != nil {
-		return err
-	}
+	f.hooks = hook.New(hookSettings(a.config), a.store, a.log)
 	a.run("hooks", a.logged("hooks", f.hooks.Run))
 	f.places = &deliver.Places{
 		Store: a.store, Directory: a.directory, Rewrite: f.rewrite, Reverse: f.reverse, Server: f.server, Logger: a.log,
@@ -124,9 +122,7 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := f.hooks.Configure(hookSettings(c)); err != nil {
-		return err
-	}
+	f.hooks.Configure(hookSettings(c))
 	if was, is := f.terms.Load().mail.Sending, c.Mail.Sending; !slices.Equal(was.Resolvers, is.Resolvers) || was.ResolverSafe != is.ResolverSafe {
 		if err := f.resolver.Configure(resolverSettings(c)); err != nil { // it forgets what it knows
 			return err

@@ -46,28 +46,6 @@ func (p *Places) Here(domain string) bool {
 	return ok
 }
 
-// Judge implements smtpd.Recipients: whether mail of size bytes is taken for an address.
-func (p *Places) Judge(_ context.Context, address string, size int64) (largest int64, err error) {
-	if p.Reverse != nil {
-		if _, ok := p.Reverse(address); ok {
-			return 0, nil
-		}
-	}
-	route, err := p.Directory.Resolve(address, directory.Sender{})
-	if err != nil && !errors.Is(err, directory.ErrNotAllowed) { // who writes is judged with the message
-		return 0, err
-	}
-	if route.MessageBytes > 0 && size > route.MessageBytes {
-		return route.MessageBytes, nil // there is an answer for that
-	}
-	if len(route.Targets) == 1 && route.Targets[0].Account != nil {
-		err = p.Store.CanTake(route.Targets[0].Account.ID, 1, size)
-	} else {
-		err = nil
-	}
-	return route.MessageBytes, err
-}
-
 // Place implements queue.Local.
 func (p *Places) Place(e *envelope.Envelope, to envelope.Recipient) (queue.Placed, error) {
 	placed, err := p.find(e, to)

@@ -76,13 +76,9 @@ func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome, sen
 		q.note(ctx, it, p, m, all(p, *why))
 		return
 	}
-	route := p.Route
-	if route == nil && q.o.Routes != nil {
-		route = q.o.Routes(domainOf(cmp.Or(p.From, m.Envelope.From)), p.Destination)
-	}
 	message := &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
 	message.From = cmp.Or(p.From, m.Envelope.From)
-	outcomes := q.o.Sender.Send(ctx, p.Destination, route, message)
+	outcomes := q.o.Sender.Send(ctx, p.Destination, q.route(p), message)
 	if ctx.Err() != nil && !slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
 		return // cut off by the server's end: it says nothing, and the next start tries again
 	}

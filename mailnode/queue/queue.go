@@ -126,7 +126,8 @@ func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []par
 			open[w] = i
 			parts = append(parts, part{
 				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
-				Destination: w.destination, From: r.From, Route: r.Route, Next: due, Held: e.Held != "",
+				Destination: w.destination, Origin: domainOf(cmp.Or(r.From, e.From)), From: r.From, Route: r.Route, Next: due,
+				Held: e.Held != "",
 			})
 		}
 		parts[i].To = append(parts[i].To, r.Recipient)
@@ -166,7 +167,7 @@ func (q *Queue) plan(r ref, p *part) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	// Of equal names one copy is enough for a million parts.
-	q.memory.plan(item{r, p.Changes}, unique.Make(p.lane()).Value(), unique.Make(p.Sender).Value(), p.Priority, p.Next, now, q.set.Load().PerDestination)
+	q.memory.plan(item{r, p.Changes}, unique.Make(q.lane(p)).Value(), unique.Make(p.Sender).Value(), p.Priority, p.Next, now, q.set.Load().PerDestination)
 	if p.Next.After(now) {
 		q.Wake()
 		return
@@ -174,12 +175,21 @@ func (q *Queue) plan(r ref, p *part) {
 	q.hire()
 }
 
-// lane is the name of the lane a part waits in.
-func (p *part) lane() string {
-	if p.Route != nil {
-		return fmt.Sprintf("%s:%d", p.Route.Host, p.Route.Port)
+// lane is the name of the lane a part waits in: a smart host that is dead is no reason to
+// leave alone the domains behind it.
+func (q *Queue) lane(p *part) string {
+	if r := q.route(p); r != nil {
+		return fmt.Sprintf("%s:%d", r.Host, r.Port)
 	}
 	return p.Destination
+}
+
+// route is the smart host for a part, nil for none.
+func (q *Queue) route(p *part) *outbound.Route {
+	if p.Route != nil || q.o.Routes == nil || p.Destination == local {
+		return p.Route
+	}
+	return q.o.Routes(p.Origin, p.Destination)
 }
 
 // Wake makes the queue look at the clock again.

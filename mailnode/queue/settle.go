@@ -251,7 +251,7 @@ func (q *Queue) file(tx *store.Tx, c *change, d *decision, m *letter) error {
 		}
 	}
 	e := m.Envelope
-	e.HoldUntil = time.Time{}
+	e.HoldUntil, e.Held = time.Time{}, "" // it has waited
 	for _, p := range q.split(&e, d.placed.Onward, c.now) {
 		r := ref{c.it.id, m.Next}
 		m.Next++
