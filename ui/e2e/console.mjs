@@ -132,6 +132,8 @@ export function screens({ server, operation, account, person, pool }) {
     ['sms', '/sms'],
     ['domains', '/domains'],
     ['domain', '/domains/example.test'],
+    ['queue', '/queue'],
+    ['ledger', '/ledger'],
     ['accounts', '/accounts'],
     ['tenants', '/tenants'],
     ['plans', '/plans'],

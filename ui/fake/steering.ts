@@ -88,7 +88,9 @@ export class Steering {
       const s = this.#server(t.server)
       if (!s) return []
       const service = s.services.find((v) => v.name === t.service)
-      return [{ ...t, server_name: s.name, state: s.state, service_state: service?.state, users: 2, sessions: 5 }]
+      return [
+        { ...t, server_name: s.name, state: s.state, service_state: service?.state, users: 2, sessions: 5, queued: 0 },
+      ]
     })
     return {
       targets: shown,

@@ -3393,7 +3393,7 @@ export interface components {
              */
             tarpit_after?: number;
             /**
-             * @description Networks whose mail is neither delayed, greylisted nor limited. This machine and the fleet's servers always are.
+             * @description Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are.
              * @example [
              *       "192.0.2.0/24"
              *     ]
