@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X mailfleet/inventory.Version=$(VERSION)
 LINT    := .tools/golangci-lint
 LINT_VERSION := v2.15.0
 # Debian packages of the real peers that tests talk to.
-PEER_PACKAGES := chromium curl dbus-daemon dovecot-imapd dovecot-pop3d etherwake fetchmail fonts-noto-cjk \
+PEER_PACKAGES := chromium curl dbus-daemon dovecot-imapd dovecot-lmtpd dovecot-pop3d etherwake fetchmail fonts-noto-cjk \
 	gsasl ipmitool iproute2 isync kannel kannel-extras libnet-ssleay-perl mpop mutt offlineimap3 \
 	opendkim openipmi postfix python3 python3-sushy redfishtool swaks tcpdump
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
@@ -53,7 +53,7 @@ check: ui/dist/console/index.html $(LINT) ## Format, vet, lint, import law, pack
 	cd ui && npm run --silent check
 
 .PHONY: bench
-bench: peers build ## Measure: SUITE=fleet|console|ops|store (all without it), ROWS=regexp; tables here, figures in .bench/
+bench: peers build ## Measure: SUITE=fleet|console|ops|store|smtp (all without it), ROWS=regexp; tables here, figures in .bench/
 	go run ./controller/e2e/bench $(if $(SUITE),-suite $(SUITE)) $(if $(ROWS),-run '$(ROWS)')
 
 .PHONY: soak

@@ -18,16 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// contender is a mail server that is measured, with a directory of its own.
-type contender interface {
+// server is a mail server that is measured, with a directory of its own.
+type server interface {
 	name() string
 	start(ctx context.Context) error // returns when it serves
 	stop() error
+	processes() []int
+}
+
+// contender is a server whose mailboxes are measured.
+type contender interface {
+	server
 	imap() string // address
 	pop3() string
 	fill(ctx context.Context, user string, c corpus) error
 	mail(user string) string // directory with the files of a user's mail, or of everybody's
-	processes() []int
 }
 
 // Users are accounts at both contenders, all with one password.
@@ -166,6 +171,31 @@ func evict(dir, skip string) error {
 		}
 		return errors.Join(unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), f.Close())
 	})
+}
+
+// family is a process and those it has started.
+func family(pid int) []int {
+	all := []int{pid}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return all
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		if err != nil {
+			continue
+		}
+		_, rest, _ := bytes.Cut(text, []byte(") "))
+		fields := strings.Fields(string(rest))
+		child, err := strconv.Atoi(e.Name())
+		if err != nil || len(fields) < 2 {
+			continue
+		}
+		if parent, err := strconv.Atoi(fields[1]); err == nil && parent == pid {
+			all = append(all, child)
+		}
+	}
+	return all
 }
 
 // held is the memory processes hold, in bytes: what they share is counted once

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os/exec"
 	osuser "os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,7 +92,8 @@ type dovecot struct {
 	running            *program
 }
 
-func newDovecot(ctx context.Context, dir, memory string) (*dovecot, error) {
+// newDovecot makes its files; more are further lines of its configuration.
+func newDovecot(ctx context.Context, dir, memory, more string) (*dovecot, error) {
 	if _, err := exec.LookPath("dovecot"); err != nil || os.Getuid() != 0 {
 		return nil, errors.New("it is compared with Debian's dovecot-imapd and dovecot-pop3d, which must be installed and are started as root")
 	}
@@ -115,7 +114,7 @@ func newDovecot(ctx context.Context, dir, memory string) (*dovecot, error) {
 	if d.pop3Port, err = freePort(ctx); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(d.config(), fmt.Appendf(nil, dovecotConfig, dir, d.imapPort, d.pop3Port, password), 0o644); err != nil {
+	if err := os.WriteFile(d.config(), fmt.Appendf(nil, dovecotConfig+more, dir, d.imapPort, d.pop3Port, password), 0o644); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -170,29 +169,7 @@ func (d *dovecot) stop() error {
 }
 
 // processes are the master and all that it has started.
-func (d *dovecot) processes() []int {
-	all := []int{d.running.cmd.Process.Pid}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return all
-	}
-	for _, e := range entries {
-		text, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if err != nil {
-			continue
-		}
-		_, rest, _ := bytes.Cut(text, []byte(") "))
-		fields := strings.Fields(string(rest))
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || len(fields) < 2 {
-			continue
-		}
-		if parent, err := strconv.Atoi(fields[1]); err == nil && slices.Contains(all[:1], parent) {
-			all = append(all, pid)
-		}
-	}
-	return all
-}
+func (d *dovecot) processes() []int { return family(d.running.cmd.Process.Pid) }
 
 // write writes a file that is the mail user's.
 func (d *dovecot) write(path string, text []byte) error {

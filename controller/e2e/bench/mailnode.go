@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 )
 
@@ -24,15 +25,18 @@ type mailnode struct {
 	indexed  bool // mail that is searched has its index
 }
 
-func newMailnode(bin, dir string) (*mailnode, error) {
+// newMailnode writes the configuration of a mailnode with some listeners and accounts.
+func newMailnode(bin, dir string, addresses []string, mail inventory.MailFlow, route inventory.Route, protocols ...api.Protocol) (*mailnode, error) {
 	m := &mailnode{bin: bin, dir: dir}
 	config := api.Config{
-		Index: 1, Server: "bench", Hostname: "mx.example.test",
-		Listeners: []api.Listener{{Protocol: api.IMAP, Address: "127.0.0.1:0", Local: true}, {Protocol: api.POP3, Address: "127.0.0.1:0", Local: true}},
-		Limits:    api.Limits{Connections: 19_000, ConnectionsPerAddress: 19_000},
-		Domains:   []api.Domain{{Name: "example.test"}},
+		Index: 1, Server: "bench", Hostname: "mx.example.test", Mail: mail,
+		Limits:  api.Limits{Connections: 19_000, ConnectionsPerAddress: 19_000},
+		Domains: []api.Domain{{Name: "example.test", Mail: inventory.DomainMail{Route: route}}},
 	}
-	for i, address := range users() {
+	for _, p := range protocols {
+		config.Listeners = append(config.Listeners, api.Listener{Protocol: p, Address: "127.0.0.1:0", Local: true})
+	}
+	for i, address := range addresses {
 		config.Accounts = append(config.Accounts, api.Account{ID: fmt.Sprintf("0198c0de-0000-7000-8000-%012d", i), Address: address, PasswordHash: hash})
 	}
 	text, err := json.Marshal(config)
@@ -168,4 +172,53 @@ func (m *mailnode) index(ctx context.Context, user string) error {
 	m.indexed = true
 	fmt.Printf("the first search took %.1f s; its index was there after %.1f s\n", first.Seconds(), time.Since(began).Seconds())
 	return nil
+}
+
+func (m *mailnode) smtp() string { return m.address(api.SMTP) }
+
+func (m *mailnode) submit(ctx context.Context, user string) (*talker, error) {
+	t, err := mailTalk(ctx, m.address(api.Submission))
+	if err != nil {
+		return nil, err
+	}
+	if err := t.signIn(user); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// landed looks into the mailboxes: a message is there when it has been accepted.
+func (m *mailnode) landed(ctx context.Context, count int) (landing, error) {
+	l := landing{at: time.Now()}
+	for _, box := range boxes() {
+		t, err := imap(ctx, m, box, "", 4<<10)
+		if err != nil {
+			return l, err
+		}
+		a, err := t.do("SELECT INBOX")
+		t.close()
+		if err != nil {
+			return l, err
+		}
+		l.count += a.exists
+	}
+	if l.count < count {
+		return l, fmt.Errorf("of %d messages only %d are in the mailboxes", count, l.count)
+	}
+	return l, nil
+}
+
+// pile has the messages be held for a while (RFC 4865), all until the same moment.
+func (m *mailnode) pile(ctx context.Context, put func(parameter string) error) error {
+	const enough = 25 * time.Second
+	due := time.Now().Add(enough).Truncate(time.Second)
+	if err := put(" HOLDUNTIL=" + due.UTC().Format(time.RFC3339)); err != nil {
+		return err
+	}
+	if time.Now().After(due) {
+		return fmt.Errorf("the queue could not be filled in %.0f s", enough.Seconds())
+	}
+	pause(ctx, time.Until(due))
+	return ctx.Err()
 }

@@ -44,6 +44,8 @@ type settings struct {
 	only   *regexp.Regexp // names the rows of suites that can measure some only; nil: all
 	agents int            // real ones, of the ops suite
 	crowd  int            // simulated ones
+
+	mailing int // recipients of the smtp suite's mailing
 }
 
 var suites = map[string]func(context.Context, settings) ([]Row, error){
@@ -53,18 +55,20 @@ var suites = map[string]func(context.Context, settings) ([]Row, error){
 	"agents":  manyAgents, // the first part of ops
 	"crowd":   crowdSuite, // the second
 	"store":   storeSuite,
+	"smtp":    smtpSuite,
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	suite := flag.String("suite", "", "fleet, console, ops or store (agents and crowd are the parts of ops); empty: all")
+	suite := flag.String("suite", "", "fleet, console, ops, store or smtp (agents and crowd are the parts of ops); empty: all")
 	settle := flag.Duration("settle", 5*time.Minute, "how long agents run before they are measured")
-	only := flag.String("run", "", "rows of the store suite to measure, a regular expression; empty: all")
+	only := flag.String("run", "", "rows of the store or smtp suite to measure, a regular expression; empty: all")
 	agents := flag.Int("agents", 200, "real agents of the ops suite, up to 250")
 	crowd := flag.Int("crowd", 5000, "simulated agents of the ops suite")
+	mailing := flag.Int("mailing", 100_000, "recipients of the mailing of the smtp suite")
 	flag.Parse()
-	if err := measure(ctx, *suite, *only, settings{settle: *settle, agents: *agents, crowd: *crowd}); err != nil {
+	if err := measure(ctx, *suite, *only, settings{settle: *settle, agents: *agents, crowd: *crowd, mailing: *mailing}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -84,7 +88,7 @@ func measure(ctx context.Context, only, rows string, s settings) error {
 	if err := os.MkdirAll(filepath.Join(root, ".bench"), 0o755); err != nil {
 		return err
 	}
-	names := []string{"fleet", "console", "ops", "store"}
+	names := []string{"fleet", "console", "ops", "store", "smtp"}
 	if only != "" {
 		if suites[only] == nil {
 			return fmt.Errorf("there is no suite %q; there are %s", only, strings.Join(slices.Sorted(maps.Keys(suites)), ", "))

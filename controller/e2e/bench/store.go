@@ -7,6 +7,9 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"mailfleet/inventory"
+	"mailfleet/mailnode/api"
 )
 
 // trial is a figure that is taken of both contenders.
@@ -14,7 +17,7 @@ type trial struct {
 	row    string
 	unit   string
 	rate   bool    // more is better
-	times  float64 // how many times better than the other ours should be
+	times  float64 // how many times better than the other ours should be; 0 for no such thing
 	limit  float64 // what ours should not be above; 0 for no such thing
 	needs  []corpus
 	cold   string // user whose mail is made cold before; "" for warm
@@ -95,11 +98,11 @@ func contenders(ctx context.Context, s settings, dir, memory string) (pair []con
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(memory, 0o755)); err != nil {
 		return nil, err
 	}
-	ours, err := newMailnode(s.bin, dir+"/m")
+	ours, err := newMailnode(s.bin, dir+"/m", users(), inventory.MailFlow{}, inventory.Route{}, api.IMAP, api.POP3)
 	if err != nil {
 		return nil, err
 	}
-	peer, err := newDovecot(ctx, dir+"/d", memory)
+	peer, err := newDovecot(ctx, dir+"/d", memory, "")
 	return []contender{ours, peer}, err
 }
 
@@ -127,18 +130,24 @@ func compare(ctx context.Context, t trial, pair []contender) (Row, error) {
 		}
 	}
 	fmt.Printf("%s: %.4g %s, load %s\n", t.row, figures, t.unit, load())
+	return t.judge(figures, pair[len(pair)-1].name()), nil
+}
+
+// judge makes a row of our figures and those of a peer, if there are any.
+func (t trial) judge(figures [][]float64, peer string) Row {
 	row := Row{Name: t.row, Unit: t.unit, Ours: t.best(figures[0]), Met: true}
 	var aims []string
 	if !t.alone {
-		row.Peer, row.PeerName = t.best(figures[1]), pair[1].name()
+		row.Peer, row.PeerName = t.best(figures[1]), peer
 		row.Ratio = row.Ours / row.Peer
 		if !t.rate {
 			row.Ratio = row.Peer / row.Ours
 		}
-		if t.times > 1 {
+		switch {
+		case t.times > 1:
 			row.Met = row.Ratio >= t.times
 			aims = append(aims, fmt.Sprintf("≥ %g ×", t.times))
-		} else {
+		case t.times == 1:
 			row.Met = row.Ratio > 1
 			aims = append(aims, "> 1 ×")
 		}
@@ -148,7 +157,7 @@ func compare(ctx context.Context, t trial, pair []contender) (Row, error) {
 		aims = append(aims, fmt.Sprintf("≤ %g", t.limit))
 	}
 	row.Aim = strings.Join(aims, ", ")
-	return row, nil
+	return row
 }
 
 func (t trial) best(figures []float64) float64 {

@@ -281,8 +281,8 @@ func idlePOP3(count int) func(context.Context, contender) (float64, error) {
 
 // perConnection measures the memory of a server that was just started and then had a few
 // connections, and again with many.
-func perConnection(count int, open func(context.Context, contender, int) (*talker, error)) func(context.Context, contender) (float64, error) {
-	return func(ctx context.Context, c contender) (float64, error) {
+func perConnection[S server](count int, open func(context.Context, S, int) (*talker, error)) func(context.Context, S) (float64, error) {
+	return func(ctx context.Context, c S) (float64, error) {
 		if err := errors.Join(c.stop(), c.start(ctx)); err != nil {
 			return 0, err
 		}
@@ -320,7 +320,7 @@ func perConnection(count int, open func(context.Context, contender, int) (*talke
 }
 
 // settled is the memory a server holds once it does nothing any more.
-func settled(ctx context.Context, c contender) (float64, error) {
+func settled(ctx context.Context, c server) (float64, error) {
 	select {
 	case <-ctx.Done():
 		return 0, ctx.Err()
