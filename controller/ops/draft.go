@@ -291,7 +291,7 @@ func checkParams(tx inventory.Tx, f *snapshot, op *inventory.Operation, req api.
 	return nil
 }
 
-// checkQueue checks and sets which queued mail is meant. That all of it is must be said.
+// checkQueue checks and sets which queued mail is meant.
 func checkQueue(op *inventory.Operation, act inventory.QueueAct, o *inventory.QueueOrder) error {
 	if o == nil {
 		return inventory.FieldErrorf("params.queue", "say which entries of the queue are meant")
@@ -497,7 +497,7 @@ func key(t inventory.Target) string {
 // confirmation is what must be typed for an operation.
 func confirmation(f *snapshot, op *inventory.Operation) string {
 	switch {
-	case !op.Kind.Destructive():
+	case !op.Kind.Destructive() && op.Kind != inventory.OpQueueDelete: // deleted mail does not come back either
 		return ""
 	case len(op.Targets) == 1:
 		return f.name(op.Targets[0].Server)

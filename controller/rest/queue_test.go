@@ -112,6 +112,10 @@ func TestQueuedMailIsCountedBeforeAnythingIsDone(t *testing.T) {
 	if err != nil || impact.Queued != 3 || impact.Targets[0].Queued != 3 {
 		t.Errorf("got %+v, %v", impact, err)
 	}
+	if _, err := f.client.CreateOperation(t.Context(), "", ask); problem(t, err).Status != http.StatusUnprocessableEntity {
+		t.Errorf("mail was deleted that nobody has confirmed: %v", err)
+	}
+	ask.Confirm = impact.Confirm
 	op, err := f.client.CreateOperation(t.Context(), "", ask)
 	if err != nil || op.Params.Queue == nil || op.Params.Queue.Filter.Destination != "a.test" || len(op.Steps) != 1 {
 		t.Errorf("got %+v, %v", op, err)
