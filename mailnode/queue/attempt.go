@@ -22,6 +22,7 @@ func (q *Queue) load(it item) (*part, *letter, error) {
 	if err != nil || p.Held || p.Changes != it.changes {
 		return nil, nil, err
 	}
+	p.row = row
 	m, err := q.message(it.id)
 	return p, m, err
 }
@@ -34,7 +35,12 @@ func (q *Queue) message(id [16]byte) (*letter, error) {
 	if row == nil {
 		return nil, errRecord
 	}
-	return decodeMessage(row)
+	m, err := decodeMessage(row)
+	if err != nil {
+		return nil, err
+	}
+	m.row = row
+	return m, nil
 }
 
 // open returns a way to open a message.

@@ -1,11 +1,13 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +61,7 @@ type letter struct {
 	Parts    int               `json:"parts"` // that there still are
 	Next     uint32            `json:"next"`  // number of the next part
 	prefix   []byte
+	row      []byte // it was read from; nil: not known
 }
 
 // part is some recipients of a message and how far they are.
@@ -76,6 +79,7 @@ type part struct {
 	Held        bool                 `json:"held,omitempty"`
 	Told        bool                 `json:"told,omitempty"` // the sender knows that it takes long
 	Last        *last                `json:"last,omitempty"`
+	row         []byte               // it was read from, or last written as; nil: not known
 }
 
 // last is how the last attempt ended.
@@ -136,6 +140,25 @@ func decodePart(b []byte) (*part, error) {
 		return nil, errors.Join(errRecord, err)
 	}
 	return p, nil
+}
+
+// again is a message as a row has it, which is mostly what was read before.
+func (m *letter) again(row []byte) (*letter, error) {
+	if !bytes.Equal(row, m.row) {
+		return decodeMessage(row)
+	}
+	same := *m
+	return &same, nil
+}
+
+// again is a part as a row has it, which is mostly what was read before.
+func (p *part) again(row []byte) (*part, error) {
+	if !bytes.Equal(row, p.row) {
+		return decodePart(row)
+	}
+	same := *p
+	same.To = slices.Clone(p.To)
+	return &same, nil
 }
 
 // domainOf is the domain of an address, in lower case; "" for postmaster without one.

@@ -144,7 +144,7 @@ func (q *Queue) write(tx *store.Tx, c *change) error {
 	if row == nil {
 		return errGone
 	}
-	now, err := decodePart(row)
+	now, err := c.p.again(row)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (q *Queue) place(tx *store.Tx, c *change, now *part) error {
 	if row == nil {
 		return errRecord
 	}
-	m, err := decodeMessage(row)
+	m, err := c.m.again(row)
 	if err != nil {
 		return err
 	}
@@ -216,6 +216,7 @@ func (q *Queue) place(tx *store.Tx, c *change, now *part) error {
 		if err := tx.Set(q.table, c.it.key(), row); err != nil {
 			return err
 		}
+		now.row = row
 	} else {
 		c.after = nil
 		m.Parts--
