@@ -1,6 +1,9 @@
 package inventory
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // OperationState is where an operation, or one of its steps, stands.
 type OperationState string
@@ -50,13 +53,27 @@ const (
 	OpServiceUpgrade   OperationKind = "service.upgrade" // run another release, or command, and go back when that does not do well
 	OpAgentUpgrade     OperationKind = "agent.upgrade"   // run another release of the agent, and go back when that does not come up
 	OpConfigApply      OperationKind = "config.apply"    // change services' settings and put them in force
+	OpQueueHold        OperationKind = "queue.hold"      // keep queued mail from being tried
+	OpQueueRelease     OperationKind = "queue.release"   // take a hold back
+	OpQueueRetry       OperationKind = "queue.retry"     // try queued mail now
+	OpQueueDelete      OperationKind = "queue.delete"    // take mail out of the queue
+	OpQueueReroute     OperationKind = "queue.reroute"   // send queued mail to another host
 )
 
 // OperationKinds lists every kind.
 var OperationKinds = []OperationKind{
 	OpServerAdd, OpServerRemove, OpServerReboot, OpServerShutdown, OpServerPowerOn, OpServerPowerCycle, OpServerPreflight, OpServerTune,
 	OpServiceStart, OpServiceStop, OpServiceRestart, OpServiceReload, OpServiceDrain, OpServiceUndrain, OpServiceUpgrade,
-	OpAgentUpgrade, OpConfigApply,
+	OpAgentUpgrade, OpConfigApply, OpQueueHold, OpQueueRelease, OpQueueRetry, OpQueueDelete, OpQueueReroute,
+}
+
+// OnQueue is what the kind does with queued mail; empty: nothing.
+func (k OperationKind) OnQueue() QueueAct {
+	act, _ := strings.CutPrefix(string(k), "queue.")
+	if act == string(k) {
+		return ""
+	}
+	return QueueAct(act)
 }
 
 // OnServices reports whether the kind's targets are services; otherwise they are servers.
@@ -127,6 +144,7 @@ type Operation struct {
 type Params struct {
 	Release ID             `json:"release,omitempty"` // service.upgrade, agent.upgrade
 	Fixes   []string       `json:"fixes,omitempty"`   // server.tune: names of checks
+	Queue   *QueueOrder    `json:"queue,omitempty"`   // queue.*: which entries, and how
 	Config  *ServiceConfig `json:"config,omitempty"`  // config.apply: what is set replaces; service.upgrade: the command, instead of a release
 }
 

@@ -22,6 +22,11 @@ var MailRoutes = []string{
 	"DELETE " + MailPath + "sessions/{id}",
 	"GET " + MailPath + "accounts/{id}/mailboxes",
 	"GET " + MailPath + "accounts/{id}/sign-ins",
+	"GET " + MailPath + "queue",
+	"GET " + MailPath + "queue/summary",
+	"GET " + MailPath + "queue/{id}/message",
+	"GET " + MailPath + "ledger",
+	"GET " + MailPath + "ledger/failures",
 }
 
 // MailSessions lists the connections of the server's mailnode, a page at a time.
@@ -57,6 +62,51 @@ func (c *Client) SignIns(ctx context.Context, account inventory.ID) ([]inventory
 	return list.SignIns, err
 }
 
+// Queue lists entries of the mailnode's queue, a page at a time.
+func (c *Client) Queue(ctx context.Context, q inventory.QueueQuery) (page inventory.QueuePage, err error) {
+	return page, c.mail(ctx, http.MethodGet, "queue?"+q.Values().Encode(), &page)
+}
+
+// QueueSummary sums up what a filter picks.
+func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter) (sum inventory.QueueSummary, err error) {
+	return sum, c.mail(ctx, http.MethodGet, "queue/summary?"+f.Values().Encode(), &sum)
+}
+
+// Ledger reads rows of the mailnode's ledger.
+func (c *Client) Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
+	var out struct {
+		Rows []inventory.LedgerRow `json:"rows"`
+	}
+	err := c.mail(ctx, http.MethodGet, "ledger?"+q.Values().Encode(), &out)
+	return out.Rows, err
+}
+
+// MailFailures reads what was noted of an account's mail that was given up.
+func (c *Client) MailFailures(ctx context.Context, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
+	var out struct {
+		Failures []inventory.MailFailure `json:"failures"`
+	}
+	err := c.mail(ctx, http.MethodGet, "ledger/failures?"+q.Values().Encode(), &out)
+	return out.Failures, err
+}
+
+// QueuedMessage opens the message of an entry and tells its size. Whoever asked closes it.
+func (c *Client) QueuedMessage(ctx context.Context, id string) (io.ReadCloser, int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+MailPath+"queue/"+url.PathEscape(id)+"/message", nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, 0, inventory.Wrap(inventory.Unavailable, err, "the server's agent does not answer")
+	}
+	if res.StatusCode != http.StatusOK {
+		defer func() { _ = res.Body.Close() }()
+		return nil, 0, problem(res)
+	}
+	return res.Body, res.ContentLength, nil
+}
+
 // maxMailAnswer bounds what is read of an answer.
 const maxMailAnswer = 16 << 20
 
@@ -78,6 +128,12 @@ func (c *Client) mail(ctx context.Context, method, path string, answer any) erro
 		}
 		return nil
 	}
+	return problem(res)
+}
+
+// problem is the error that an answer tells of.
+func problem(res *http.Response) error {
+	body := json.NewDecoder(io.LimitReader(res.Body, maxMailAnswer))
 	var problem struct {
 		Detail string `json:"detail"`
 	}

@@ -1,6 +1,9 @@
 package steward
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 
@@ -35,6 +38,11 @@ func translateMail(c *mailnodeapi.Config, d api.Desired) {
 		}
 	}
 	c.AwayPartial = d.Mail.Partial
+	if d.Gossip.Key != "" { // what all servers of the fleet know, and nobody else
+		mac := hmac.New(sha256.New, []byte(d.Gossip.Key))
+		mac.Write([]byte("rewritten senders"))
+		c.ForwardSecret = hex.EncodeToString(mac.Sum(nil))
+	}
 	c.Postmaster = postmaster(c)
 }
 

@@ -20,6 +20,9 @@ import (
 	mailnodeapi "mailfleet/mailnode/api"
 )
 
+// lmtpSocket is where programs on the same server hand mail in, in the mailnode's directory.
+const lmtpSocket = "lmtp.sock"
+
 // stopGrace is a little more than a mailnode takes to finish what it holds.
 const stopGrace = 35 * time.Second
 
@@ -130,7 +133,8 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 		port     int
 		secure   bool
 	}{
-		{mailnodeapi.SMTP, v.Ports["smtp"], false}, {mailnodeapi.POP3, v.Ports["pop3"], false}, {mailnodeapi.POP3S, v.Ports["pop3s"], true},
+		{mailnodeapi.SMTP, v.Ports["smtp"], false}, {mailnodeapi.Submission, v.Ports["submission"], false},
+		{mailnodeapi.Submissions, v.Ports["submissions"], true}, {mailnodeapi.POP3, v.Ports["pop3"], false}, {mailnodeapi.POP3S, v.Ports["pop3s"], true},
 		{mailnodeapi.IMAP, v.Ports["imap"], false}, {mailnodeapi.IMAPS, v.Ports["imaps"], true},
 	} {
 		if l.port != 0 && (secured || !l.secure) {
@@ -138,6 +142,9 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 				Protocol: l.protocol, Address: net.JoinHostPort(d.Server.Address, strconv.Itoa(l.port)), Local: local,
 			})
 		}
+	}
+	if socket := filepath.Join(m.dir, lmtpSocket); len(socket) <= mailnodeapi.MaxSocket {
+		c.Listeners = append(c.Listeners, mailnodeapi.Listener{Protocol: mailnodeapi.LMTP, Address: mailnodeapi.UnixPrefix + socket})
 	}
 	if v.Mail != nil {
 		c.Mail = *v.Mail

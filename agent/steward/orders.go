@@ -43,6 +43,7 @@ func (s *Steward) executors() map[inventory.OperationKind]Executor {
 		inventory.OpServiceUpgrade: {Do: s.upgradeService, Resume: s.resumeUpgrade, Limit: upgradeLimit},
 		inventory.OpConfigApply:    {Do: s.applyConfig},
 	}
+	maps.Copy(all, s.onQueue())
 	maps.Copy(all, s.Executors)
 	return all
 }

@@ -28,6 +28,7 @@ type NewOperation struct {
 type NewParams struct {
 	Release string                   `json:"release,omitempty" doc:"service.upgrade, agent.upgrade: id of the release"`
 	Fixes   []string                 `json:"fixes,omitempty" doc:"server.tune: names of checks"`
+	Queue   *inventory.QueueOrder    `json:"queue,omitempty" doc:"queue.*: which entries, and how"`
 	Config  *inventory.ServiceConfig `json:"config,omitempty" doc:"config.apply: what is set here replaces the service's"`
 	Server  *NewServer               `json:"server,omitempty" doc:"server.add: the server to make; no targets then"`
 }
@@ -46,7 +47,7 @@ type Impact struct {
 	Targets  []ImpactTarget       `json:"targets" nullable:"false"`
 	Users    int                  `json:"users"`       // accounts at home on what is interrupted
 	Sessions int                  `json:"sessions"`    // mail connections that would end; -1: not known
-	Queued   int                  `json:"queued"`      // messages waiting there; -1: not known
+	Queued   int                  `json:"queued"`      // entries of queues that are meant; -1: not known
 	Down     int                  `json:"unavailable"` // of the same service, already down or in hand
 	Confirm  string               `json:"confirm"`     // what must be typed; empty: nothing
 	Warnings []string             `json:"warnings" nullable:"false"`
@@ -72,6 +73,7 @@ type ImpactTarget struct {
 	ServiceState inventory.ServiceState `json:"service_state,omitempty"`
 	Users        int                    `json:"users"`
 	Sessions     int                    `json:"sessions"`
+	Queued       int                    `json:"queued"` // entries of its queue that are meant; -1: not known
 }
 
 // ServiceChange changes a service. Absent fields stay; a service takes its

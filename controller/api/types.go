@@ -158,15 +158,16 @@ type DKIMKeyChange struct {
 
 // DNSRecord is a record that a domain's mail needs.
 type DNSRecord struct {
-	Purpose string   `json:"purpose" enum:"mx,spf,dkim,dmarc,mta-sts,tls-rpt,discovery"`
-	Type    string   `json:"type" enum:"MX,TXT,SRV,CNAME"`
-	Name    string   `json:"name" example:"_dmarc.example.test"`
-	Value   string   `json:"value"`
-	Zone    string   `json:"zone" doc:"The record as a line of a zone file"`
-	Needed  bool     `json:"needed" doc:"Without it mail is lost or not believed"`
-	State   string   `json:"state" enum:"unchecked,right,missing,different,unknown" doc:"What the DNS has; unknown: it did not answer"`
-	Found   []string `json:"found" nullable:"false" doc:"What stands in its place"`
-	Note    string   `json:"note,omitempty" doc:"What is wrong, in a sentence"`
+	Purpose string              `json:"purpose" enum:"mx,spf,dkim,dmarc,mta-sts,tls-rpt,discovery"`
+	Type    string              `json:"type" enum:"MX,TXT,SRV,CNAME"`
+	Name    string              `json:"name" example:"_dmarc.example.test"`
+	Value   string              `json:"value"`
+	Zone    string              `json:"zone" doc:"The record as a line of a zone file"`
+	Needed  bool                `json:"needed" doc:"Without it mail is lost or not believed"`
+	State   string              `json:"state" enum:"unchecked,right,missing,different,unknown" doc:"What the DNS has; unknown: it did not answer"`
+	Found   []string            `json:"found" nullable:"false" doc:"What stands in its place"`
+	Note    string              `json:"note,omitempty" doc:"What is wrong, in a sentence"`
+	Said    *inventory.Sentence `json:"said,omitempty" doc:"Note, for another language"`
 }
 
 // DomainRecords are the records to publish for a domain.

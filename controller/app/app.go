@@ -304,7 +304,7 @@ func (a *App) buildLogic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Sessions: a.fleet.CountMailSessions, Log: a.log})
+	a.ops = ops.New(ops.Options{Store: a.store, Fleet: a.fleet, Own: here(a.log), Sessions: a.fleet.CountMailSessions, Queued: a.fleet.CountQueued, Log: a.log})
 	gateway, err := a.gateway(ctx)
 	if err != nil {
 		return err

@@ -33,6 +33,8 @@ const (
 	Chain   inventory.Kind = "audit-chain" // of all audit entries
 	SignIns inventory.Kind = "sign-in"
 	Join    inventory.Kind = "join"
+	Queue   inventory.Kind = "queue" // of mail
+	Ledger  inventory.Kind = "ledger"
 )
 
 // anyone is the role of those who have not said who they are.
@@ -58,6 +60,8 @@ var rights = []row{
 	{inventory.Preflights, "r  r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
+	{Queue, "             rw   r    r    -    -    -    -    -"},
+	{Ledger, "            r    r    r    r    r    r    -    -"},
 	{inventory.Pools, "   rw   r    r    -    -    -    -    -"},
 	{inventory.Windows, " rw   r    r    -    -    -    -    -"},
 	{inventory.Rules, "   rw   r    r    -    -    -    -    -"},

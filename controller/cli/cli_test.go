@@ -67,7 +67,7 @@ func start(t *testing.T) *controller {
 	shelf, err := releases.Open(dir)
 	c.ok(err)
 	handler, err := rest.New(rest.Options{
-		Releases: shelf, Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Powers: servers, Mailnodes: servers, Version: "test", Logger: quiet,
+		Releases: shelf, Store: store, Samples: samples, Write: write, Auth: gate, Operations: ops.New(ops.Options{Store: store, Log: quiet}), Fleet: servers, Powers: servers, Mailnodes: servers, Seal: key, DNS: net.DefaultResolver, Version: "test", Logger: quiet,
 	})
 	c.ok(err)
 	c.ok(c.serve(handler, identity.ServerConfig(ca.Root, self.GetCertificate, servers.Revoked)))
@@ -191,6 +191,15 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.fails(exitUsage, "name sessions by their ids", "session", "end")
 	c.fails(exitFailed, "there is no session", "session", "end", string(inventory.NewID()))
 	c.fails(exitFailed, "mail-1 is not connected", "account", "show", "user1@example.test")
+	c.does("", words("group add team@example.test user1@example.test x@elsewhere.test --writers domain"), "team@example.test", "domain")
+	c.does("", words("group list --domain example.test"), "user1@example.test x@elsewhere.test")
+	c.does("", words("dkim list --domain example.test --state active"), "rsa-sha256", "ed25519-sha256")
+	c.does("", words("domain records example.test"), "v=DKIM1", "v=spf1")
+	c.fails(exitUsage, "say which mail is meant", "queue", "hold", "mail-1")
+	c.does("", words("queue delete mail-1 --destination elsewhere.test --report --preview"), "QUEUED MAIL")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "queue", "summary")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "ledger", "--by", "domain")
+	c.does("", words("group remove team@example.test"))
 	c.does("", words("account remove user1@example.test"))
 	c.does("", words("domain remove example.test"))
 	c.does("", words("domain list"), "POSTMASTER")

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -18,28 +19,36 @@ func (f *Fleet) MailSessions(ctx context.Context, id inventory.ID, q inventory.M
 }
 
 const (
-	countLimit  = 3 * time.Second // for a server to tell how many connections it has
+	countLimit  = 3 * time.Second // for a server to tell how many of something it has
 	countAtOnce = 16              // servers that are asked at the same time
 )
 
 // CountMailSessions asks servers how many connections their mailnodes hold.
 // Those that do not answer are not among the counts.
 func (f *Fleet) CountMailSessions(ctx context.Context, ids []inventory.ID) map[inventory.ID]int {
+	return count(ctx, ids, func(ctx context.Context, id inventory.ID) (int, error) {
+		page, err := f.MailSessions(ctx, id, inventory.MailSessionQuery{Limit: 1})
+		return page.Total, err
+	})
+}
+
+// count asks servers for a count each, some at the same time.
+func count[N any](ctx context.Context, ids []inventory.ID, ask func(context.Context, inventory.ID) (N, error)) map[inventory.ID]N {
 	ctx, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
 	var mu sync.Mutex
-	counts := make(map[inventory.ID]int, len(ids))
+	counts := make(map[inventory.ID]N, len(ids))
 	var asking errgroup.Group
 	asking.SetLimit(countAtOnce)
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		asking.Go(func() error {
-			page, err := f.MailSessions(ctx, id, inventory.MailSessionQuery{Limit: 1})
+			n, err := ask(ctx, id)
 			if err != nil {
 				return nil // not known
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			counts[id] = page.Total
+			counts[id] = n
 			return nil
 		})
 	}
@@ -66,6 +75,45 @@ func (f *Fleet) Mailboxes(ctx context.Context, id, account inventory.ID) (invent
 // SignIns asks an account's server for the last sign-ins to it.
 func (f *Fleet) SignIns(ctx context.Context, id, account inventory.ID) ([]inventory.MailSignIn, error) {
 	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.MailSignIn, error) { return c.SignIns(ctx, account) })
+}
+
+// Queue asks a server for a page of its mailnode's queue.
+func (f *Fleet) Queue(ctx context.Context, id inventory.ID, q inventory.QueueQuery) (inventory.QueuePage, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.QueuePage, error) { return c.Queue(ctx, q) })
+}
+
+// QueueSummary asks a server to sum up what a filter picks of its mailnode's queue.
+func (f *Fleet) QueueSummary(ctx context.Context, id inventory.ID, q inventory.QueueFilter) (inventory.QueueSummary, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.QueueSummary, error) { return c.QueueSummary(ctx, q) })
+}
+
+// QueuedMessage opens a message of a server's queue. Whoever asked closes it. NotFound:
+// it is not there (any more).
+func (f *Fleet) QueuedMessage(ctx context.Context, id inventory.ID, entry string) (message io.ReadCloser, size int64, err error) {
+	message, err = askMail(ctx, f, id, func(c *agentapi.Client) (m io.ReadCloser, err error) {
+		m, size, err = c.QueuedMessage(ctx, entry)
+		return m, err
+	})
+	return message, size, err
+}
+
+// Ledger asks a server for rows of its ledger.
+func (f *Fleet) Ledger(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.LedgerRow, error) { return c.Ledger(ctx, q) })
+}
+
+// MailFailures asks a server for what was noted of an account's mail that was given up.
+func (f *Fleet) MailFailures(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.MailFailure, error) { return c.MailFailures(ctx, q) })
+}
+
+// CountQueued asks servers how much a filter picks of their queues. Those that do not
+// answer are not among the counts.
+func (f *Fleet) CountQueued(ctx context.Context, ids []inventory.ID, q inventory.QueueFilter) map[inventory.ID]inventory.QueueTotal {
+	return count(ctx, ids, func(ctx context.Context, id inventory.ID) (inventory.QueueTotal, error) {
+		sum, err := f.QueueSummary(ctx, id, q)
+		return sum.Total, err
+	})
 }
 
 // askMail asks a server's mailnode through its agent. What the mailnode does not

@@ -23,7 +23,7 @@ func Orders(op *inventory.Operation, name func(inventory.ID) string, power func(
 		}
 		o := api.Order{
 			ID: s.ID, Operation: op.ID, Kind: kindOf(op, s), Service: s.Target.Service, Expires: s.Turn.Add(life(op)),
-			Params: inventory.Params{Release: op.Params.Release, Fixes: op.Params.Fixes},
+			Params: inventory.Params{Release: op.Params.Release, Fixes: op.Params.Fixes, Queue: op.Params.Queue},
 		}
 		if o.Kind == inventory.OpServiceUpgrade {
 			o.Params.Config = op.Params.Config

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -263,6 +264,9 @@ func rolling(f *snapshot, req api.NewOperation) (*inventory.Rolling, error) {
 
 // checkParams checks and sets what some kinds need besides targets.
 func checkParams(tx inventory.Tx, f *snapshot, op *inventory.Operation, req api.NewOperation) error {
+	if act := op.Kind.OnQueue(); act != "" {
+		return checkQueue(op, act, req.Params.Queue)
+	}
 	switch op.Kind {
 	case inventory.OpServiceUpgrade, inventory.OpAgentUpgrade:
 		return checkUpgrade(tx, f, op, req)
@@ -284,6 +288,21 @@ func checkParams(tx inventory.Tx, f *snapshot, op *inventory.Operation, req api.
 			}
 		}
 	}
+	return nil
+}
+
+// checkQueue checks and sets which queued mail is meant.
+func checkQueue(op *inventory.Operation, act inventory.QueueAct, o *inventory.QueueOrder) error {
+	if o == nil {
+		return inventory.FieldErrorf("params.queue", "say which entries of the queue are meant")
+	}
+	if err := o.Check(act); err != nil {
+		if e, ok := errors.AsType[*inventory.Error](err); ok {
+			e.Field = "params.queue." + e.Field
+		}
+		return err
+	}
+	op.Params.Queue = o
 	return nil
 }
 
@@ -478,7 +497,7 @@ func key(t inventory.Target) string {
 // confirmation is what must be typed for an operation.
 func confirmation(f *snapshot, op *inventory.Operation) string {
 	switch {
-	case !op.Kind.Destructive():
+	case !op.Kind.Destructive() && op.Kind != inventory.OpQueueDelete: // deleted mail does not come back either
 		return ""
 	case len(op.Targets) == 1:
 		return f.name(op.Targets[0].Server)

@@ -30,6 +30,9 @@ func (o *Ops) Preview(ctx context.Context, actor inventory.Actor, req api.NewOpe
 	if d.impact.Approval = d.impact.Approval || req.Approval; o.Sessions != nil {
 		o.countSessions(ctx, &d.impact, d.op)
 	}
+	if o.Queued != nil && d.op.Params.Queue != nil {
+		o.countQueued(ctx, &d.impact, d.op)
+	}
 	return d.impact, nil
 }
 
@@ -59,6 +62,30 @@ func (o *Ops) countSessions(ctx context.Context, impact *api.Impact, op *invento
 	}
 	if known {
 		impact.Sessions = total
+	}
+}
+
+// countQueued fills in the queued mail that is meant.
+func (o *Ops) countQueued(ctx context.Context, impact *api.Impact, op *inventory.Operation) {
+	var ids []inventory.ID
+	for _, t := range op.Targets {
+		ids = append(ids, t.Server)
+	}
+	found := o.Queued(ctx, ids, op.Params.Queue.Filter)
+	total, known := 0, true
+	for i := range impact.Targets {
+		t := &impact.Targets[i]
+		n, ok := found[t.Server]
+		if !ok {
+			t.Queued, known = -1, false
+			continue
+		}
+		t.Queued = n.Entries
+		total += n.Entries
+	}
+	impact.Queued = -1
+	if known {
+		impact.Queued = total
 	}
 }
 

@@ -58,10 +58,11 @@ type Replicas interface {
 type Options struct {
 	Store    inventory.Store
 	Log      *slog.Logger
-	Fleet    Fleet                                                                  // nil: servers cannot be added or removed, and every agent counts as linked
-	Replicas Replicas                                                               // nil: there are none
-	Own      func(*inventory.Server) bool                                           // whether the controller runs on it; nil: on none
-	Sessions func(ctx context.Context, servers []inventory.ID) map[inventory.ID]int // mail connections open now, of those that are known; nil: none is
+	Fleet    Fleet                                                                                                            // nil: servers cannot be added or removed, and every agent counts as linked
+	Replicas Replicas                                                                                                         // nil: there are none
+	Own      func(*inventory.Server) bool                                                                                     // whether the controller runs on it; nil: on none
+	Queued   func(ctx context.Context, servers []inventory.ID, f inventory.QueueFilter) map[inventory.ID]inventory.QueueTotal // what a filter picks, of the queues that are known; nil: none is
+	Sessions func(ctx context.Context, servers []inventory.ID) map[inventory.ID]int                                           // mail connections open now, of those that are known; nil: none is
 }
 
 // Ops creates operations and carries them on.

@@ -3,6 +3,7 @@ package rest
 import (
 	"cmp"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,11 @@ type Mailnodes interface {
 	EndMailSessions(ctx context.Context, server inventory.ID, q inventory.MailSessionQuery) (int, error)
 	Mailboxes(ctx context.Context, server, account inventory.ID) (inventory.Mailboxes, error)
 	SignIns(ctx context.Context, server, account inventory.ID) ([]inventory.MailSignIn, error)
+	Queue(ctx context.Context, server inventory.ID, q inventory.QueueQuery) (inventory.QueuePage, error)
+	QueueSummary(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (inventory.QueueSummary, error)
+	QueuedMessage(ctx context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error)
+	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
+	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
 }
 
 // mailTime is how long servers have to answer.

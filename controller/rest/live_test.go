@@ -3,12 +3,14 @@ package rest
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mailfleet/controller/api"
 	"mailfleet/inventory"
@@ -92,6 +94,58 @@ func (m *mailnodes) Mailboxes(_ context.Context, server, account inventory.ID) (
 
 func (m *mailnodes) SignIns(_ context.Context, _, account inventory.ID) ([]inventory.MailSignIn, error) {
 	return []inventory.MailSignIn{{Count: 2, Protocol: "pop3", Address: string(account), OK: true}}, nil
+}
+
+func (m *mailnodes) Queue(_ context.Context, server inventory.ID, q inventory.QueueQuery) (page inventory.QueuePage, err error) {
+	if m.silent[server] {
+		return page, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
+	}
+	for i := range 5 {
+		e := inventory.QueueEntry{ID: fmt.Sprintf("%040d", i), Destination: []string{"a.test", "b.test"}[i%2], Recipients: []string{"x"}}
+		switch {
+		case e.ID <= q.After, q.Destination != "" && q.Destination != e.Destination:
+		case len(page.Entries) == q.Limit:
+			page.Next = page.Entries[q.Limit-1].ID
+		default:
+			page.Entries = append(page.Entries, e)
+		}
+	}
+	return page, nil
+}
+
+func (m *mailnodes) QueueSummary(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (sum inventory.QueueSummary, err error) {
+	page, err := m.Queue(ctx, server, inventory.QueueQuery{QueueFilter: f, Limit: 100})
+	for _, e := range page.Entries {
+		one := inventory.QueueTotal{Entries: 1, Recipients: 1, Bytes: 10, Oldest: time.Unix(1000, 0)}
+		sum.Total.Add(one)
+		sum.Destinations = append(sum.Destinations, inventory.QueueDestination{Name: e.Destination, QueueTotal: one, Last: "450 later"})
+	}
+	return sum, err
+}
+
+func (m *mailnodes) QueuedMessage(_ context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error) {
+	if entry == "gone" {
+		return nil, 0, inventory.Errorf(inventory.NotFound, "the entry %s is not in the queue any more", entry)
+	}
+	text := "Subject: " + string(server) + "\r\n\r\n"
+	return io.NopCloser(strings.NewReader(text)), int64(len(text)), nil
+}
+
+func (m *mailnodes) Ledger(_ context.Context, server inventory.ID, q inventory.LedgerQuery) (rows []inventory.LedgerRow, err error) {
+	if m.silent[server] {
+		return nil, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
+	}
+	for _, domain := range []string{"in.test", "out.test"} {
+		if len(q.Domains) == 0 || slices.Contains(q.Domains, domain) {
+			rows = append(rows, inventory.LedgerRow{Day: q.To, Domain: domain, Account: q.Account, In: 2, InBytes: 20, Out: 1, OutBytes: 10, Failed: 1},
+				inventory.LedgerRow{Day: q.From, Domain: domain, Account: "other", In: 1})
+		}
+	}
+	return rows, nil
+}
+
+func (m *mailnodes) MailFailures(_ context.Context, _ inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
+	return []inventory.MailFailure{{At: time.Unix(1000, 0), Text: "550 no " + string(q.Account)}}, nil
 }
 
 // connected is a world with connections of both sides on two servers.

@@ -60,10 +60,14 @@ func (s *Server) listDomainRecords(ctx context.Context, in *recordsInput) (*reco
 		findings = zone.Check(ctx, s.DNS, records)
 	}
 	for _, f := range findings {
-		out.Body.Records = append(out.Body.Records, api.DNSRecord{
+		r := api.DNSRecord{
 			Purpose: string(f.Job), Type: f.Type, Name: f.Name, Value: f.Value, Zone: f.String(), Needed: f.Needed,
-			State: string(f.State), Found: append([]string{}, f.Found...), Note: f.Note,
-		})
+			State: string(f.State), Found: append([]string{}, f.Found...), Note: f.Note.String(),
+		}
+		if r.Note != "" {
+			r.Said = &f.Note
+		}
+		out.Body.Records = append(out.Body.Records, r)
 	}
 	return out, nil
 }

@@ -74,7 +74,7 @@ func build(t *testing.T, console fs.FS) *fixture {
 	f.ok(err)
 	f.server, err = New(Options{
 		Store: store, Samples: samples, Auth: gate, Fleet: f.fleet, Mailnodes: f.mail, Seal: sealed, DNS: noDNS, Console: console, Version: "test", Logger: logger,
-		Operations: ops.New(ops.Options{Store: store, Log: logger}),
+		Operations: ops.New(ops.Options{Store: store, Queued: f.mail.queued, Log: logger}),
 		Write: metrics.WriteHandler(metrics.WriteOptions{
 			Store: samples, Server: gate.WriteIdentity, Logger: logger,
 			OnWrite: func(server string, samples []metrics.Sample) {

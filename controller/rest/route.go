@@ -66,6 +66,8 @@ func (s *Server) route() {
 		s.tenantRoutes,
 		s.planRoutes,
 		s.liveRoutes,
+		s.queueRoutes,
+		s.ledgerRoutes,
 		s.poolRoutes,
 		s.windowRoutes,
 		s.auditRoutes,

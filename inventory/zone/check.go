@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"mailfleet/inventory"
 )
 
 // Resolver asks the DNS. *net.Resolver is one.
@@ -33,8 +35,8 @@ const (
 type Finding struct {
 	Record
 	State State
-	Found []string // in its place, as Value is written
-	Note  string   // one sentence; "" when the record is right
+	Found []string           // in its place, as Value is written
+	Note  inventory.Sentence // none when the record is right
 }
 
 // Check compares records with the DNS, which is asked for all at once.
@@ -59,10 +61,10 @@ func check(ctx context.Context, r Resolver, rec Record) Finding {
 	var dns *net.DNSError
 	switch {
 	case err != nil && !(errors.As(err, &dns) && dns.IsNotFound):
-		f.State, f.Note = Unknown, "The DNS could not be asked for "+rec.Name+"."
+		f.State, f.Note = Unknown, inventory.Say("The DNS could not be asked for %s.", rec.Name)
 		return f
 	case len(found) == 0:
-		f.State, f.Note = Missing, fmt.Sprintf("There is no %s record of %s.", rec.Type, rec.Name)
+		f.State, f.Note = Missing, inventory.Say("There is no %s record of %s.", rec.Type, rec.Name)
 		return f
 	}
 	f.Found = found
@@ -113,25 +115,25 @@ func begins(text, version string) bool {
 	return rest == "" || rest[0] == ' ' || rest[0] == ';'
 }
 
-func compare(rec Record, found []string) (State, string) {
+func compare(rec Record, found []string) (State, inventory.Sentence) {
 	switch rec.Type {
 	case "MX", "SRV":
 		host := rec.Value[strings.LastIndexByte(rec.Value, ' ')+1:]
 		for _, f := range found {
 			// Its place in the order is the owner's choice; the port is not.
 			if f[strings.LastIndexByte(f, ' ')+1:] == host && (rec.Type == "MX" || port(f) == port(rec.Value)) {
-				return Right, ""
+				return Right, inventory.Sentence{}
 			}
 		}
-		return Different, fmt.Sprintf("The %s records of %s lead elsewhere.", rec.Type, rec.Name)
+		return Different, inventory.Say("The %s records of %s lead elsewhere.", rec.Type, rec.Name)
 	case "CNAME":
 		if found[0] == rec.Value {
-			return Right, ""
+			return Right, inventory.Sentence{}
 		}
-		return Different, rec.Name + " leads elsewhere."
+		return Different, inventory.Say("%s leads elsewhere.", rec.Name)
 	}
 	if len(found) > 1 {
-		return Different, fmt.Sprintf("%s has %d records of this kind, of which receivers may use none: leave one.", rec.Name, len(found))
+		return Different, inventory.Say("%s has %d records of this kind, of which receivers may use none: leave one.", rec.Name, len(found))
 	}
 	return compareText(rec, found[0])
 }
@@ -143,7 +145,7 @@ func port(srv string) string {
 	return ""
 }
 
-func compareText(rec Record, found string) (State, string) {
+func compareText(rec Record, found string) (State, inventory.Sentence) {
 	want := tags(rec.Value)
 	got := tags(found)
 	switch rec.Job {
@@ -151,34 +153,34 @@ func compareText(rec Record, found string) (State, string) {
 		have := strings.Fields(strings.ToLower(found))
 		for _, term := range strings.Fields(rec.Value) {
 			if !strings.HasSuffix(term, "all") && !slices.Contains(have, strings.ToLower(term)) {
-				return Different, "The SPF record does not have " + term + ", so mail from there may be refused."
+				return Different, inventory.Say("The SPF record does not have %s, so mail from there may be refused.", term)
 			}
 		}
-		return Right, ""
+		return Right, inventory.Sentence{}
 	case Signature:
 		if got["p"] != want["p"] {
-			return Different, "The record has another key, so signatures of this domain fail."
+			return Different, inventory.Say("The record has another key, so signatures of this domain fail.")
 		}
-		return Right, ""
+		return Right, inventory.Sentence{}
 	case Policy:
 		if got["p"] != want["p"] {
-			return Different, "The DMARC record has the policy " + got["p"] + "."
+			return Different, inventory.Say("The DMARC record has the policy %s.", got["p"])
 		}
-		return Right, ""
+		return Right, inventory.Sentence{}
 	case Reports:
 		if got["rua"] != "" {
-			return Right, ""
+			return Right, inventory.Sentence{}
 		}
 	case Transport:
 		if got["id"] == want["id"] {
-			return Right, ""
+			return Right, inventory.Sentence{}
 		}
-		return Different, "The record names another version of the policy, so senders may keep an old one."
+		return Different, inventory.Say("The record names another version of the policy, so senders may keep an old one.")
 	}
 	if found == rec.Value {
-		return Right, ""
+		return Right, inventory.Sentence{}
 	}
-	return Different, "The text of the record is another."
+	return Different, inventory.Say("The text of the record is another.")
 }
 
 // tags reads name=value pairs divided by semicolons.

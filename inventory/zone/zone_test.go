@@ -125,13 +125,13 @@ func TestWhatIsPlannedIsRightWhenPublished(t *testing.T) {
 	}
 	s.set(t, append(lines, `example.test. IN TXT "unrelated"`, "mx1.example.test. IN A 192.0.2.1")...)
 	for _, f := range Check(t.Context(), r, records) {
-		if f.State != Right || f.Note != "" {
+		if f.State != Right || f.Note.Template != "" {
 			t.Errorf("%s: %s, %s, found %q", f.Record, f.State, f.Note, f.Found)
 		}
 	}
 	s.set(t)
 	for _, f := range Check(t.Context(), r, records) {
-		if f.State != Missing || f.Note == "" {
+		if f.State != Missing || f.Note.Template == "" {
 			t.Errorf("%s: %s", f.Record, f.State)
 		}
 	}
@@ -164,7 +164,7 @@ func TestWhatIsPublishedOtherwiseIsTold(t *testing.T) {
 		s.set(t, c.published...)
 		for _, f := range Check(t.Context(), r, records) {
 			if f.Job == c.job {
-				if f.State != c.want || (f.Note == "") != (c.want == Right) {
+				if f.State != c.want || (f.Note.Template == "") != (c.want == Right) {
 					t.Errorf("%q: %s, %q", c.published, f.State, f.Note)
 				}
 				break

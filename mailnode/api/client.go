@@ -36,7 +36,11 @@ const (
 	SMTPRejected      = "smtp_rejected"       // recipients and messages answered 4xx or 5xx
 	SMTPRefused       = "smtp_refused"        // connections over a limit
 	MessagesDelivered = "messages_delivered"  // copies put into mailboxes
-	BytesDelivered    = "bytes_delivered"     // size of these copies
+	BytesDelivered    = "bytes_delivered"     // size of copies put there at once, not by way of the queue
+	MailQueued        = "mail_queued"         // recipients put into the queue
+	MailSent          = "mail_sent"           // recipients that other servers took
+	MailDeferred      = "mail_deferred"       // attempts for recipients that are to be repeated
+	MailFailed        = "mail_failed"         // recipients given up
 	POP3Logins        = "pop3_logins"         // sign-ins that succeeded
 	POP3LoginFailures = "pop3_login_failures" // sign-ins that failed
 	POP3Retrieved     = "pop3_retrieved"      // messages sent whole
@@ -105,10 +109,15 @@ func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 }
 
 // maxAnswerBytes bounds what is read from a control socket.
-const maxAnswerBytes = 1 << 20
+const maxAnswerBytes = 16 << 20
 
-func call[T any](ctx context.Context, c *Client, method, path string) (answer *T, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://mailnode"+path, nil)
+func call[T any](ctx context.Context, c *Client, method, path string) (*T, error) {
+	return callWith[T](ctx, c, method, path, nil)
+}
+
+// callWith is call with a body, JSON.
+func callWith[T any](ctx context.Context, c *Client, method, path string, in io.Reader) (answer *T, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailnode"+path, in)
 	if err != nil {
 		return nil, err
 	}

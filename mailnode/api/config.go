@@ -28,6 +28,8 @@ type Config struct {
 	Away   []Away             `json:"away,omitempty" doc:"Accounts of local domains whose mailboxes are on other servers."`
 	Peers  []Peer             `json:"peers,omitempty" doc:"The other servers of the fleet."`
 
+	ForwardSecret string `json:"forward_secret,omitempty" doc:"What rewritten senders of forwarded mail (SRS) are made with: the same on all servers of the fleet, so that reports find their way back through any. Absent means one of this server's own." example:"secret"`
+
 	AwayPartial bool `json:"away_partial,omitempty" doc:"There are more accounts on other servers than away lists: mail for an address that is not known is deferred (450), not refused." example:"false"`
 }
 

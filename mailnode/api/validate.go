@@ -85,15 +85,15 @@ func (c *Config) checkListeners() error {
 	return nil
 }
 
-// maxSocket is the longest path of a Unix socket (unix(7)).
-const maxSocket = 107
+// MaxSocket is the longest path of a Unix socket (unix(7)).
+const MaxSocket = 107
 
 func checkSocket(p Protocol, socket string) error {
 	switch {
 	case p != LMTP:
 		return fmt.Errorf("only lmtp is spoken on a Unix socket")
-	case !path.IsAbs(socket) || len(socket) > maxSocket:
-		return fmt.Errorf("the path of a socket must begin with / and have %d bytes at most", maxSocket)
+	case !path.IsAbs(socket) || len(socket) > MaxSocket:
+		return fmt.Errorf("the path of a socket must begin with / and have %d bytes at most", MaxSocket)
 	}
 	return nil
 }

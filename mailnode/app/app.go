@@ -181,6 +181,7 @@ func (a *App) listen(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	server.Handle("/v1/store/", handler)
+	server.HandleQueue(waiting{a.flow.queue, a.store})
 	var serving sync.WaitGroup
 	serving.Go(func() { server.Serve(l) })
 	a.stops.push("control socket", func(ctx context.Context) error {
@@ -216,15 +217,18 @@ func (a *App) reload(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	added, err := a.bind(ctx, a.listeners.missing(config.Listeners))
-	if err != nil {
-		return 0, err
-	}
 	terms, err := a.flow.termsOf(config)
 	if err != nil {
 		return 0, err
 	}
+	added, err := a.bind(ctx, a.listeners.missing(config.Listeners))
+	if err != nil {
+		return 0, err
+	}
 	if err := a.flow.configure(config, terms, a.log); err != nil {
+		for _, l := range added {
+			_ = l.open.Close() // nobody has been served on it
+		}
 		return 0, err
 	}
 	a.directory.Replace(tableOf(config))

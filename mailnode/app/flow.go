@@ -38,7 +38,7 @@ type flow struct {
 	brake    *guard.Brake
 	judge    *origin.Judge
 	hooks    *hook.Hook
-	secret   []byte // of this server's rewritten senders
+	secret   []byte // for rewritten senders, where the configuration has none
 
 	terms  atomic.Pointer[terms]
 	chains atomic.Pointer[chains]
@@ -65,7 +65,7 @@ type domainTerms struct {
 
 // newFlow makes the parts; app.run runs them.
 func (a *App) newFlow() error {
-	secret, err := secretKey(filepath.Join(a.opts.Dir, "srs.key"))
+	secret, err := secretKey(filepath.Join(a.opts.Dir, "forward.key"))
 	if err != nil {
 		return err
 	}
@@ -94,9 +94,7 @@ func (a *App) newFlow() error {
 		return err
 	}
 	f.chains.Store(&milters)
-	if f.hooks, err = hook.New(hookSettings(a.config), a.store, a.log); err != nil {
-		return err
-	}
+	f.hooks = hook.New(hookSettings(a.config), a.store, a.log)
 	a.run("hooks", a.logged("hooks", f.hooks.Run))
 	f.places = &deliver.Places{
 		Store: a.store, Directory: a.directory, Rewrite: f.rewrite, Reverse: f.reverse, Server: f.server, Logger: a.log,
@@ -124,14 +122,14 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := f.hooks.Configure(hookSettings(c)); err != nil {
-		return err
+	f.hooks.Configure(hookSettings(c))
+	if was, is := f.terms.Load().mail.Sending, c.Mail.Sending; !slices.Equal(was.Resolvers, is.Resolvers) || was.ResolverSafe != is.ResolverSafe {
+		if err := f.resolver.Configure(resolverSettings(c)); err != nil { // it forgets what it knows
+			return err
+		}
 	}
 	f.chains.Store(&milters)
 	f.terms.Store(t)
-	if err := f.resolver.Configure(resolverSettings(c)); err != nil {
-		return err
-	}
 	f.client.Configure(outboundSettings(c))
 	f.queue.Configure(queueSettings(c))
 	f.brake.Configure(brakeSettings(c))
@@ -141,9 +139,13 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 // termsOf reads what the configuration says of domains and peers.
 func (f *flow) termsOf(c *api.Config) (*terms, error) {
 	t := &terms{mail: c.Mail, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
+	secret := []byte(c.ForwardSecret)
+	if len(secret) == 0 {
+		secret = f.secret
+	}
 	for i := range c.Domains {
 		d := &c.Domains[i]
-		terms, err := f.domainTerms(d, &c.Mail)
+		terms, err := domainTermsOf(d, &c.Mail, secret)
 		if err != nil {
 			return nil, err
 		}
@@ -162,11 +164,11 @@ func (f *flow) termsOf(c *api.Config) (*terms, error) {
 	return t, nil
 }
 
-func (f *flow) domainTerms(d *api.Domain, mail *inventory.MailFlow) (*domainTerms, error) {
+func domainTermsOf(d *api.Domain, mail *inventory.MailFlow, secret []byte) (*domainTerms, error) {
 	t := &domainTerms{
 		mail:   d.Mail,
 		accept: origin.Action(cmp.Or(d.Mail.DMARC, mail.Receiving.DMARC, inventory.HandleQuarantine)),
-		srs:    origin.SRS{Domain: d.Name},
+		srs:    origin.SRS{Domain: d.Name, Keys: [][]byte{secret}},
 	}
 	for _, k := range d.DKIM {
 		signer, algorithm, err := domainkey.Decode([]byte(k.Private))
@@ -174,17 +176,23 @@ func (f *flow) domainTerms(d *api.Domain, mail *inventory.MailFlow) (*domainTerm
 			return nil, fmt.Errorf("the key %s of the domain %s: %w", k.Selector, d.Name, err)
 		}
 		t.keys = append(t.keys, domainkey.Key{Selector: k.Selector, Algorithm: algorithm, State: domainkey.Active, Signer: signer})
-		// All servers of the fleet have this key, and take back what another has rewritten.
-		t.srs.Keys = append(t.srs.Keys, digestOf("srs", k.Private))
 	}
-	t.srs.Keys = append(t.srs.Keys, f.secret)
 	if r := d.Mail.Route; r.Host != "" {
-		t.route = &outbound.Route{Host: r.Host, Port: r.Port, TLS: routeTLS[r.TLS], User: r.User, Password: d.RoutePassword}
-		if r.Port == 0 {
-			t.route.Port = map[bool]int{false: 587, true: 465}[t.route.TLS == outbound.Implicit]
-		}
+		t.route = smartHost(r, d.RoutePassword)
 	}
 	return t, nil
+}
+
+// smartHost is a smart host as outbound knows it, on the ports that inventory.Route names.
+func smartHost(r inventory.Route, password string) *outbound.Route {
+	to := &outbound.Route{Host: r.Host, Port: r.Port, TLS: routeTLS[r.TLS], User: r.User, Password: password}
+	switch {
+	case to.Port == 0 && to.TLS == outbound.Implicit:
+		to.Port = 465
+	case to.Port == 0:
+		to.Port = 587
+	}
+	return to
 }
 
 // routeTLS are the words of inventory.Route in those of outbound.
@@ -228,7 +236,9 @@ func resolverSettings(c *api.Config) resolve.Settings {
 }
 
 func outboundSettings(c *api.Config) outbound.Settings {
-	s := outbound.Settings{Hostname: c.Hostname, Port: c.Mail.Sending.Port}
+	s := outbound.Settings{
+		Hostname: c.Hostname, Names: []string{c.Server}, Port: c.Mail.Sending.Port, NoDANE: c.Mail.Sending.ResolverSafe == inventory.Off,
+	}
 	for _, l := range c.Listeners {
 		if at, err := netip.ParseAddrPort(l.Address); err == nil && l.Protocol == api.SMTP && !at.Addr().IsUnspecified() {
 			s.Addresses = append(s.Addresses, at.Addr())

@@ -37,14 +37,19 @@ func (a *App) Status() api.Status {
 // Counters implements control.Node.
 func (a *App) Counters() api.Counters {
 	in, out := &a.smtpd.Counters, &a.pop3d.Counters
+	queued := &a.flow.queue.Counters
 	pop3 := a.auth.Counts(api.POP3)
 	imap, imapSignIns := &a.imapd.Counters, a.auth.Counts(api.IMAP)
 	return api.Counters{
 		api.SMTPAccepted:      float64(in.Accepted.Load()),
 		api.SMTPRejected:      float64(in.Rejected.Load()),
 		api.SMTPRefused:       float64(a.smtpd.Gate(smtpd.Receiving).Refused() + a.smtpd.Gate(smtpd.Submission).Refused() + a.smtpd.Gate(smtpd.LMTP).Refused()),
-		api.MessagesDelivered: float64(a.flow.deliver.Counters.Delivered.Load()),
+		api.MessagesDelivered: float64(a.flow.deliver.Counters.Delivered.Load() + queued.Delivered.Load()),
 		api.BytesDelivered:    float64(a.flow.deliver.Counters.Bytes.Load()),
+		api.MailQueued:        float64(a.flow.deliver.Counters.Queued.Load()),
+		api.MailSent:          float64(queued.Sent.Load()),
+		api.MailDeferred:      float64(queued.Deferred.Load()),
+		api.MailFailed:        float64(queued.Failed.Load()),
 		api.POP3Logins:        float64(pop3.OK),
 		api.POP3LoginFailures: float64(pop3.Failed),
 		api.POP3Retrieved:     float64(out.Retrieved.Load()),

@@ -1,9 +1,7 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"slices"
@@ -199,10 +197,4 @@ func (r reputation) Erred(p smtpd.Peer) { r.guard.Erred(p.Address) }
 func domainOf(address string) string {
 	_, domain, _ := strings.Cut(address[max(0, strings.LastIndexByte(address, '@')):], "@")
 	return strings.ToLower(domain)
-}
-
-// digestOf makes a key for one purpose out of another secret.
-func digestOf(purpose, secret string) []byte {
-	sum := sha256.Sum256(slices.Concat([]byte(purpose), []byte{0}, bytes.TrimSpace([]byte(secret))))
-	return sum[:]
 }

@@ -96,7 +96,7 @@ func victim(dir string) error {
 
 // Killed again and again while it accepts and delivers, the server loses nothing: each
 // message it accepted is in each mailbox once, at the remote, or in one report. The remote
-// may have one twice, when the kill came between its 250 and the writing down of it.
+// may have one once more for each kill that came between its 250 and the writing down of it.
 func TestAcceptedMailSurvivesKill(t *testing.T) {
 	s, d := world(t)
 	dir := t.TempDir()
@@ -129,8 +129,8 @@ func TestAcceptedMailSurvivesKill(t *testing.T) {
 		for _, box := range where[kind] {
 			switch got := boxes[box][name]; {
 			case got == 1:
-			case got == 2 && (box == "far" || box == "guest" || box == "later"):
-				twice++
+			case got > 1 && got <= 1+rounds && (box == "far" || box == "guest" || box == "later"):
+				twice += got - 1 // once for each kill, at most
 			default:
 				t.Errorf("the message %s (%s) is %d times in %s", name, kind, got, box)
 			}
@@ -145,9 +145,9 @@ func TestAcceptedMailSurvivesKill(t *testing.T) {
 		}
 	}
 	if most := rounds * 25; twice > most {
-		t.Errorf("%d messages are twice at the remote; %d could have been under way", twice, most)
+		t.Errorf("%d copies too many are at the remote; %d could have been under way", twice, most)
 	}
-	t.Logf("%d accepted messages, %d twice at the remote", len(accepted), twice)
+	t.Logf("%d accepted messages, %d copies too many at the remote", len(accepted), twice)
 }
 
 // names counts the messages by name, reports or others.

@@ -43,10 +43,11 @@ type Deliverer struct {
 	log *slog.Logger
 }
 
-// Counters grow from the start. They do not count what comes by way of the queue.
+// Counters grow from the start. What comes by way of the queue is in the queue's.
 type Counters struct {
 	Delivered atomic.Int64 // copies put into mailboxes
 	Bytes     atomic.Int64 // size of these copies
+	Queued    atomic.Int64 // recipients put into the queue
 }
 
 // New returns a deliverer.
@@ -170,13 +171,14 @@ func (p *plan) counts(size int64) (list []store.Count) {
 
 func (d *Deliverer) tell(e *envelope.Envelope, p *plan, size int64) {
 	d.Counters.Delivered.Add(int64(len(p.into)))
-	d.Counters.Bytes.Add(size * int64(len(p.into)))
+	d.Counters.Bytes.Add(int64(len(p.into)) * size)
+	d.Counters.Queued.Add(int64(len(p.queued)))
 	d.log.Info("mail accepted", "message", e.ID, "from", e.From, "mailboxes", len(p.into), "queued", len(p.queued))
 	if d.o.Event == nil {
 		return
 	}
 	for _, to := range p.done {
-		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1})
+		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1, Size: size})
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/directory"
@@ -136,7 +138,8 @@ func (n *node) drained(t testing.TB) {
 	t.Helper()
 	n.await(t, "the queue is empty", func() bool {
 		total, err := n.queue.Count(t.Context(), queue.Filter{})
-		return err == nil && total.Entries == 0
+		// What leaves while it is counted is not counted, nor is what takes its place.
+		return err == nil && total.Entries == 0 && n.queue.Depth() == 0
 	})
 }
 
@@ -373,6 +376,40 @@ func TestFullDisk(t *testing.T) {
 	}
 	if got := n.mail(t, user1, ""); len(got) != 1 || !strings.Contains(got[0], "Action: failed") {
 		t.Errorf("the reports are %q", got)
+	}
+}
+
+// With the resolver dead mail is taken and waits, and says why; when it lives again the
+// mail goes.
+func TestDeadResolver(t *testing.T) {
+	s, d := world(t)
+	d.Refuse("far.test", dns.RcodeServerFailure)
+	n := start(t, t.TempDir(), store.Options{}, d, s.port, queue.Settings{})
+	n.run()
+	if err := n.accept(t, envelope.Envelope{Recipients: to("x@far.test")}); err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	n.await(t, "it was tried", func() bool {
+		list, _, err := n.queue.List(t.Context(), queue.Filter{}, "", 1)
+		if err == nil && len(list) == 1 {
+			last = list[0].Last
+		}
+		return last != ""
+	})
+	if want := "the mail hosts of far.test are not known now: looking up MX of far.test failed for now: the DNS server " + d.Addr + " answered SERVFAIL"; last != want {
+		t.Errorf("got %q, want %q", last, want)
+	}
+	d.Refuse("far.test", 0)
+	n.await(t, "it is sent once the resolver answers", func() bool {
+		if _, err := n.queue.RetryNow(t.Context(), queue.Filter{}); err != nil {
+			t.Error(err)
+		}
+		return len(s.got("x@far.test")) == 1
+	})
+	n.drained(t)
+	if len(s.got("x@far.test")) != 1 {
+		t.Error("it was sent more than once")
 	}
 }
 

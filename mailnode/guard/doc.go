@@ -121,8 +121,8 @@ func (s Settings) Check() error {
 			return errors.New("a rate needs a number and a time")
 		}
 	}
-	if s.Greylist.Delay < 0 || s.Greylist.Delay > time.Hour {
-		return errors.New("the delay of greylisting must be at most an hour")
+	if s.Greylist.Delay < 0 || s.Greylist.Delay > 24*time.Hour {
+		return errors.New("the delay of greylisting must be at most a day")
 	}
 	return nil
 }

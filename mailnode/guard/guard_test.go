@@ -278,7 +278,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 	g, _ := guarding(t, DefaultSettings)
 	for name, s := range map[string]Settings{
 		"zone": {Lists: []List{{}}}, "action": {Reverse: Reverse{Missing: "kick"}},
-		"rate": {Rates: Rates{Errors: Rate{N: 5}}}, "delay": {Greylist: Greylist{Delay: 2 * time.Hour}},
+		"rate": {Rates: Rates{Errors: Rate{N: 5}}}, "delay": {Greylist: Greylist{Delay: 25 * time.Hour}},
 	} {
 		if err := g.Configure(s); err == nil {
 			t.Errorf("a wrong %s was taken", name)

@@ -56,8 +56,9 @@ type Target struct {
 	URL    string
 	Domain string // whose events it gets; "" for all
 	Kinds  []Kind // that it gets; none: all
-	// Secrets sign, each: whsec_ and 24 to 64 bytes in base64. Two of them let a
-	// receiver change from one to the other.
+	// Secrets sign, each: whsec_ and 24 to 64 bytes in base64, as the specification
+	// writes them, or 16 to 128 characters that are the key as they are. Two of them let
+	// a receiver change from one to the other.
 	Secrets []string
 	// Private allows addresses of private networks. Whoever may set it can reach what
 	// this server can.
@@ -83,31 +84,33 @@ const (
 	maxBatch = 512 << 10 // bytes of a request
 )
 
-// Check tells what is wrong with the settings.
-func (s Settings) Check() error {
+// sorted parts the targets that can be told from those that cannot, each with what is
+// wrong with it.
+func (s Settings) sorted() (good []Target, bad map[string]error) {
+	bad = map[string]error{}
 	seen := map[string]bool{}
 	for _, t := range s.Targets {
-		if err := t.check(); err != nil {
-			return err
-		}
-		if seen[t.ID] {
-			return fmt.Errorf("two targets have the id %s", t.ID)
+		switch err := t.Check(); {
+		case seen[t.ID]:
+			bad[t.ID] = fmt.Errorf("two targets have the id %s", t.ID)
+		case err != nil:
+			bad[t.ID] = err
+		default:
+			good = append(good, t)
 		}
 		seen[t.ID] = true
 	}
-	return nil
+	return good, bad
 }
 
-func (t Target) check() error {
+// Check tells what is wrong with the target.
+func (t Target) Check() error {
 	if t.ID == "" || len(t.ID) > 64 || strings.Trim(t.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
 		return errors.New("the id of a target must be letters, digits and dashes")
 	}
 	u, err := url.Parse(t.URL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
 		return fmt.Errorf("the target %s needs a URL that begins with https:// and holds no password", t.ID)
-	}
-	if u.Scheme == "http" && !t.Private {
-		return fmt.Errorf("the target %s must be reached by https", t.ID)
 	}
 	if len(t.Secrets) == 0 {
 		return fmt.Errorf("the target %s needs a secret", t.ID)
@@ -125,12 +128,18 @@ func (t Target) check() error {
 	return nil
 }
 
-// decodeSecret reads a secret in the form of Standard Webhooks.
+// decodeSecret is the key that a secret stands for.
 func decodeSecret(s string) ([]byte, error) {
-	text, ok := strings.CutPrefix(s, "whsec_")
+	text, encoded := strings.CutPrefix(s, "whsec_")
+	if !encoded {
+		if len(s) < 16 || len(s) > 128 {
+			return nil, errors.New("a secret must have 16 to 128 characters")
+		}
+		return []byte(s), nil
+	}
 	b, err := base64.StdEncoding.DecodeString(text)
-	if !ok || err != nil || len(b) < 24 || len(b) > 64 {
-		return nil, errors.New("a secret must be whsec_ followed by 24 to 64 bytes in base64")
+	if err != nil || len(b) < 24 || len(b) > 64 {
+		return nil, errors.New("after whsec_ a secret must be 24 to 64 bytes in base64")
 	}
 	return b, nil
 }

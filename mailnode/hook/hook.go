@@ -46,25 +46,26 @@ type Status struct {
 }
 
 // New returns a hook that keeps what waits in a store.
-func New(s Settings, st *store.Store, log *slog.Logger) (*Hook, error) {
+func New(s Settings, st *store.Store, log *slog.Logger) *Hook {
 	h := &Hook{
 		log: log.With("component", "hook"), outbox: newOutbox(st), open: newClient(true), closed: newClient(false),
 		states: map[string]*state{}, changed: make(chan struct{}, 1), woken: make(chan struct{}, 1),
 	}
-	return h, h.Configure(s)
+	h.Configure(s)
+	return h
 }
 
-// Configure changes the settings. When they are wrong the old ones stay. What waits for
-// a target that is no more is dropped.
-func (h *Hook) Configure(s Settings) error {
-	if err := s.Check(); err != nil {
-		return err
-	}
+// Configure changes the settings. What waits for a target that is no more is dropped. A
+// target that cannot be told as it is set is left out, which its status says: it is
+// one domain's affair and stops nobody else's.
+func (h *Hook) Configure(s Settings) {
+	good, bad := s.sorted()
+	s.Targets = good
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.set = s.withDefaults()
 	states := map[string]*state{}
-	for _, t := range s.Targets {
+	for _, t := range good {
 		old := h.states[t.ID]
 		if old == nil {
 			old = &state{Status: Status{Target: t.ID}, wake: make(chan struct{}, 1)}
@@ -72,9 +73,14 @@ func (h *Hook) Configure(s Settings) error {
 		old.Gone = false
 		states[t.ID] = old
 	}
+	for id, err := range bad {
+		h.log.Warn("a target is not told of events", "target", id, "error", err)
+		if states[id] == nil {
+			states[id] = &state{Status: Status{Target: id, Error: err.Error()}, wake: make(chan struct{}, 1)}
+		}
+	}
 	h.states = states
 	signal(h.changed)
-	return nil
 }
 
 func signal(c chan struct{}) {
@@ -207,10 +213,12 @@ func (h *Hook) begin(ctx context.Context, set Settings) error {
 	}
 	for _, t := range set.Targets {
 		h.note(t.ID, func(s *state) { s.Waiting = n[t.ID]; signal(s.wake) })
-		delete(n, t.ID)
 	}
 	for id := range n {
-		for {
+		h.mu.Lock()
+		known := h.states[id] != nil // though perhaps left out for now
+		h.mu.Unlock()
+		for !known {
 			rows, err := h.outbox.read(ctx, id, 1000, maxBatch)
 			if err != nil || len(rows) == 0 {
 				break // it is tried again with the next settings
@@ -228,6 +236,7 @@ func (h *Hook) begin(ctx context.Context, set Settings) error {
 func (h *Hook) writeAll(ctx context.Context, set Settings) {
 	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
+	signal(h.woken) // the round before may have ended in the middle
 	for {
 		select {
 		case <-ctx.Done():

@@ -380,3 +380,24 @@ func TestALargeMailboxIsSelectedBeforeItIsRead(t *testing.T) {
 		t.Error("the first unseen message is not told")
 	}
 }
+
+// Of a mailbox that is shared, others are told what everybody may see, not what its
+// owner keeps for himself.
+func TestPrivateMetadataOfOthersIsNotTold(t *testing.T) {
+	n := start(t, nil)
+	owner, other := n.signedIn(t, 1), n.signedIn(t, 2)
+	owner.do("a CREATE common", "a OK")
+	owner.do("b SETACL common "+address(2)+" lr", "b OK")
+	name := "Other Users/" + address(1) + "/common"
+	other.do(`a NOTIFY SET (mailboxes "`+name+`" (MailboxMetadataChange))`, "a OK")
+	owner.do(`c SETMETADATA common (/private/comment "own")`, "c OK")
+	owner.do(`d SETMETADATA common (/shared/comment "for all")`, "d OK")
+	if got, want := other.line(), `* METADATA "`+name+`" /shared/comment`; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	owner.do("e SETACL common "+address(2)+` ""`, "e OK")
+	owner.do(`f SETMETADATA common (/shared/comment NIL)`, "f OK")
+	if told := other.do("b NOOP", "b OK"); len(told) > 0 {
+		t.Errorf("without rights told %q", told)
+	}
+}

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -112,6 +113,10 @@ func (l *firstLine) add(text []byte) {
 		l.rest = nil
 	}
 	for len(text) > 0 && !l.full {
+		if n := l.plain(text); n > 0 {
+			text = text[n:]
+			continue
+		}
 		if !utf8.FullRune(text) {
 			l.rest = append(l.rest, text...)
 			return
@@ -120,6 +125,25 @@ func (l *firstLine) add(text []byte) {
 		text = text[n:]
 		l.character(r)
 	}
+}
+
+// plain takes what needs no look at each character, a quotation or a part of a word in
+// ASCII, and returns how long it is.
+func (l *firstLine) plain(text []byte) (n int) {
+	switch {
+	case l.quotes:
+		if n = bytes.IndexByte(text, '\n'); n < 0 {
+			n = len(text)
+		}
+	case l.within && !l.gap:
+		room := min(len(text), maxPreview-l.characters)
+		for n < room && text[n] > ' ' && text[n] < 0x7f {
+			n++
+		}
+		l.made = append(l.made, text[:n]...)
+		l.characters += n
+	}
+	return n
 }
 
 func (l *firstLine) character(r rune) {

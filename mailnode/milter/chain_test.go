@@ -403,6 +403,19 @@ func TestAMilterComesBack(t *testing.T) {
 	}
 }
 
+func TestHeadersThatEndOtherwise(t *testing.T) {
+	for rest, want := range map[string]string{"\r\n\r\nx\r\n": "\r\nx\r\n", "no field\r\n": "no field\r\n", "": "", "x": "x"} {
+		m := Message{Header: []byte(header), Open: func() io.Reader { return strings.NewReader(header + rest) }}
+		if got, err := io.ReadAll(bodyOf(m)); err != nil || string(got) != want {
+			t.Errorf("%q has the body %q, %v", rest, got, err)
+		}
+	}
+	short := Message{Header: []byte(header), Open: func() io.Reader { return strings.NewReader("x") }}
+	if got, err := io.ReadAll(bodyOf(short)); err != nil || len(got) != 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	s, _ := serve(t, "tcp", 0, program{})
 	s.Connections, s.Required = 2, true

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -17,14 +18,7 @@ func (s *Session) Message(ctx context.Context, m Message) Ruling {
 			v.message, v.open = false, false
 		}
 	}()
-	w := &work{fields: splitFields(m.Header), open: func() io.Reader {
-		r := m.Open()
-		// The header and the empty line after it.
-		if _, err := io.CopyN(io.Discard, r, int64(len(m.Header))+2); err != nil {
-			return strings.NewReader("")
-		}
-		return r
-	}}
+	w := &work{fields: splitFields(m.Header), open: func() io.Reader { return bodyOf(m) }}
 	r := s.each(func(v *visit) Ruling {
 		if !v.want() {
 			return Ruling{}
@@ -33,6 +27,19 @@ func (s *Session) Message(ctx context.Context, m Message) Ruling {
 	})
 	if r.Refusal == nil && !r.Discard {
 		r.Changes = w.changes
+	}
+	return r
+}
+
+// bodyOf reads what follows the header and the empty line after it. A header that ends
+// with a line that is none has no empty line.
+func bodyOf(m Message) io.Reader {
+	r := bufio.NewReader(m.Open())
+	if _, err := r.Discard(len(m.Header)); err != nil {
+		return strings.NewReader("")
+	}
+	if next, err := r.Peek(2); err == nil && string(next) == "\r\n" {
+		_, _ = r.Discard(2) // they are there
 	}
 	return r
 }

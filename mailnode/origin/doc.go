@@ -1,5 +1,5 @@
 // Package origin says where a message is from: it verifies SPF (RFC 7208), DKIM (RFC
-// 6376, 8301, 8463) and DMARC (RFC 7489), writes the result as Authentication-Results
+// 6376, 8301, 8463), DMARC (RFC 7489) and ARC (RFC 8617), writes the result as Authentication-Results
 // (RFC 8601), signs what leaves, and rewrites the sender of what is forwarded (SRS).
 // The mailnode's faces and app use it; what they do with a verdict is their matter.
 //
@@ -61,6 +61,7 @@ const (
 	maxTXT        = 4096 // bytes of a record
 	maxRecords    = 20   // records of one name
 	maxFrom       = 5    // domains in From
+	maxSeals      = 50   // RFC 8617 §5.1.1.1.2
 	maxRSA        = 4096 // bits
 )
 
@@ -72,6 +73,9 @@ type Settings struct {
 	// Timeout bounds the questions to the DNS about one message; 0 is 20 s (RFC 7208
 	// §4.6.4 asks for no less).
 	Timeout time.Duration
+	// Sealers are domains whose ARC seals are believed: a message that passed DMARC when
+	// it came to one of them is not held to fail because a list has changed it since.
+	Sealers []string
 	// Signatures is how many signatures of a message are verified; 0 is 8.
 	Signatures int
 }

@@ -39,6 +39,8 @@ func FuzzJudge(f *testing.F) {
 	f.Add(plain, "v=spf1 a mx ptr exists:%{ir}.x include:a.test -all", "h.test", "a@b.test")
 	f.Add("DKIM-Signature: v=1; a=rsa-sha256; d=b.test; s=x; h=from; bh=AAAA; b=AA\r\n AA; c=simple\r\nFrom: a@b.test\r\n\r\n \r\r\n", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "[1.2.3.4]", "")
 	f.Add("From: a@b.test, \"c\"@d.test\n\n", "v=DMARC1; p=reject; pct=0; sp=none", "", "\"a@b\"@c.test")
+	f.Add("ARC-Seal: i=1; a=ed25519-sha256; cv=none; d=b.test; s=x; b=AAAA\r\nARC-Message-Signature: i=1; a=ed25519-sha256; d=b.test; s=x; h=from; bh=AAAA; b=AAAA\r\n"+
+		"ARC-Authentication-Results: i=1; a.test; dmarc=pass\r\nFrom: a@b.test\r\n\r\n", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "", "")
 	f.Fuzz(func(t *testing.T, message, text, helo, from string) {
 		j := New(Settings{ID: self}, said{text: text})
 		j.percent = func() int { return 50 }

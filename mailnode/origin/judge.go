@@ -44,6 +44,7 @@ type Check struct {
 	from       []string // domains
 	fromErr    error
 	signatures []*signature
+	seals      seals
 	bodies     [2]*bodyHash // simple, relaxed; nil when no signature wants it
 }
 
@@ -93,14 +94,23 @@ func (c *Check) begin() {
 	}
 	slices.SortStableFunc(c.signatures, func(a, b *signature) int { return c.distance(a) - c.distance(b) })
 	c.signatures = c.signatures[:min(len(c.signatures), c.j.settings.Signatures)]
+	c.seals = findSeals(c.header.fields, now)
 	for _, s := range c.signatures {
-		kind := 0
-		if s.relaxedBody {
-			kind = 1
-		}
-		if s.Result == "" && c.bodies[kind] == nil {
-			c.bodies[kind] = newBodyHash(s.relaxedBody)
-		}
+		c.wantBody(s)
+	}
+	if c.seals.message != nil {
+		c.wantBody(c.seals.message)
+	}
+}
+
+// wantBody has the body hashed in the form that a signature needs.
+func (c *Check) wantBody(s *signature) {
+	kind := 0
+	if s.relaxedBody {
+		kind = 1
+	}
+	if s.Result == "" && c.bodies[kind] == nil {
+		c.bodies[kind] = newBodyHash(s.relaxedBody)
 	}
 }
 
@@ -135,10 +145,14 @@ func (c *Check) Finish(ctx context.Context) Verdict {
 	defer cancel()
 	a := c.ask(ctx)
 	v := Verdict{SPF: a.spf}
-	c.verify(a)
+	sums := c.sums()
+	index := named(c.header.fields)
 	for _, s := range c.signatures {
+		s.answer(a.keys[s.keyName()], c.header.fields, index, sums)
 		v.DKIM = append(v.DKIM, s.DKIM)
 	}
+	v.ARC = c.seals.verify(a.keys, c.header.fields, index, sums)
+	v.ARC.Trusted = v.ARC.Result == Pass && slices.Contains(c.j.settings.Sealers, v.ARC.Domain)
 	v.DMARC = c.decide(v, a)
 	v.Header = v.field(c.j.settings.ID)
 	return v
@@ -162,6 +176,9 @@ func (c *Check) ask(ctx context.Context) *answers {
 			names[s.keyName()] = true
 		}
 	}
+	for _, s := range c.seals.all() {
+		names[s.keyName()] = true
+	}
 	for name := range names {
 		wg.Go(func() {
 			txts, err := c.j.query(ctx, name)
@@ -176,32 +193,40 @@ func (c *Check) ask(ctx context.Context) *answers {
 
 func (s *signature) keyName() string { return s.Selector + "._domainkey." + s.Domain }
 
-func (c *Check) verify(a *answers) {
-	index := named(c.header.fields)
-	var sums [2][]byte
+// sums are the hashes of the body, in simple and in relaxed form.
+func (c *Check) sums() (sums [2][]byte) {
 	for i, b := range c.bodies {
 		if b != nil {
 			sums[i] = b.finish()
 		}
 	}
-	for _, s := range c.signatures {
-		if s.Result != "" {
-			continue
-		}
-		sum := sums[0]
-		if s.relaxedBody {
-			sum = sums[1]
-		}
-		key := a.keys[s.keyName()]
-		switch {
-		case key.err != nil && resolve.NotFound(key.err):
-			s.settle(perm("there is no key record"))
-		case key.err != nil:
-			s.settle(verdictError{TempError, "the DNS could not be asked for the key"})
-		default:
-			s.verify(key.txts, c.header.fields, index, sum)
-		}
+	return sums
+}
+
+// answer verifies a signature with what the DNS has of its key.
+func (s *signature) answer(key answer, fields []field, index map[string][]int, sums [2][]byte) {
+	if s.Result != "" {
+		return
 	}
+	if err := key.failure(); err != nil {
+		s.settle(err)
+		return
+	}
+	sum := sums[0]
+	if s.relaxedBody {
+		sum = sums[1]
+	}
+	s.verify(key.txts, fields, index, sum)
+}
+
+func (a answer) failure() error {
+	switch {
+	case a.err == nil:
+		return nil
+	case resolve.NotFound(a.err):
+		return perm("there is no key record")
+	}
+	return verdictError{TempError, "the DNS could not be asked for the key"}
 }
 
 // decide is the DMARC verdict over all domains in From.
@@ -256,6 +281,7 @@ type Verdict struct {
 	SPF    SPF
 	DKIM   []DKIM // of the signatures that were verified
 	DMARC  DMARC
+	ARC    ARC
 	Header string // the Authentication-Results field, with its last line end
 }
 
@@ -270,6 +296,7 @@ func (v Verdict) Disposition(setting Action) Action {
 	switch d := v.DMARC; {
 	case d.Result == PermError: // no valid From: nobody can say whose it is
 		wanted = Refuse
+	case d.Result == Fail && v.ARC.Trusted && v.ARC.Passed: // it was right when it came to whom we trust
 	case d.Result == Fail && d.Applied == "reject":
 		wanted = Refuse
 	case d.Result == Fail && d.Applied == "quarantine":

@@ -24,6 +24,8 @@ type peerAsk struct {
 	Sender           string    `json:"sender,omitempty"`
 	Keys             []peerKey `json:"keys,omitempty"`
 	Canonicalization string    `json:"canonicalization,omitempty"`
+	ARC              bool      `json:"arc,omitempty"`
+	Seal             *peerKey  `json:"seal,omitempty"`
 }
 
 type peerKey struct {
@@ -39,8 +41,10 @@ type peerAnswer struct {
 		Domain, Selector string
 		Result           Result
 	} `json:"dkim"`
-	DMARC  Result `json:"dmarc"`
-	Policy string `json:"policy"`
+	DMARC   Result `json:"dmarc"`
+	Policy  string `json:"policy"`
+	ARC     Result `json:"arc"`
+	Headers string `json:"headers"`
 }
 
 // mailauth asks npm's mailauth, which uses the same DNS server.

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -39,6 +40,9 @@ func (v Verdict) field(id string) string {
 		comment = "p=" + v.DMARC.Policy
 	}
 	method("dmarc", v.DMARC.Result, comment, v.DMARC.Reason, "header.from", v.DMARC.Domain)
+	if v.ARC.Result != None {
+		method("arc", v.ARC.Result, fmt.Sprintf("i=%d", v.ARC.Sets), v.ARC.Reason, "header.d", v.ARC.Domain)
+	}
 	b.WriteString("\r\n")
 	return b.String()
 }

@@ -272,10 +272,6 @@ func (s *signature) verifyWith(txt string, fields []field, index map[string][]in
 	switch {
 	case err != nil:
 		return err
-	case !k.forMail:
-		return perm("the key is not for mail")
-	case !k.sha256:
-		return perm("the key is not for SHA-256")
 	case k.strict && s.strict:
 		return perm("the key is not for subdomains, and i= names one")
 	case subtle.ConstantTimeCompare(bodySum, s.bodySum) != 1:
@@ -288,19 +284,29 @@ func (s *signature) verifyWith(txt string, fields []field, index map[string][]in
 		own = relaxedField(nil, own)
 	}
 	sum.Write(bytes.TrimSuffix(own, []byte("\r\n")))
-	digest := sum.Sum(nil)
+	return k.verify(s.Algorithm, sum.Sum(nil), s.sign)
+}
+
+// verify checks a signature of a hash.
+func (k key) verify(algorithm string, digest, sign []byte) error {
+	switch {
+	case !k.forMail:
+		return perm("the key is not for mail")
+	case !k.sha256:
+		return perm("the key is not for SHA-256")
+	}
 	good := false
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:
-		if s.Algorithm != string(domainkey.RSA) {
+		if algorithm != string(domainkey.RSA) {
 			return perm("the key is RSA and the signature is not")
 		}
-		good = rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, s.sign) == nil
+		good = rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, sign) == nil
 	case ed25519.PublicKey: // RFC 8463 §3: the hash is what is signed
-		if s.Algorithm != string(domainkey.Ed25519) {
+		if algorithm != string(domainkey.Ed25519) {
 			return perm("the key is Ed25519 and the signature is not")
 		}
-		good = ed25519.Verify(public, digest, s.sign)
+		good = ed25519.Verify(public, digest, sign)
 	}
 	if !good {
 		return verdictError{Fail, "the header was changed, or it was signed with another key"}

@@ -62,6 +62,9 @@ func (c *Client) Send(ctx context.Context, domain string, route *Route, m *Messa
 		t, none := c.target(ctx, set, domain, h, m)
 		if none != nil {
 			failed = worse(failed, none)
+			if none.Enhanced == loops { // those that follow would send it here (RFC 5321 §5.1)
+				break
+			}
 			continue
 		}
 		for _, a := range t.addresses {
@@ -84,6 +87,9 @@ func (c *Client) Send(ctx context.Context, domain string, route *Route, m *Messa
 	j.decide(j.left, *failed)
 	return j.outcomes
 }
+
+// loops is the enhanced code of mail that would go in a circle (RFC 3463 §3.5).
+const loops = "5.4.6"
 
 // worse picks of two failures the one to report: the last, but one that may pass before
 // one that will not.
@@ -167,7 +173,7 @@ func (c *Client) order(set *Settings, domain string, a resolve.Answer[resolve.MX
 		}
 	}
 	if len(list) == 0 {
-		return nil, &Outcome{State: Permanent, Code: 554, Enhanced: "5.4.6", Text: "this server is the best mail host of " + domain + " and does not take its mail: the mail would go in a circle"}
+		return nil, &Outcome{State: Permanent, Code: 554, Enhanced: loops, Text: "this server is the best mail host of " + domain + " and does not take its mail: the mail would go in a circle"}
 	}
 	return list, nil
 }

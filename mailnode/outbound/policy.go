@@ -109,7 +109,7 @@ func (c *Client) target(ctx context.Context, set *Settings, domain string, h hos
 		secure = secure && a.Secure
 	}
 	if slices.ContainsFunc(t.addresses, func(a netip.Addr) bool { return slices.Contains(set.Addresses, a) }) {
-		return nil, &Outcome{State: Permanent, Code: 554, Enhanced: "5.4.6", Text: "the mail host " + h.name + " of " + domain + " has an address of this server, which does not take its mail: the mail would go in a circle"}
+		return nil, &Outcome{State: Permanent, Code: 554, Enhanced: loops, Text: "the mail host " + h.name + " of " + domain + " has an address of this server, which does not take its mail: the mail would go in a circle"}
 	}
 	if secure && !set.NoDANE && !h.literal.IsValid() {
 		if failed := c.dane(ctx, t, canonical, domain); failed != nil {
@@ -167,9 +167,11 @@ func (c *Client) routed(ctx context.Context, set *Settings, t *target, m *Messag
 func spread(list []netip.Addr) (mixed []netip.Addr) {
 	var six, four []netip.Addr
 	for _, a := range list {
-		if a.Is4() {
+		switch {
+		case a.IsUnspecified(), a.IsMulticast(): // of nobody, or of too many
+		case a.Is4():
 			four = append(four, a)
-		} else {
+		default:
 			six = append(six, a)
 		}
 	}

@@ -11,6 +11,8 @@ type pool struct {
 	idle   map[string][]*conn // the last put in is at the end
 	count  int
 	closed bool
+
+	ending sync.WaitGroup // connections that are being ended, or will be when their time is over
 }
 
 // get takes a connection out, nil when there is none.
@@ -23,6 +25,7 @@ func (p *pool) get(key string) *conn {
 		list = list[:len(list)-1]
 		p.set(key, list)
 		if c.expiry.Stop() {
+			p.ending.Done()
 			return c
 		}
 	}
@@ -43,17 +46,19 @@ func (p *pool) put(c *conn, set *Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.count >= set.IdleMost || c.messages >= set.PerConnection {
-		go c.quit() // bounded by its time limit
+		p.ending.Go(c.quit)
 		return
 	}
 	if p.idle == nil {
 		p.idle = map[string][]*conn{}
 	}
 	p.set(c.key, append(p.idle[c.key], c))
+	p.ending.Add(1)
 	c.expiry = time.AfterFunc(set.Idle, func() { p.expire(c) })
 }
 
 func (p *pool) expire(c *conn) {
+	defer p.ending.Done()
 	p.mu.Lock()
 	list := p.idle[c.key]
 	for i, other := range list {
@@ -66,7 +71,7 @@ func (p *pool) expire(c *conn) {
 	c.quit()
 }
 
-// close ends all connections that wait.
+// close ends all connections that wait, and waits until they are.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -78,7 +83,9 @@ func (p *pool) close() {
 	p.mu.Unlock()
 	for _, c := range all {
 		if c.expiry.Stop() {
-			c.quit()
+			p.ending.Done()
+			p.ending.Go(c.quit)
 		}
 	}
+	p.ending.Wait()
 }

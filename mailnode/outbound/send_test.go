@@ -78,6 +78,8 @@ func TestWhereMailGoes(t *testing.T) {
 		"loop.test. 300 IN MX 10 out.test.", "loop.test. 300 IN MX 20 b.test.", "out.test. 300 IN A 127.0.0.3",
 		"backup.test. 300 IN MX 10 a.test.", "backup.test. 300 IN MX 20 out.test.",
 		"own.test. 300 IN A 127.0.0.99",
+		"circle.test. 300 IN MX 10 myself.test.", "circle.test. 300 IN MX 20 b.test.", "myself.test. 300 IN A 127.0.0.99",
+		"void.test. 300 IN A 0.0.0.0",
 		"nohost.test. 300 IN MX 10 gone.test.", "empty.test. 300 IN TXT \"x\"",
 		"xn--fiqs8s.test. 300 IN MX 10 a.test.",
 	)
@@ -98,6 +100,8 @@ func TestWhereMailGoes(t *testing.T) {
 		{"null.test", "", "5.1.10", Permanent},
 		{"loop.test", "", "5.4.6", Permanent},
 		{"own.test", "", "5.4.6", Permanent},
+		{"circle.test", "", "5.4.6", Permanent},
+		{"void.test", "", "4.4.4", Temporary},
 		{"nowhere.test", "", "5.1.2", Permanent},
 		{"empty.test", "", "5.1.2", Permanent},
 		{"nohost.test", "", "5.4.4", Permanent},

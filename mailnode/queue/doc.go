@@ -126,6 +126,7 @@ type Event struct {
 	Recipient envelope.Recipient
 	Outcome   outbound.Outcome
 	Attempts  int
+	Size      int64 // of the message
 }
 
 // EventKind says what became.

@@ -171,9 +171,15 @@ func (s *schedule) stand(l *lane) {
 	}
 }
 
+// wakeMost is how much is moved at once: nobody else can do anything meanwhile.
+const wakeMost = 10_000
+
 // wake moves what is due to the lanes and returns when the next will be, 0 for never.
 func (s *schedule) wake(now time.Time) time.Duration {
-	for len(s.calendar) > 0 {
+	for n := 0; len(s.calendar) > 0; n++ {
+		if n == wakeMost {
+			return time.Millisecond
+		}
 		if wait := s.calendar[0].at - now.UnixMilli(); wait > 0 {
 			return time.Duration(wait) * time.Millisecond
 		}

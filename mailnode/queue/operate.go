@@ -44,6 +44,7 @@ type Entry struct {
 	Next        time.Time
 	Attempts    int
 	State       EntryState
+	Why         string // it was held when it came, "" for held by an operator
 	Last        string // how the last attempt ended, "" for none
 	LastCode    int
 	LastHost    string
@@ -148,7 +149,7 @@ func (q *Queue) entry(r ref, p *part, m *letter, now time.Time) Entry {
 	q.mu.Unlock()
 	switch {
 	case p.Held:
-		e.State = StateHeld
+		e.State, e.Why = StateHeld, m.Envelope.Held
 	case active:
 		e.State = StateActive
 	case p.Attempts == 0 && m.Envelope.HoldUntil.After(now):
@@ -279,7 +280,7 @@ func (q *Queue) RetryNow(ctx context.Context, f Filter) (int, error) {
 			return false
 		}
 		p.Next = now
-		if name := p.lane(); !revived[name] {
+		if name := q.lane(p); !revived[name] {
 			revived[name] = true
 			q.revive(name)
 		}

@@ -1,17 +1,14 @@
 package queue
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/google/uuid"
 
@@ -22,6 +19,8 @@ import (
 
 // Queue is the queue of one server. Its methods are safe for concurrent use.
 type Queue struct {
+	Counters Counters
+
 	o        Options
 	log      *slog.Logger
 	table    store.Table
@@ -36,6 +35,14 @@ type Queue struct {
 
 	attempts context.Context // of the workers
 	working  sync.WaitGroup
+}
+
+// Counters grow from the start; each counts recipients.
+type Counters struct {
+	Sent      atomic.Int64 // taken by other servers
+	Delivered atomic.Int64 // put into mailboxes here
+	Deferred  atomic.Int64 // attempts that are to be repeated
+	Failed    atomic.Int64 // given up
 }
 
 // New returns the queue that a store has. It delivers once it runs.
@@ -119,7 +126,8 @@ func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []par
 			open[w] = i
 			parts = append(parts, part{
 				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
-				Destination: w.destination, From: r.From, Route: r.Route, Next: due, Held: e.Held != "",
+				Destination: w.destination, Origin: domainOf(cmp.Or(r.From, e.From)), From: r.From, Route: r.Route, Next: due,
+				Held: e.Held != "",
 			})
 		}
 		parts[i].To = append(parts[i].To, r.Recipient)
@@ -158,7 +166,8 @@ func (q *Queue) plan(r ref, p *part) {
 	now := q.now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.memory.plan(item{r, p.Changes}, p.lane(), p.Sender, p.Priority, p.Next, now, q.set.Load().PerDestination)
+	// Of equal names one copy is enough for a million parts.
+	q.memory.plan(item{r, p.Changes}, unique.Make(q.lane(p)).Value(), unique.Make(p.Sender).Value(), p.Priority, p.Next, now, q.set.Load().PerDestination)
 	if p.Next.After(now) {
 		q.Wake()
 		return
@@ -166,12 +175,21 @@ func (q *Queue) plan(r ref, p *part) {
 	q.hire()
 }
 
-// lane is the name of the lane a part waits in.
-func (p *part) lane() string {
-	if p.Route != nil {
-		return fmt.Sprintf("%s:%d", p.Route.Host, p.Route.Port)
+// lane is the name of the lane a part waits in: a smart host that is dead is no reason to
+// leave alone the domains behind it.
+func (q *Queue) lane(p *part) string {
+	if r := q.route(p); r != nil {
+		return fmt.Sprintf("%s:%d", r.Host, r.Port)
 	}
 	return p.Destination
+}
+
+// route is the smart host for a part, nil for none.
+func (q *Queue) route(p *part) *outbound.Route {
+	if p.Route != nil || q.o.Routes == nil || p.Destination == local {
+		return p.Route
+	}
+	return q.o.Routes(p.Origin, p.Destination)
 }
 
 // Wake makes the queue look at the clock again.
@@ -307,137 +325,4 @@ func (q *Queue) Depth() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.memory.parts
-}
-
-// load reads a part and its message; nil when the item is void.
-func (q *Queue) load(it item) (*part, *letter, error) {
-	row, err := q.table.Peek(it.key())
-	if err != nil || row == nil {
-		return nil, nil, err
-	}
-	p, err := decodePart(row)
-	if err != nil || p.Held || p.Changes != it.changes {
-		return nil, nil, err
-	}
-	m, err := q.message(it.id)
-	return p, m, err
-}
-
-func (q *Queue) message(id [16]byte) (*letter, error) {
-	row, err := q.table.Peek(messageKey(id))
-	if err != nil {
-		return nil, err
-	}
-	if row == nil {
-		return nil, errRecord
-	}
-	return decodeMessage(row)
-}
-
-// open returns a way to open a message.
-func (q *Queue) open(id [16]byte, m *letter) (opener, store.Held, error) {
-	h, err := q.table.Held(id[:])
-	if err != nil {
-		return nil, h, err
-	}
-	return func() io.Reader {
-		body := q.o.Store.HeldSection(h, 0, h.Size)
-		if len(m.prefix) == 0 {
-			return body
-		}
-		return io.MultiReader(bytes.NewReader(m.prefix), body)
-	}, h, nil
-}
-
-// attempt tries a part. As soon as the destination is no longer needed it says so, with
-// an outcome that tells how that is.
-func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome, sent func(*outbound.Outcome)) {
-	p, m, err := q.load(it)
-	if err != nil {
-		q.log.Error("a message of the queue cannot be read: it is tried again at the next start", "part", it.ref, "error", err)
-		return
-	}
-	if p == nil {
-		return
-	}
-	if p.Destination == local && p.Route == nil {
-		q.deliverHere(ctx, it, p, m)
-		return
-	}
-	open, _, err := q.open(it.id, m)
-	if err != nil {
-		q.note(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
-		return
-	}
-	if why != nil {
-		q.note(ctx, it, p, m, all(p, *why))
-		return
-	}
-	route := p.Route
-	if route == nil && q.o.Routes != nil {
-		route = q.o.Routes(domainOf(cmp.Or(p.From, m.Envelope.From)), p.Destination)
-	}
-	message := &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
-	message.From = cmp.Or(p.From, m.Envelope.From)
-	outcomes := q.o.Sender.Send(ctx, p.Destination, route, message)
-	if ctx.Err() != nil && !slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
-		return // cut off by the server's end: it says nothing, and the next start tries again
-	}
-	sent(&outcomes[len(outcomes)-1])
-	done := make([]decision, len(outcomes))
-	for i, o := range outcomes {
-		done[i] = decision{to: p.To[i], Outcome: o}
-	}
-	q.note(ctx, it, p, m, done)
-}
-
-func all(p *part, o outbound.Outcome) (list []decision) {
-	for _, to := range p.To {
-		list = append(list, decision{to: to, Outcome: o})
-	}
-	return list
-}
-
-// deliverHere puts a message into mailboxes of this server, for each recipient in a
-// change of its own: one whose mailbox is full is no obstacle to others.
-func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
-	e := m.Envelope
-	e.From = cmp.Or(p.From, e.From)
-	var later []decision
-	for _, to := range p.To {
-		d := decision{to: to}
-		placed, err := q.o.Local.Place(&e, to)
-		if err == nil {
-			d.Outcome = InMailbox()
-			d.placed = &placed
-			err = q.settle(ctx, it, p, m, []decision{d})
-			if err == nil {
-				continue
-			}
-			d.placed = nil
-		}
-		d.Outcome = refusal(err)
-		later = append(later, d)
-	}
-	if len(later) > 0 {
-		q.note(ctx, it, p, m, later)
-	}
-}
-
-// InMailbox is the outcome of mail that was put into a mailbox here.
-func InMailbox() outbound.Outcome {
-	return outbound.Outcome{State: outbound.Sent, Code: 250, Enhanced: "2.1.5", Text: "it is in the mailbox"}
-}
-
-func refusal(err error) outbound.Outcome {
-	if r, ok := errors.AsType[*Refused](err); ok {
-		return r.Outcome
-	}
-	switch {
-	case errors.Is(err, store.ErrQuota):
-		return outbound.Outcome{State: outbound.Temporary, Code: 452, Enhanced: "4.2.2", Text: "the mailbox is full"}
-	case errors.Is(err, store.ErrFull):
-		return outbound.Outcome{State: outbound.Temporary, Code: 452, Enhanced: "4.3.1", Text: "the disk of this server is full"}
-	}
-	return outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "it could not be put into the mailbox: " + err.Error()}
 }

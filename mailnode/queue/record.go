@@ -66,6 +66,7 @@ type part struct {
 	Sender      string               `json:"sender"` // who takes turns with others
 	Priority    envelope.Priority    `json:"priority"`
 	Destination string               `json:"destination"` // domain, or local
+	Origin      string               `json:"origin"`      // domain of the reverse-path
 	From        string               `json:"from,omitempty"`
 	Route       *outbound.Route      `json:"route,omitempty"`
 	To          []envelope.Recipient `json:"to"`

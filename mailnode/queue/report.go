@@ -91,7 +91,7 @@ func (q *Queue) report(c *change) (text []byte, to string) {
 	b = append(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"...)
 	b = append(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\""+boundary+"\"\r\n\r\n"...)
 	b = append(b, "--"+boundary+"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Language: "+language+"\r\nContent-Transfer-Encoding: base64\r\n\r\n"...)
-	b = appendBase64(b, words.body(set.Hostname, lines, c))
+	b = appendBase64(b, []byte(words.body(set.Hostname, lines, c)))
 	kind := "message/delivery-status"
 	if global(to, lines) { // RFC 6533
 		kind = "message/global-delivery-status"
@@ -110,9 +110,9 @@ func global(to string, lines []line) bool {
 	return strings.IndexFunc(to, func(r rune) bool { return r >= 0x80 }) >= 0
 }
 
-func appendBase64(b []byte, text string) []byte {
+func appendBase64(b, text []byte) []byte {
 	const width = 76
-	for s := base64.StdEncoding.EncodeToString([]byte(text)); s != ""; {
+	for s := base64.StdEncoding.EncodeToString(text); s != ""; {
 		n := min(width, len(s))
 		b = append(append(b, s[:n]...), "\r\n"...)
 		s = s[n:]
@@ -204,7 +204,8 @@ func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 	if err != nil {
 		return append(b, "Content-Type: text/rfc822-headers\r\n\r\n"...)
 	}
-	whole := e.Return == envelope.ReturnFull && worst == failed && c.m.Size <= q.set.Load().ReportBytes && e.Body != envelope.BodyBinary
+	// What wants TLS all the way is not to go back without (RFC 8689 §5).
+	whole := e.Return == envelope.ReturnFull && !e.RequireTLS && worst == failed && c.m.Size <= q.set.Load().ReportBytes && e.Body != envelope.BodyBinary
 	if whole {
 		if text, err := io.ReadAll(io.LimitReader(open(), c.m.Size)); err == nil {
 			kind := "message/rfc822"

@@ -251,7 +251,7 @@ func (q *Queue) file(tx *store.Tx, c *change, d *decision, m *letter) error {
 		}
 	}
 	e := m.Envelope
-	e.HoldUntil = time.Time{}
+	e.HoldUntil, e.Held = time.Time{}, "" // it has waited
 	for _, p := range q.split(&e, d.placed.Onward, c.now) {
 		r := ref{c.it.id, m.Next}
 		m.Next++
@@ -297,6 +297,16 @@ func (q *Queue) tell(c *change, d *decision) {
 	case outbound.Temporary:
 		kind, text = EventDeferred, "deferred"
 	}
+	switch {
+	case kind == EventBounced:
+		q.Counters.Failed.Add(1)
+	case kind == EventDeferred:
+		q.Counters.Deferred.Add(1)
+	case d.placed != nil:
+		q.Counters.Delivered.Add(1)
+	default:
+		q.Counters.Sent.Add(1)
+	}
 	attrs := []any{"message", c.m.Envelope.ID, "from", cmp.Or(c.p.From, c.m.Envelope.From), "to", d.to.Address, "outcome", d.Text}
 	if kind == EventDeferred {
 		attrs = append(attrs, "next", c.next.Format(time.RFC3339))
@@ -306,6 +316,7 @@ func (q *Queue) tell(c *change, d *decision) {
 	}
 	q.log.Info("mail "+text, attrs...)
 	if q.o.Event != nil {
-		q.o.Event(Event{Kind: kind, Envelope: &c.m.Envelope, Recipient: d.to, Outcome: d.Outcome, Attempts: c.p.Attempts})
+		e := Event{Kind: kind, Envelope: &c.m.Envelope, Recipient: d.to, Outcome: d.Outcome, Attempts: c.p.Attempts, Size: c.m.Size}
+		q.o.Event(e)
 	}
 }

@@ -113,6 +113,16 @@ func TestBinaryMessage(t *testing.T) {
 	p.do("DATA", "503 5.5.1 A message with BODY=BINARYMIME comes by BDAT")
 }
 
+func TestEmptyChunksWithoutEndAreEnded(t *testing.T) {
+	p := start(t, nil).greeted(t)
+	p.recipient()
+	for range maxIdle - 1 {
+		p.do("BDAT 0", "250 2.0.0")
+	}
+	p.do("BDAT 0", "421 4.7.0")
+	p.wantClosed()
+}
+
 func TestChunksOverTheLimit(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)

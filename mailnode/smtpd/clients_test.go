@@ -144,6 +144,20 @@ func TestSwaksSubmits(t *testing.T) {
 	}
 }
 
+// gsasl signs in by each mechanism, SCRAM among them.
+func TestGsaslSignsIn(t *testing.T) {
+	for _, mechanism := range []string{"SCRAM-SHA-256", "PLAIN", "LOGIN"} {
+		n, _ := submission(t, Submission, nil)
+		host, port, _ := net.SplitHostPort(n.addr)
+		cmd := program(t, "gsasl", "gsasl", "--smtp", "--connect", host+":"+port, "--mechanism", mechanism, "--authentication-id", "user1@example.test",
+			"--password", "secret", "--no-cb", "--x509-ca-file", "")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "235 2.7.0") {
+			t.Errorf("%s: %v\n%s", mechanism, err, out)
+		}
+	}
+}
+
 // The formats of PROXY and XCLIENT are checked with a program of others.
 func TestSwaksSpeaksForClients(t *testing.T) {
 	for _, args := range [][]string{
@@ -176,9 +190,9 @@ func TestSmtpSourceFillsAMailbox(t *testing.T) {
 	mustRun(t, program(t, "postfix", "smtp-source", "-s", "2", "-m", "4", "-L", "-f", "", "-t", "user1@example.test", startKind(t, LMTP, nil, nil).addr))
 }
 
-// postfix is a whole Postfix that relays to an address over TLS; it returns where it
-// takes mail, and how to see its queue and log.
-func postfix(t *testing.T, relay string) (addr string, queue, log func() string) {
+// postfix is a whole Postfix that hands all its mail on by a transport, such as
+// smtp:[127.0.0.1]:2525; it returns where it takes mail, and how to see its queue and log.
+func postfix(t *testing.T, transport string) (addr string, queue, log func() string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("Postfix starts as root only")
@@ -194,7 +208,6 @@ func postfix(t *testing.T, relay string) (addr string, queue, log func() string)
 	}
 	addr = l.Addr().String()
 	_ = l.Close()
-	host, port, _ := net.SplitHostPort(relay)
 	mainCF := fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
@@ -207,11 +220,11 @@ myhostname = postfix.test
 mydestination =
 mynetworks = 127.0.0.0/8
 alias_maps =
-relayhost = [%[2]s]:%[3]s
+default_transport = %[2]s
 smtp_tls_security_level = encrypt
 smtp_tls_loglevel = 1
 smtpd_relay_restrictions = permit_mynetworks, reject
-`, dir, host, port)
+`, dir, transport)
 	masterCF := addr + ` inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -224,6 +237,7 @@ trace unix - - n - 0 bounce
 verify unix - - n - 1 verify
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
@@ -259,7 +273,7 @@ func TestPostfixDelivers(t *testing.T) {
 		o.Recipients, o.Deliverer = s, s
 		o.Settings.TLS = certificate(t)
 	})
-	addr, queue, log := postfix(t, n.addr)
+	addr, queue, log := postfix(t, "smtp:"+bracketed(n.addr))
 	mustRun(t, program(t, "postfix", "smtp-source", "-s", "4", "-m", "60", "-l", "20000", "-f", "user2@example.test", "-t", "user1@example.test", addr))
 	mustRun(t, program(t, "python3", "python3", "-c", `
 import smtplib, sys
@@ -270,18 +284,7 @@ s.sendmail("user2@example.test", ["user1@example.test", "nobody@example.test"], 
 s.sendmail("发件@b.test", ["user1@example.test"], "Subject: 你好\r\n\r\nx\r\n".encode(), ["SMTPUTF8", "BODY=8BITMIME"])
 s.quit()
 `, addr))
-	deadline := time.Now().Add(60 * time.Second)
-	for done := false; !done; {
-		s.mu.Lock()
-		done = len(s.mail) == 60+2+1 // the messages, and a report
-		s.mu.Unlock()
-		if time.Now().After(deadline) {
-			t.Fatalf("%d messages; the queue has %s\n%s", len(s.mail), queue(), log())
-		}
-		if !done {
-			<-time.After(50 * time.Millisecond)
-		}
-	}
+	s.await(t, 60+2+1, func() string { return queue() + log() }) // the messages, and a report
 	var international, report, wanted int
 	for i, e := range s.envelopes {
 		switch {
@@ -298,5 +301,48 @@ s.quit()
 	}
 	if international != 1 || report != 1 || wanted != 1 {
 		t.Errorf("%d international messages, %d reports, %d with DSN", international, report, wanted)
+	}
+}
+
+// bracketed is an address as Postfix writes it.
+func bracketed(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	return "[" + host + "]:" + port
+}
+
+// await waits until so many messages have come; trouble says why they may not.
+func (s *shelf) await(t *testing.T, count int, trouble func() string) {
+	t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		s.mu.Lock()
+		got := len(s.mail)
+		s.mu.Unlock()
+		if got == count {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages; %s", got, trouble())
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// Postfix hands over by LMTP, where one recipient's refusal is not another's.
+func TestPostfixDeliversByLMTP(t *testing.T) {
+	s := newShelf()
+	n := startKind(t, LMTP, func(o *Options) { o.Recipients, o.Deliverer = s, s }, nil)
+	addr, queue, log := postfix(t, "lmtp:inet:"+n.addr)
+	mustRun(t, program(t, "swaks", "swaks", "--server", addr, "--from", "user2@example.test", "--to", "user1@example.test,gone@example.test,user2+tag@example.test"))
+	s.await(t, 2, func() string { return queue() + log() }) // the message for both, and a report
+	recipients := map[int]int{}
+	for i, e := range s.envelopes {
+		recipients[len(e.Recipients)]++
+		if !strings.Contains(s.mail[i], "with LMTP id") {
+			t.Errorf("got %.300q", s.mail[i])
+		}
+	}
+	if recipients[2] != 1 || recipients[1] != 1 {
+		t.Errorf("got %+v", s.envelopes)
 	}
 }

@@ -156,6 +156,8 @@ func (s *session) bdat(arg string) {
 	case s.tx.chunks.tooLarge():
 		s.refuse(s.tooLarge(), nil)
 		s.reset()
+	case !last && n == 0: // could be said for ever
+		s.idles(reply{250, "2.0.0", "No octets taken"})
 	case !last:
 		s.say(reply{250, "2.0.0", fmt.Sprintf("%d octets taken", n)})
 	default:

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/origin"
 )
 
 // content is a message that has come: its header, which may have been changed, and
@@ -151,12 +152,8 @@ func (s *session) objection(r *envelope.Refusal, err error) *reply {
 	return &answer
 }
 
-// claims reports whether a field says it is of this server's making.
-func (s *session) claims(f *field) bool {
-	id, _, _ := bytes.Cut(f.value(), []byte(";"))
-	name, _, _ := strings.Cut(strings.TrimSpace(string(id)), " ")
-	return strings.EqualFold(name, s.set.Hostname)
-}
+// claims reports whether a field says it is of this server's making, or cannot be read.
+func (s *session) claims(f *field) bool { return origin.Forged(f.name, f.value(), s.set.Hostname) }
 
 func (s *session) arrival(c *content) Arrival {
 	return Arrival{Peer: s.peer(), Envelope: &s.tx.env, Header: c.header, Open: c.open}

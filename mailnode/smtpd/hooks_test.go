@@ -137,7 +137,7 @@ func TestMessagesAreJudged(t *testing.T) {
 	o.set(func() {
 		o.verdict = Verdict{Fields: []byte("Authentication-Results: mx.example.test; spf=pass\r\n"), Quarantine: "DMARC"}
 	})
-	send("authentication-results: MX.example.test 1;\r\n\tdkim=pass\r\nAuthentication-Results: other.test; dkim=pass\r\nFrom: a@b.test\r\n\r\nx\r\n", "250")
+	send("authentication-results: MX.example.test 1;\r\n\tdkim=pass\r\nAuthentication-Results: (x) \"mx.example.test\"; dkim=pass\r\nAuthentication-Results: mx.example.test.; dkim=pass\r\nAuthentication-Results: other.test; dkim=pass\r\nFrom: a@b.test\r\n\r\nx\r\n", "250")
 	if want := "Authentication-Results: other.test; dkim=pass\r\nFrom: a@b.test\r\n\r\nx\r\n"; o.text[0] != want || string(o.judged[0].Header) != strings.TrimSuffix(want, "\r\nx\r\n") {
 		t.Errorf("judged %q", o.text[0])
 	}

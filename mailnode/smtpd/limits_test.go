@@ -199,7 +199,7 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 	for _, test := range []struct {
 		how                 string
 		conns, lines, limit int64
-	}{{"clear", 1000, 500, 25_000}, {"TLS", 500, 25, 25_000}, {"TLS", 500, 500, 45_000}} {
+	}{{"clear", 1000, 500, 25_000}, {"TLS", 250, 25, 25_000}, {"TLS", 100, 500, 60_000}} {
 		how, conns := test.how, test.conns
 		t.Run(fmt.Sprintf("%s/%d", how, test.lines), func(t *testing.T) {
 			d := drop{newShelf()}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emersion/go-smtp"
-
 	"mailfleet/mailnode/envelope"
 )
 
@@ -136,13 +134,6 @@ func (s *session) path(word, arg string, malformed reply) (envelope.Address, []e
 	if !strings.HasPrefix(rest, "<") {
 		return envelope.Address{}, nil, &badSyntax
 	}
-	if !s.extended && strings.HasSuffix(rest, ">") { // HELO: there are no parameters
-		address, _, err := envelope.ParsePath(rest)
-		if err != nil {
-			return address, nil, &malformed
-		}
-		return address, nil, nil
-	}
 	address, rest, err := envelope.ParsePath(rest)
 	if err != nil {
 		if !isASCII(arg) && !s.utf8(arg) {
@@ -254,74 +245,4 @@ func (s *session) priority(tx *transaction, p envelope.Param) (bad *reply, note 
 		return nil, ", with the priority 0"
 	}
 	return nil, ""
-}
-
-// rcpt is RCPT (RFC 5321 §4.1.1.3).
-func (s *session) rcpt(arg string) {
-	switch {
-	case s.tx == nil:
-		s.fault(mailFirst)
-		return
-	case s.tx.chunks != nil:
-		s.fault(chunksBegun)
-		return
-	case len(s.tx.env.Recipients) >= s.set.Recipients:
-		s.refuse(tooMany, nil)
-		return
-	}
-	to, params, bad := s.path("TO:", arg, badRecipient)
-	if bad != nil {
-		s.fault(*bad)
-		return
-	}
-	rcpt := envelope.Recipient{Address: to.String()}
-	for _, p := range params {
-		if bad := rcptParam(&rcpt, p); bad != nil {
-			s.fault(*bad)
-			return
-		}
-	}
-	switch {
-	case !s.tx.env.UTF8 && !isASCII(arg):
-		s.fault(needUTF8)
-		return
-	case to == envelope.Address{}:
-		s.fault(badRecipient)
-		return
-	}
-	if s.admit(to, &rcpt, params) {
-		s.tx.env.Recipients = append(s.tx.env.Recipients, rcpt)
-		s.say(reply{250, "2.1.5", "The recipient is taken"})
-	}
-}
-
-// rcptParam reads a parameter of RCPT (RFC 3461 §4.1, §4.2).
-func rcptParam(rcpt *envelope.Recipient, p envelope.Param) *reply {
-	switch p.Key {
-	case "NOTIFY":
-		for reason := range strings.SplitSeq(p.Value, ",") {
-			bit, known := notifications[smtp.DSNNotify(strings.ToUpper(reason))]
-			if !known || rcpt.Notify&bit != 0 {
-				return &badParameter
-			}
-			rcpt.Notify |= bit
-		}
-		if rcpt.Notify&envelope.NotifyNever != 0 && rcpt.Notify != envelope.NotifyNever {
-			return &badParameter
-		}
-	case "ORCPT":
-		kind, address, found := strings.Cut(p.Value, ";")
-		if !found || kind == "" || strings.ContainsAny(kind, "+()<>@,:\\\"[]") || len(p.Value) > 500 || !printableXtext(address) {
-			return &badParameter
-		}
-		rcpt.Original = p.Value
-	default:
-		return &noParameter
-	}
-	return nil
-}
-
-var notifications = map[smtp.DSNNotify]envelope.Notify{
-	smtp.DSNNotifyNever: envelope.NotifyNever, smtp.DSNNotifySuccess: envelope.NotifySuccess,
-	smtp.DSNNotifyFailure: envelope.NotifyFailure, smtp.DSNNotifyDelayed: envelope.NotifyDelay,
 }

@@ -93,6 +93,12 @@ func replyTo(err error) (r reply, known bool) {
 	switch {
 	case errors.Is(err, directory.ErrUnknown):
 		return reply{550, "5.1.1", "There is no such mailbox here"}, true
+	case errors.Is(err, directory.ErrNotAllowed):
+		return reply{550, "5.7.2", "You may not write to this group"}, true
+	case errors.Is(err, directory.ErrTooMany):
+		return reply{554, "5.4.6", "The address leads to too many others"}, true
+	case errors.Is(err, directory.ErrNotKnown):
+		return reply{450, "4.1.1", "Whether there is such a mailbox is not known here now, try again later"}, true
 	case errors.Is(err, directory.ErrNotLocal):
 		return noRelay, true
 	case errors.Is(err, directory.ErrSuspended):

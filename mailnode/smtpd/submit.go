@@ -35,7 +35,7 @@ func (s *session) complete(c *content, fields []field) *reply {
 	if fieldNamed(fields, "message-id") == nil {
 		add = message.AppendField(add, "Message-ID", message.NewMessageID(name))
 	}
-	kept := without(slices.Clone(fields), "bcc", every)
+	kept := without(without(slices.Clone(fields), "bcc", every), "resent-bcc", every)
 	if len(add) > 0 || len(kept) != len(fields) {
 		c.header = append(add, join(kept)...)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/alexedwards/argon2id"
 
 	"mailfleet/inventory"
+	"mailfleet/inventory/credential"
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
@@ -28,8 +29,12 @@ func elsewhere(t testing.TB) (*shelf, *auth.Auth) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	scram, err := credential.SCRAM{Iterations: 4096, Salt: []byte("salt and pepper")}.Derive("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
 	d := directory.New(directory.NewTable([]string{"example.test"}, []directory.Account{
-		{ID: user1, Address: "user1@example.test", PasswordHash: hash},
+		{ID: user1, Address: "user1@example.test", PasswordHash: hash, SCRAM: scram.String()},
 		{ID: user2, Address: "user2@example.test", PasswordHash: hash, Off: []inventory.Feature{inventory.FeatureSMTP}},
 		{ID: "3", Address: "gone@example.test", PasswordHash: hash, Suspended: true},
 	}, ""))
@@ -212,7 +217,7 @@ func TestSubmissionCompletesMessages(t *testing.T) {
 		p.send(text + ".\r\n")
 		p.want(want)
 	}
-	send("Bcc: secret@elsewhere.test,\r\n\tmore@elsewhere.test\r\nSubject: x\r\nBCC: again@elsewhere.test\r\n\r\nBcc: text\r\n", "250")
+	send("Resent-Bcc: a@elsewhere.test\r\nBcc: secret@elsewhere.test,\r\n\tmore@elsewhere.test\r\nSubject: x\r\nBCC: again@elsewhere.test\r\n\r\nBcc: text\r\n", "250")
 	form := regexp.MustCompile(`^DKIM-Signature: d=example.test\r
 Received: [^.]+\.test \(\[127\.0\.0\.1\]\)\r
 \t.*\r

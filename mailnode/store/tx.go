@@ -242,9 +242,13 @@ func (tx *Tx) identity(p Place, uid uint32) (i identity, err error) {
 		return err
 	})
 	if err == nil && !found {
-		err = fmt.Errorf("%w: message %d of mailbox %d of account %s has no identity", ErrDamaged, uid, p.Mailbox, p.Account)
+		err = tx.unidentified(p, uid)
 	}
 	return i, err
+}
+
+func (tx *Tx) unidentified(p Place, uid uint32) error {
+	return fmt.Errorf("%w: message %d of mailbox %d of account %s has no identity", ErrDamaged, uid, p.Mailbox, p.Account)
 }
 
 // body returns the record of a body.

@@ -53,6 +53,12 @@ async function furnish(page, server) {
   if ((await have('people')) === 1) await ask(page, 'POST', '/people', person)
   const pool = { name: 'screens', service: 'mailnode', members: [{ server }], per_region: 1 }
   if ((await have('pools')) === 0) await ask(page, 'POST', '/pools', pool)
+  const group = {
+    address: 'all@example.test',
+    members: ['user1@example.test', 'user2@example.test'],
+    writers: 'domain',
+  }
+  if ((await have('groups')) === 0) await ask(page, 'POST', '/groups', group)
   const from = new Date(Date.now() + 24 * 3_600_000)
   const window = { reason: 'screens', servers: [server], from, to: new Date(from.getTime() + 3_600_000) }
   if ((await have('windows')) === 0) await ask(page, 'POST', '/windows', window)
@@ -183,6 +189,9 @@ describe('every screen', () => {
       await visit(page, '/releases')
       await page.getByRole('button', { name: '上传发行版' }).first().click()
       await look('release', page.locator('dialog form'))
+      await visit(page, '/domains/example.test')
+      await page.getByRole('button', { name: '编辑: 收发设置' }).click()
+      await look('mail-settings', page.locator('dialog form'))
       await visit(page, '/services')
       await page.getByRole('checkbox', { name: '选择所有 mailnode' }).check()
       await page.getByRole('button', { name: '应用设置' }).click()

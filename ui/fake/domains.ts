@@ -67,16 +67,18 @@ function recordsOf(fleet: Fleet, { name }: Domain, checked: boolean): DNSRecord[
   ): DNSRecord => ({
     purpose,
     type,
+    zone: `${at}. IN ${type} ${value}`,
+    needed: purpose !== 'dmarc',
     name: at,
     value,
     state: checked ? state : 'unchecked',
     found: checked ? found : [],
   })
   return [
-    record('mx', 'MX', name, '10 mail-hk-1.', 'found'),
+    record('mx', 'MX', name, '10 mail-hk-1.', 'right'),
     record('spf', 'TXT', name, 'v=spf1 ip4:192.0.2.10 -all', 'different', ['v=spf1 -all']),
     ...fleet.tables['dkim-keys'].map((k) =>
-      record('dkim', 'TXT', `${k.selector}._domainkey.${name}`, k.record, k.state === 'active' ? 'found' : 'missing'),
+      record('dkim', 'TXT', `${k.selector}._domainkey.${name}`, k.record, k.state === 'active' ? 'right' : 'missing'),
     ),
     record('dmarc', 'TXT', `_dmarc.${name}`, `v=DMARC1; p=none; rua=mailto:postmaster@${name}`, 'unknown'),
   ]

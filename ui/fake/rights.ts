@@ -21,6 +21,8 @@ const table = `
   tenants      rw r  r  rw -  -   -
   plans        rw r  r  rw r  r   -
   domains      rw r  r  rw rc r   -
+  queue        rw r  r  -  -  -   -
+  ledger       r  r  r  r  r  r   -
   groups       rw r  r  rw rw r   -
   dkim-keys    rw r  r  rw rw r   -
   accounts     rw r  r  rw rw rsp rp

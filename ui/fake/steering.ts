@@ -13,7 +13,7 @@ import type {
 import { type Answer, complain, ok, refuse } from './answers.ts'
 import { type Fleet, never } from './fleet.ts'
 
-const destructive = ['server.reboot', 'server.shutdown', 'server.powercycle', 'server.remove']
+const destructive = ['queue.delete', 'server.reboot', 'server.shutdown', 'server.powercycle', 'server.remove']
 const logLines = Array.from(
   { length: 60 },
   (_, i) =>
@@ -88,13 +88,15 @@ export class Steering {
       const s = this.#server(t.server)
       if (!s) return []
       const service = s.services.find((v) => v.name === t.service)
-      return [{ ...t, server_name: s.name, state: s.state, service_state: service?.state, users: 2, sessions: 5 }]
+      return [
+        { ...t, server_name: s.name, state: s.state, service_state: service?.state, users: 2, sessions: 5, queued: 0 },
+      ]
     })
     return {
       targets: shown,
       users: shown.length * 2,
       sessions: shown.length * 5,
-      queued: -1,
+      queued: body.kind.startsWith('queue.') ? 40 : -1,
       unavailable: 0,
       confirm: hits ? (targets.length === 1 ? (first?.name ?? '') : String(targets.length)) : '',
       warnings: [],

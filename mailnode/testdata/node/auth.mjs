@@ -23,9 +23,11 @@ async function answer(ask) {
   }
   const got = await authenticate(message, {
     ip: ask.ip, helo: ask.helo, sender: ask.sender, mta: 'mx.example.test',
-    resolver: resolve, disableArc: true, disableBimi: true,
+    resolver: resolve, disableArc: !ask.arc, disableBimi: true, seal: ask.seal,
   });
   return {
+    headers: got.headers,
+    arc: got.arc?.status?.result ?? 'none',
     spf: got.spf?.status?.result ?? 'none',
     dkim: got.dkim.results.map((r) => ({ domain: r.signingDomain, selector: r.selector, result: r.status.result })),
     dmarc: got.dmarc ? got.dmarc.status?.result : 'none',

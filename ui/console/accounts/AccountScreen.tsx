@@ -61,6 +61,7 @@ function Facts({ account }: { account: AccountTerms }) {
   const { t } = useText()
   const serverName = useServerName()
   const mayServers = useMay('servers', 'read')
+  const mayLedger = useMay('ledger', 'read')
   return (
     <dl className="facts account-facts">
       <div>
@@ -76,7 +77,7 @@ function Facts({ account }: { account: AccountTerms }) {
       <div>
         <dt>{t('domains.name')}</dt>
         <dd>
-          <Link to="/accounts" search={{ domain: account.domain }}>
+          <Link to="/domains/$domain" params={{ domain: account.domain }}>
             {account.domain}
           </Link>
         </dd>
@@ -97,6 +98,16 @@ function Facts({ account }: { account: AccountTerms }) {
           <Ago at={account.created} />
         </dd>
       </div>
+      {mayLedger && (
+        <div>
+          <dt>{t('account.ledger')}</dt>
+          <dd>
+            <Link to="/ledger" search={{ account: account.address }}>
+              {t('account.showLedger')}
+            </Link>
+          </dd>
+        </div>
+      )}
       <div className="facts-wide">
         <dt>{t('account.limits')}</dt>
         <dd>

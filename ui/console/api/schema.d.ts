@@ -87,6 +87,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accounts/{id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Mail of an account that was given up
+         * @description With how each attempt ended; of a day the last hundred.
+         */
+        get: operations["list-mail-failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/accounts/{id}/mailboxes": {
         parameters: {
             query?: never;
@@ -530,6 +550,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was sent and got
+         * @description Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for. Days are of UTC.
+         */
+        get: operations["read-ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The ledger as CSV
+         * @description With a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole.
+         */
+        get: operations["export-ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/oidc": {
         parameters: {
             query?: never;
@@ -888,6 +948,63 @@ export interface paths {
          * @description As their agents found when they last looked: when they joined, once a day, and at each operation server.preflight.
          */
         get: operations["list-preflights"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Mail that waits to be delivered
+         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. What is done with queued mail is an operation, queue.hold and others, on a filter.
+         */
+        get: operations["list-queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Waiting mail by destination and server */
+        get: operations["sum-queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/{id}/message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A waiting message as it would be sent
+         * @description Who reads other people's mail is in the audit log.
+         */
+        get: operations["export-queued"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1860,6 +1977,8 @@ export interface components {
             note?: string;
             /** @enum {string} */
             purpose: "mx" | "spf" | "dkim" | "dmarc" | "mta-sts" | "tls-rpt" | "discovery";
+            /** @description Note, for another language */
+            said?: components["schemas"]["Sentence"];
             /**
              * @description What the DNS has; unknown: it did not answer
              * @enum {string}
@@ -2063,6 +2182,8 @@ export interface components {
             warnings: string[];
         };
         ImpactTarget: {
+            /** Format: int64 */
+            queued: number;
             server: string;
             server_name: string;
             service?: string;
@@ -2141,6 +2262,43 @@ export interface components {
             name: string;
             release_keys?: components["schemas"]["ReleaseKeys"][];
         };
+        Ledger: {
+            from: string;
+            items: components["schemas"]["LedgerEntry"][];
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer */
+            silent: string[];
+            to: string;
+            total: components["schemas"]["LedgerEntry"];
+        };
+        LedgerEntry: {
+            account?: string;
+            /** @description Of the account; absent: it has gone, or it is mail of none */
+            address?: string;
+            /** @example 2026-11-27 */
+            day?: string;
+            domain?: string;
+            /**
+             * Format: int64
+             * @description Recipients whose mail was given up
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Messages put into mailboxes
+             */
+            in: number;
+            /** Format: int64 */
+            in_bytes: number;
+            /**
+             * Format: int64
+             * @description Recipients elsewhere who took mail
+             */
+            out: number;
+            /** Format: int64 */
+            out_bytes: number;
+        };
         Limits: {
             /** Format: int64 */
             attachment?: number;
@@ -2196,6 +2354,26 @@ export interface components {
              * @description Octets before it that are not shown: the reader was too slow, or they were lost
              */
             skipped?: number;
+        };
+        MailFailure: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            code: number;
+            from: string;
+            host?: string;
+            message: string;
+            status: string;
+            text: string;
+            to: string;
+        };
+        MailFailures: {
+            /** @description The latest first */
+            items: components["schemas"]["MailFailure"][];
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer */
+            silent: string[];
         };
         MailFlow: {
             /** @description Filters that are asked about each message (milter protocol), in this order. */
@@ -2436,7 +2614,7 @@ export interface components {
             /** @description Not delivered within this: expired. Default 5m, of a batch from when it is its turn */
             expires?: string | number;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
             /**
              * @description Names of the refusals of the preview to pass over
              * @example [
@@ -2466,6 +2644,8 @@ export interface components {
             config?: components["schemas"]["ServiceConfig"];
             /** @description server.tune: names of checks */
             fixes?: string[];
+            /** @description queue.*: which entries, and how */
+            queue?: components["schemas"]["QueueOrder"];
             /** @description service.upgrade, agent.upgrade: id of the release */
             release?: string;
             /** @description server.add: the server to make; no targets then */
@@ -2714,7 +2894,7 @@ export interface components {
             expires: string;
             id: string;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
             override?: string[];
             params?: components["schemas"]["Params"];
             reason: string;
@@ -2822,6 +3002,7 @@ export interface components {
         Params: {
             config?: components["schemas"]["ServiceConfig"];
             fixes?: string[];
+            queue?: components["schemas"]["QueueOrder"];
             release?: string;
         };
         PasswordChange: {
@@ -2884,7 +3065,7 @@ export interface components {
             version: number;
         };
         Policy: {
-            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply")[];
+            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute")[];
             /** @description A duration such as "1m30s"; a number is taken as seconds */
             password_age: string | number;
             /** Format: int64 */
@@ -3018,6 +3199,121 @@ export interface components {
         Providers: {
             oidc?: string;
         };
+        Queue: {
+            items: components["schemas"]["QueuedMail"][];
+            next: string;
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer */
+            silent: string[];
+        };
+        QueueDestination: {
+            /** Format: int64 */
+            active: number;
+            /** Format: int64 */
+            bytes: number;
+            /** Format: int64 */
+            entries: number;
+            last?: string;
+            name: string;
+            /** Format: date-time */
+            oldest?: string;
+            /** Format: int64 */
+            recipients: number;
+            /** Format: date-time */
+            rests?: string;
+        };
+        QueueFilter: {
+            /** @description Domain, or local */
+            destination?: string;
+            /** @description Of entries */
+            ids?: string[];
+            /** @description A part of how the last attempt ended */
+            last?: string;
+            /** @description As in Received fields and logs */
+            message?: string;
+            /** @description At least so long in the queue */
+            older?: string | number;
+            /** @description Address, or a part of one */
+            recipient?: string;
+            /** @description Address, or @domain, or the id of an account */
+            sender?: string;
+            /** @enum {string} */
+            state?: "held" | "future" | "active" | "waiting";
+            /** @description At most so long in the queue */
+            younger?: string | number;
+        };
+        QueueOrder: {
+            /** @description Which entries; empty: all */
+            filter?: components["schemas"]["QueueFilter"];
+            /** @description delete: tell the senders */
+            report?: boolean;
+            /** @description reroute: where to; absent: to where they go by themselves */
+            route?: components["schemas"]["Route"];
+        };
+        QueueServer: {
+            /** Format: int64 */
+            bytes: number;
+            /** Format: int64 */
+            entries: number;
+            /** Format: date-time */
+            oldest?: string;
+            /** Format: int64 */
+            recipients: number;
+            server: string;
+        };
+        QueueSummary: {
+            /** @description Those with most recipients first */
+            destinations: components["schemas"]["QueueDestination"][];
+            /** @description Some servers did not answer */
+            partial: boolean;
+            servers: components["schemas"]["QueueServer"][];
+            /** @description Servers that did not answer */
+            silent: string[];
+            total: components["schemas"]["QueueTotal"];
+        };
+        QueueTotal: {
+            /** Format: int64 */
+            bytes: number;
+            /** Format: int64 */
+            entries: number;
+            /** Format: date-time */
+            oldest?: string;
+            /** Format: int64 */
+            recipients: number;
+        };
+        QueuedMail: {
+            account?: string;
+            /** Format: int64 */
+            attempts: number;
+            destination: string;
+            /** @description Id on its server, for the filter of an operation */
+            entry: string;
+            /** Format: date-time */
+            expires: string;
+            from: string;
+            id: string;
+            last?: string;
+            /** Format: date-time */
+            last_at?: string;
+            /** Format: int64 */
+            last_code?: number;
+            last_host?: string;
+            message: string;
+            /** Format: date-time */
+            next: string;
+            /** Format: int64 */
+            priority: number;
+            /** Format: date-time */
+            received: string;
+            recipients: string[];
+            route?: string;
+            server: string;
+            server_id: string;
+            /** Format: int64 */
+            size: number;
+            state: string;
+        };
         Reading: {
             metric: string;
             server: string;
@@ -3097,7 +3393,7 @@ export interface components {
              */
             tarpit_after?: number;
             /**
-             * @description Networks whose mail is neither delayed, greylisted nor limited. This machine and the fleet's servers always are.
+             * @description Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are.
              * @example [
              *       "192.0.2.0/24"
              *     ]
@@ -3486,7 +3782,7 @@ export interface components {
             /** Format: int64 */
             index?: number;
             /** @enum {string} */
-            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply";
+            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
             log?: components["schemas"]["StepLine"][];
             message?: string;
             /** Format: int64 */
@@ -3854,6 +4150,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-mail-failures": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailFailures"];
+                };
             };
             /** @description Error */
             default: {
@@ -5118,6 +5451,86 @@ export interface operations {
             };
         };
     };
+    "read-ledger": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
+                /** @description Default day and domain */
+                by?: ("day" | "domain" | "account")[];
+                /** @description Id or name */
+                domain?: string;
+                /** @description Id or address */
+                account?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ledger"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-ledger": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
+                /** @description Default day and domain */
+                by?: ("day" | "domain" | "account")[];
+                /** @description Id or name */
+                domain?: string;
+                /** @description Id or address */
+                account?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-providers": {
         parameters: {
             query?: never;
@@ -6192,6 +6605,140 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PagePreflight"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-queue": {
+        parameters: {
+            query?: {
+                /** @description Of entries, on their servers */
+                ids?: string[];
+                /** @description As in Received fields and logs */
+                message?: string;
+                /** @description Domain, or local */
+                destination?: string;
+                /** @description Address, or @domain, or the id of an account */
+                sender?: string;
+                /** @description Address, or a part of one */
+                recipient?: string;
+                state?: "held" | "future" | "active" | "waiting";
+                /** @description A part of how the last attempt ended */
+                last?: string;
+                /** @description At least so long in the queue, as 1h30m */
+                older?: string;
+                /** @description At most so long in the queue */
+                younger?: string;
+                /** @description Id or name */
+                server?: string[];
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sum-queue": {
+        parameters: {
+            query?: {
+                /** @description Of entries, on their servers */
+                ids?: string[];
+                /** @description As in Received fields and logs */
+                message?: string;
+                /** @description Domain, or local */
+                destination?: string;
+                /** @description Address, or @domain, or the id of an account */
+                sender?: string;
+                /** @description Address, or a part of one */
+                recipient?: string;
+                state?: "held" | "future" | "active" | "waiting";
+                /** @description A part of how the last attempt ended */
+                last?: string;
+                /** @description At least so long in the queue, as 1h30m */
+                older?: string;
+                /** @description At most so long in the queue */
+                younger?: string;
+                /** @description Id or name */
+                server?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueSummary"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-queued": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the entry, as the list has it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "message/rfc822": string;
                 };
             };
             /** @description Error */

@@ -15,7 +15,7 @@ const groups = [
   { name: 'watch', items: ['overview', 'services', 'alerts'] },
   { name: 'steer', items: ['operations', 'pools', 'windows', 'releases'] },
   { name: 'notify', items: ['rules', 'contacts', 'sms'] },
-  { name: 'mail', items: ['tenants', 'domains', 'accounts', 'plans'] },
+  { name: 'mail', items: ['tenants', 'domains', 'accounts', 'queue', 'ledger', 'plans'] },
   { name: 'people', items: ['people', 'tokens', 'sessions', 'policy', 'audit'] },
 ] as const satisfies { name: string; items: GlyphName[] }[]
 

@@ -109,6 +109,22 @@ const domain = createRoute({
   component: lazyRouteComponent(() => import('../domains/DomainScreen')),
 })
 
+const queue = createRoute({
+  getParentRoute: () => root,
+  path: '/queue',
+  component: lazyRouteComponent(() => import('../queue/Queue')),
+})
+
+const ledger = createRoute({
+  getParentRoute: () => root,
+  path: '/ledger',
+  validateSearch: (s): { domain?: string; account?: string } => ({
+    domain: typeof s.domain === 'string' ? s.domain : undefined,
+    account: typeof s.account === 'string' ? s.account : undefined,
+  }),
+  component: lazyRouteComponent(() => import('../ledger/Ledger')),
+})
+
 const accounts = createRoute({
   getParentRoute: () => root,
   path: '/accounts',
@@ -192,6 +208,8 @@ const tree = root.addChildren([
   sms,
   domains,
   domain,
+  queue,
+  ledger,
   accounts,
   account,
   tenants,

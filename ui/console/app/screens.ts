@@ -20,6 +20,8 @@ const resources: Record<string, string> = {
   tenants: 'tenants',
   domains: 'domains',
   accounts: 'accounts',
+  queue: 'queue',
+  ledger: 'ledger',
   plans: 'plans',
   people: 'people',
   tokens: 'tokens',

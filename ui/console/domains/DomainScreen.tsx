@@ -57,6 +57,7 @@ function Facts({ domain }: { domain: Domain }) {
   const { t, format } = useText()
   const tenants = useAll<Tenant>('tenants')
   const plans = useAll<Plan>('plans')
+  const mayLedger = useMay('ledger', 'read')
   const dash = <span className="dim">—</span>
   return (
     <dl className="facts">
@@ -94,6 +95,16 @@ function Facts({ domain }: { domain: Domain }) {
           </Link>
         </dd>
       </div>
+      {mayLedger && (
+        <div>
+          <dt>{t('nav.ledger')}</dt>
+          <dd>
+            <Link to="/ledger" search={{ domain: domain.name }}>
+              {t('domain.ledger')}
+            </Link>
+          </dd>
+        </div>
+      )}
     </dl>
   )
 }

@@ -77,10 +77,13 @@ export function MailDialog({ domain, onClose }: { domain: Domain; onClose: () =>
       {...form.text(name)}
     />
   )
-  const handling = (name: Field, label: string, of: readonly (typeof handlings)[number][], empty: string) => (
+  const handling = (name: Field, label: string, of: readonly (typeof handlings)[number][]) => (
     <NativeSelect
       label={label}
-      data={[{ value: '', label: empty }, ...of.map((value) => ({ value, label: t(`handling.${value}`) }))]}
+      data={[
+        { value: '', label: t('domain.asServer') },
+        ...of.map((value) => ({ value, label: t(`handling.${value}`) })),
+      ]}
       {...form.text(name)}
     />
   )
@@ -95,7 +98,6 @@ export function MailDialog({ domain, onClose }: { domain: Domain; onClose: () =>
       {...form.text(name)}
     />
   )
-  const asServer = t('domain.asServer')
   return (
     <Dialog title={t('domain.mailOf', { name: domain.name })} onClose={onClose}>
       <Form form={form} submit={t('action.save')} onCancel={onClose}>
@@ -111,13 +113,20 @@ export function MailDialog({ domain, onClose }: { domain: Domain; onClose: () =>
           {...form.text('delimiter')}
         />
         <div className="form-row form-pairs">
-          {handling('dmarc', t('domain.dmarc'), handlings, asServer)}
-          {handling('reverse_names', t('domain.reverseNames'), ['none', 'mark', 'refuse'], asServer)}
+          {handling('dmarc', t('domain.dmarc'), handlings)}
+          {handling('reverse_names', t('domain.reverseNames'), ['none', 'mark', 'refuse'])}
           {onOff('greylisting', t('domain.greylisting'))}
           {onOff('blocklists', t('domain.blocklists'))}
         </div>
         <div className="form-row form-pairs">
-          {handling('policy', t('domain.policy'), ['quarantine', 'refuse'], t('handling.none'))}
+          <NativeSelect
+            label={t('domain.policy')}
+            data={(['none', 'quarantine', 'refuse'] as const).map((value) => ({
+              value: value === 'none' ? '' : value,
+              label: t(`domain.asked.${value}`),
+            }))}
+            {...form.text('policy')}
+          />
           <NativeSelect
             label={t('domain.mtaSts')}
             data={(['none', 'testing', 'enforce'] as const).map((value) => ({

@@ -25,7 +25,7 @@ export function MailSettings({ domain }: { domain: Domain }) {
     [t('domain.reverseNames')]: handling(mail.reverse_names),
     [t('domain.greylisting')]: onOff(mail.greylisting),
     [t('domain.blocklists')]: onOff(mail.blocklists),
-    [t('domain.policy')]: t(`handling.${mail.policy || 'none'}`),
+    [t('domain.policy')]: t(`domain.asked.${mail.policy || 'none'}`),
     [t('domain.mtaSts')]: t(`domain.sts.${mail.mta_sts || 'none'}`),
     [t('domain.route')]: route?.host ? `${route.host}${route.port ? `:${route.port}` : ''}` : t('domain.direct'),
   }

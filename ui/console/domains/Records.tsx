@@ -1,7 +1,7 @@
 import { Button, CopyButton } from '@mantine/core'
 import type { DNSRecord } from '../api/types'
 import { type Column, Rows } from '../parts/DataTable'
-import { Failure, Loading } from '../parts/Feedback'
+import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Section } from '../parts/Screen'
 import { State } from '../parts/State'
@@ -10,10 +10,10 @@ import { useRecords } from './data'
 
 /** What the DNS must say of the domain, ready to be taken along, and what it says. */
 export function Records({ domain }: { domain: string }) {
-  const { t } = useText()
+  const { t, say } = useText()
   const { records, isPending, error, refetch, checking, check } = useRecords(domain)
   const columns: Column<DNSRecord & { id: string }>[] = [
-    { head: t('records.purpose'), cell: (r) => t(`records.of.${r.purpose}`) },
+    { head: t('records.purpose'), cell: (r) => <Purpose of={r} /> },
     { head: t('records.type'), cell: (r) => r.type },
     { head: t('records.name'), cell: (r) => <Copied text={r.name} of={`${t('records.name')} ${r.name}`} /> },
     {
@@ -33,7 +33,8 @@ export function Records({ domain }: { domain: string }) {
           ) : (
             <State of="record" state={r.state} />
           )}
-          {r.found.length > 0 && (
+          {r.note && <p className="dim">{say(r.note, r.said)}</p>}
+          {r.state === 'different' && r.found.length > 0 && (
             <ul className="dim record-found" aria-label={t('records.found')}>
               {r.found.map((f) => (
                 <li key={f}>{f}</li>
@@ -48,14 +49,35 @@ export function Records({ domain }: { domain: string }) {
     <Section
       title={t('records.title')}
       aside={
-        <Button size="xs" variant="default" loading={checking} onClick={() => check()}>
-          {t('records.check')}
-        </Button>
+        <div className="acts">
+          {records && records.records.length > 0 && (
+            <CopyButton value={records.records.map((r) => r.zone).join('\n')}>
+              {({ copied, copy }) => (
+                <Button
+                  size="xs"
+                  variant="default"
+                  leftSection={copied && <Glyph name="up" size={14} />}
+                  onClick={copy}
+                >
+                  {t(copied ? 'action.copied' : 'records.zone')}
+                </Button>
+              )}
+            </CopyButton>
+          )}
+          <Button size="xs" variant="default" loading={checking} onClick={() => check()}>
+            {t('records.check')}
+          </Button>
+        </div>
       }
     >
       {isPending && <Loading rows={4} />}
       {error && <Failure error={error} retry={() => refetch()} />}
-      {records && (
+      {records?.records.length === 0 && (
+        <Empty title={t('records.none')}>
+          <p>{t('records.noneText')}</p>
+        </Empty>
+      )}
+      {records && records.records.length > 0 && (
         <Rows
           label={t('records.title')}
           columns={columns}
@@ -69,6 +91,15 @@ export function Records({ domain }: { domain: string }) {
         </details>
       )}
     </Section>
+  )
+}
+
+function Purpose({ of: { purpose, needed } }: { of: DNSRecord }) {
+  const { t } = useText()
+  return (
+    <>
+      {t(`records.of.${purpose}`)} {!needed && <small className="dim">{t('records.optional')}</small>}
+    </>
   )
 }
 

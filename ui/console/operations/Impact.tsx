@@ -5,7 +5,7 @@ import { useFreshness } from '../live/Live'
 import { Glyph } from '../parts/Glyph'
 import { State } from '../parts/State'
 import { useText } from '../text/language'
-import { interrupts } from './kinds'
+import { interrupts, onQueue } from './kinds'
 
 /** More targets than this are counted, not named. */
 const named = 8
@@ -30,6 +30,11 @@ export function Impact({ kind, impact, several }: ImpactProps) {
           <Figure name={t('operate.sessions')} value={figure(impact.sessions)} some={impact.sessions !== 0} />
           <Figure name={t('operate.queued')} value={figure(impact.queued)} some={impact.queued !== 0} />
           <Figure name={t('operate.away')} value={figure(impact.unavailable)} some={impact.unavailable !== 0} />
+        </dl>
+      )}
+      {onQueue(kind) && (
+        <dl className="impact-figures">
+          <Figure name={t('queue.entries')} value={figure(impact.queued)} some={impact.queued !== 0} />
         </dl>
       )}
       {impact.warnings.map((w, i) => (

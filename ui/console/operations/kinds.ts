@@ -21,6 +21,11 @@ export const kinds: OperationKind[] = [
   'service.upgrade',
   'agent.upgrade',
   'config.apply',
+  'queue.hold',
+  'queue.release',
+  'queue.retry',
+  'queue.reroute',
+  'queue.delete',
 ]
 
 /** Kinds that need nothing but targets, as they are offered over a selection. */
@@ -42,6 +47,17 @@ export const serverActs = [
   'server.remove',
 ] as const satisfies OperationKind[]
 
+export const queueActs = [
+  'queue.hold',
+  'queue.release',
+  'queue.retry',
+  'queue.reroute',
+  'queue.delete',
+] as const satisfies OperationKind[]
+
+/** Whether it is done to queued mail, of which the count is shown first. */
+export const onQueue = (k: OperationKind) => k.startsWith('queue.')
+
 const destructive: OperationKind[] = ['server.remove', 'server.reboot', 'server.shutdown', 'server.powercycle']
 const interrupting: OperationKind[] = ['service.stop', 'service.restart', 'service.upgrade', 'config.apply']
 
@@ -49,7 +65,7 @@ const interrupting: OperationKind[] = ['service.stop', 'service.restart', 'servi
 export const interrupts = (k: OperationKind) => interrupting.includes(k) || destructive.includes(k)
 
 /** Whether its button has the colour of what destroys. */
-export const dangerous = (k: OperationKind) => destructive.includes(k) || k === 'service.stop'
+export const dangerous = (k: OperationKind) => destructive.includes(k) || k === 'service.stop' || k === 'queue.delete'
 
 export const needsRelease = (k: OperationKind) => k === 'service.upgrade' || k === 'agent.upgrade'
 

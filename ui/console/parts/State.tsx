@@ -78,9 +78,15 @@ const looks = {
     failed: ['bad', 'down'],
     skipped: ['idle', 'removed'],
   } satisfies Record<CheckState, Look>,
+  queue: {
+    waiting: ['busy', 'waiting'],
+    active: ['busy', 'moving'],
+    held: ['warn', 'stopped'],
+    future: ['idle', 'waiting'],
+  } satisfies Record<'waiting' | 'active' | 'held' | 'future', Look>,
   record: {
     unchecked: ['idle', 'waiting'],
-    found: ['good', 'up'],
+    right: ['good', 'up'],
     missing: ['bad', 'down'],
     different: ['warn', 'warning'],
     unknown: ['warn', 'unknown'],

@@ -26,7 +26,14 @@ const textsIn = (line: string) =>
 const words = (template: string) => template.replace(/\{\d+\}|\[%d\]/g, '').trim()
 
 test('every sentence that is translated is one that the programs say', () => {
-  const folders = ['inventory', 'inventory/release', 'agent/preflight', 'controller/ops', 'controller/rest']
+  const folders = [
+    'inventory',
+    'inventory/release',
+    'inventory/zone',
+    'agent/preflight',
+    'controller/ops',
+    'controller/rest',
+  ]
   folders.push('controller/auth', 'controller/fleet', 'controller/releases')
   const all = new Set(folders.flatMap(linesIn).flatMap(textsIn))
   expect(Object.keys(chinese).filter((template) => !all.has(template))).toEqual([])
@@ -34,7 +41,7 @@ test('every sentence that is translated is one that the programs say', () => {
 
 test('every finding, refusal of an operation and refusal of a release is translated', () => {
   const speaks = /\bsay\("|\b(?:refuse|inventory\.(?:Say|Errorf|FieldErrorf|Wrap))\(|(?:found|wanted|advice): say\(/
-  const folders = ['agent/preflight', 'controller/ops', 'controller/releases', 'inventory/release']
+  const folders = ['agent/preflight', 'controller/ops', 'controller/releases', 'inventory/release', 'inventory/zone']
   const all = folders.flatMap(linesIn).filter((line) => speaks.test(line))
   const sentences = all.flatMap(textsIn).filter((text) => / /.test(words(text)))
   expect(sentences.length).toBeGreaterThan(100)

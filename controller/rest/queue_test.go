@@ -1,0 +1,142 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mailfleet/controller/api"
+	"mailfleet/inventory"
+)
+
+func TestTheQueueOfTheFleet(t *testing.T) {
+	f := start(t)
+	a, b := f.upServer("a"), f.upServer("b")
+	ctx := t.Context()
+	var seen []string
+	for cursor, pages := "", 0; pages == 0 || cursor != ""; pages++ {
+		page, err := f.client.Queue(ctx, inventory.QueueFilter{}, nil, cursor)
+		f.ok(err)
+		for _, item := range page.Items {
+			seen = append(seen, item.ID)
+		}
+		cursor = page.Next
+	}
+	if len(seen) != 10 {
+		t.Errorf("%d entries: %v", len(seen), seen)
+	}
+	for _, limit := range []string{"1", "3", "5", "7"} {
+		var some []string
+		cursor := ""
+		for {
+			var page api.Queue
+			_, text := f.ask(http.MethodGet, "/api/v1/queue?limit="+limit+"&cursor="+cursor, "", "Authorization", "Bearer "+f.client.Token)
+			f.ok(json.Unmarshal([]byte(text), &page))
+			for _, item := range page.Items {
+				some = append(some, item.ID)
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+		if !slices.Equal(some, seen) {
+			t.Errorf("by pages of %s: %v", limit, some)
+		}
+	}
+	sum, err := f.client.QueueSummary(ctx, inventory.QueueFilter{Destination: "a.test", Older: inventory.Duration(time.Minute)}, []string{"b"})
+	if err != nil || sum.Total.Entries != 3 || len(sum.Destinations) != 1 || sum.Destinations[0].Bytes != 30 || sum.Servers[0].Server != "b" {
+		t.Errorf("got %+v, %v", sum, err)
+	}
+	f.mail.silent = map[inventory.ID]bool{a.ID: true}
+	if sum, err = f.client.QueueSummary(ctx, inventory.QueueFilter{}, nil); err != nil || !sum.Partial || !slices.Equal(sum.Silent, []string{"a"}) || sum.Total.Entries != 5 {
+		t.Errorf("got %+v, %v", sum, err)
+	}
+	header := []string{"Authorization", "Bearer " + f.client.Token}
+	res, text := f.ask(http.MethodGet, "/api/v1/queue/"+string(b.ID)+".1/message", "", header...)
+	if res.StatusCode != http.StatusOK || text != "Subject: "+string(b.ID)+"\r\n\r\n" || res.Header.Get("Content-Type") != "message/rfc822" {
+		t.Errorf("%s: %q", res.Status, text)
+	}
+	if res, _ = f.ask(http.MethodGet, "/api/v1/queue/"+string(b.ID)+".gone/message", "", header...); res.StatusCode != http.StatusNotFound {
+		t.Errorf("got %s", res.Status)
+	}
+	page, _, err := api.Audit.Wait(ctx, f.client, map[string][]string{"action": {"queue.export"}}, 0, 0)
+	if err != nil || len(page.Items) != 1 {
+		t.Errorf("the export is not in the audit log: %+v, %v", page.Items, err)
+	}
+}
+
+func TestTheLedgerOfTheFleet(t *testing.T) {
+	w := newWorld(t)
+	w.upServer("second")
+	ctx := t.Context()
+	whole, err := w.client.Ledger(ctx, api.LedgerQuery{})
+	w.ok(err)
+	if len(whole.Items) != 4 || whole.Total.In != 12 || whole.Total.Failed != 4 {
+		t.Errorf("got %+v", whole)
+	}
+	mine, err := w.roleClient(inventory.RoleDomainAdmin).Ledger(ctx, api.LedgerQuery{By: []string{"domain"}})
+	w.ok(err)
+	if len(mine.Items) != 1 || mine.Items[0].Domain != "in.test" || mine.Items[0].In != 6 || mine.Items[0].Day != "" {
+		t.Errorf("a domain's administrator reads %+v", mine)
+	}
+	account, err := w.client.Ledger(ctx, api.LedgerQuery{Account: "user@in.test", By: []string{"account"}})
+	w.ok(err)
+	if i := slices.IndexFunc(account.Items, func(e api.LedgerEntry) bool { return e.Address == "user@in.test" }); i < 0 {
+		t.Errorf("got %+v", account)
+	}
+	header := []string{"Authorization", "Bearer " + w.client.Token}
+	res, text := w.ask(http.MethodGet, "/api/v1/ledger.csv?by=domain", "", header...)
+	if res.StatusCode != http.StatusOK || !strings.HasPrefix(text, "day,domain,account,address,in,in_bytes,out,out_bytes,failed\r\n,in.test,,,6,40,2,20,2\r\n") {
+		t.Errorf("%s: %q", res.Status, text)
+	}
+	for _, query := range []string{"from=yesterday", "from=2026-01-02&to=2026-01-01", "from=2020-01-01&to=2026-01-01", "domain=nothing.test", "by=colour"} {
+		if res, _ := w.ask(http.MethodGet, "/api/v1/ledger?"+query, "", header...); res.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %s", query, res.Status)
+		}
+	}
+}
+
+// What is done with queued mail is an operation that shows first how much is meant.
+func TestQueuedMailIsCountedBeforeAnythingIsDone(t *testing.T) {
+	f := start(t)
+	f.upServer("a")
+	ask := api.NewOperation{
+		Kind: inventory.OpQueueDelete, Targets: []api.NewTarget{{Server: "a"}},
+		Params: api.NewParams{Queue: &inventory.QueueOrder{Filter: inventory.QueueFilter{Destination: "a.test"}, Report: true}},
+	}
+	impact, err := f.client.PreviewOperation(t.Context(), ask)
+	if err != nil || impact.Queued != 3 || impact.Targets[0].Queued != 3 {
+		t.Errorf("got %+v, %v", impact, err)
+	}
+	if _, err := f.client.CreateOperation(t.Context(), "", ask); problem(t, err).Status != http.StatusUnprocessableEntity {
+		t.Errorf("mail was deleted that nobody has confirmed: %v", err)
+	}
+	ask.Confirm = impact.Confirm
+	op, err := f.client.CreateOperation(t.Context(), "", ask)
+	if err != nil || op.Params.Queue == nil || op.Params.Queue.Filter.Destination != "a.test" || len(op.Steps) != 1 {
+		t.Errorf("got %+v, %v", op, err)
+	}
+	for name, params := range map[string]api.NewParams{
+		"no filter": {}, "route for another act": {Queue: &inventory.QueueOrder{Route: &inventory.Route{Host: "h"}}},
+	} {
+		ask.Params = params
+		_, err := f.client.CreateOperation(t.Context(), "", ask)
+		if p := problem(t, err); p.Status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+func (m *mailnodes) queued(ctx context.Context, servers []inventory.ID, f inventory.QueueFilter) map[inventory.ID]inventory.QueueTotal {
+	found := map[inventory.ID]inventory.QueueTotal{}
+	for _, id := range servers {
+		if sum, err := m.QueueSummary(ctx, id, f); err == nil {
+			found[id] = sum.Total
+		}
+	}
+	return found
+}

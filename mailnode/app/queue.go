@@ -1,0 +1,178 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfleet/inventory"
+	"mailfleet/mailnode/outbound"
+	"mailfleet/mailnode/queue"
+	"mailfleet/mailnode/store"
+)
+
+// waiting is the queue and the ledger as operators see them.
+type waiting struct {
+	queue *queue.Queue
+	store *store.Store
+}
+
+func filterOf(f inventory.QueueFilter) queue.Filter {
+	return queue.Filter{
+		IDs: f.IDs, Message: f.Message, Destination: f.Destination, Sender: f.Sender, Recipient: f.Recipient,
+		State: queue.EntryState(f.State), Last: f.Last, Older: time.Duration(f.Older), Younger: time.Duration(f.Younger),
+	}
+}
+
+func totalOf(t queue.Total) inventory.QueueTotal {
+	return inventory.QueueTotal{Entries: t.Entries, Recipients: t.Recipients, Bytes: t.Bytes, Oldest: t.Oldest}
+}
+
+// List implements control.Queue.
+func (w waiting) List(ctx context.Context, q inventory.QueueQuery) (inventory.QueuePage, error) {
+	page := inventory.QueuePage{Entries: []inventory.QueueEntry{}}
+	list, next, err := w.queue.List(ctx, filterOf(q.QueueFilter), q.After, q.Limit)
+	for _, e := range list {
+		page.Entries = append(page.Entries, inventory.QueueEntry{
+			ID: e.ID, Message: e.Message, From: e.From, Account: inventory.ID(e.Account), Destination: e.Destination, Route: e.Route,
+			Recipients: e.Recipients, Size: e.Size, Priority: int(e.Priority), Received: e.Received, Expires: e.Expires, Next: e.Next,
+			Attempts: e.Attempts, State: inventory.QueueState(e.State), Last: e.Last, LastCode: e.LastCode, LastHost: e.LastHost, LastAt: e.LastAt,
+		})
+	}
+	page.Next = next
+	return page, err
+}
+
+// Summary implements control.Queue.
+func (w waiting) Summary(ctx context.Context, f inventory.QueueFilter) (inventory.QueueSummary, error) {
+	out := inventory.QueueSummary{Destinations: []inventory.QueueDestination{}}
+	list, err := w.queue.Summary(ctx, filterOf(f))
+	for _, d := range list {
+		total := totalOf(d.Total)
+		out.Total.Add(total)
+		out.Destinations = append(out.Destinations, inventory.QueueDestination{
+			Name: d.Name, QueueTotal: total, Active: d.Active, Rests: d.DeadTill, Last: d.Last,
+		})
+	}
+	return out, err
+}
+
+// Act implements control.Queue.
+func (w waiting) Act(ctx context.Context, act inventory.QueueAct, o inventory.QueueOrder) (int, error) {
+	f := filterOf(o.Filter)
+	switch act {
+	case inventory.ActHold:
+		return w.queue.Hold(ctx, f)
+	case inventory.ActRelease:
+		return w.queue.Release(ctx, f)
+	case inventory.ActRetry:
+		return w.queue.RetryNow(ctx, f)
+	case inventory.ActDelete:
+		return w.queue.Delete(ctx, f, o.Report)
+	case inventory.ActReroute:
+		var to *outbound.Route
+		if o.Route != nil {
+			to = smartHost(*o.Route, "")
+		}
+		return w.queue.Reroute(ctx, f, to)
+	}
+	return 0, inventory.FieldErrorf("act", "%q is not one of %v", act, inventory.QueueActs)
+}
+
+// Message implements control.Queue.
+func (w waiting) Message(_ context.Context, id string) (io.Reader, int64, error) {
+	message, size, err := w.queue.Export(id)
+	if errors.Is(err, store.ErrNoMessage) {
+		err = inventory.Errorf(inventory.NotFound, "the entry %s is not in the queue any more", id)
+	}
+	return message, size, err
+}
+
+// Ledger implements control.Queue.
+func (w waiting) Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
+	days, err := q.Days()
+	if err != nil {
+		return nil, err
+	}
+	rows := []inventory.LedgerRow{}
+	for _, day := range days {
+		prefixes := []string{day + "/"}
+		if len(q.Domains) > 0 {
+			prefixes = nil
+			for _, d := range q.Domains {
+				prefixes = append(prefixes, day+"/"+d+"/")
+			}
+		}
+		for _, prefix := range prefixes {
+			for c, err := range w.store.Counts(ctx, prefix) {
+				if err != nil {
+					return nil, err
+				}
+				rows = count(rows, c, q.Account)
+			}
+		}
+	}
+	return rows, nil
+}
+
+// count adds a counter to the row it belongs to, which is the last one or a new one:
+// counters come in the order of their keys.
+func count(rows []inventory.LedgerRow, c store.Count, account inventory.ID) []inventory.LedgerRow {
+	parts := strings.Split(c.Key, "/")
+	if len(parts) != 4 {
+		return rows // none of the ledger
+	}
+	row := inventory.LedgerRow{Day: parts[0], Domain: parts[1], Account: inventory.ID(parts[2])}
+	if row.Account == "-" {
+		row.Account = ""
+	}
+	if account != "" && row.Account != account {
+		return rows
+	}
+	if n := len(rows); n == 0 || rows[n-1].Day != row.Day || rows[n-1].Domain != row.Domain || rows[n-1].Account != row.Account {
+		rows = append(rows, row)
+	}
+	last := &rows[len(rows)-1]
+	switch parts[3] {
+	case queue.CountIn:
+		last.In += c.N
+	case queue.CountInBytes:
+		last.InBytes += c.N
+	case queue.CountOut:
+		last.Out += c.N
+	case queue.CountOutBytes:
+		last.OutBytes += c.N
+	case queue.CountFailed:
+		last.Failed += c.N
+	}
+	return rows
+}
+
+// Failures implements control.Queue: those of an account, the latest first.
+func (w waiting) Failures(ctx context.Context, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
+	days, err := q.Days()
+	if err != nil {
+		return nil, err
+	}
+	all := []inventory.MailFailure{}
+	for _, day := range days {
+		at, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			return nil, err
+		}
+		list, err := w.queue.Failures(ctx, at, string(q.Account))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range list {
+			all = append(all, inventory.MailFailure{
+				At: f.At, Message: f.Message, From: f.From, To: f.To, Host: f.Host, Code: f.Code, Status: f.Enhanced, Text: f.Text,
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b inventory.MailFailure) int { return b.At.Compare(a.At) })
+	return all, nil
+}

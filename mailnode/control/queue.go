@@ -1,0 +1,123 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"mailfleet/inventory"
+	"mailfleet/mailnode/api"
+)
+
+// Queue is what waits to be delivered, and what became of mail.
+type Queue interface {
+	List(ctx context.Context, q inventory.QueueQuery) (inventory.QueuePage, error)
+	Summary(ctx context.Context, f inventory.QueueFilter) (inventory.QueueSummary, error)
+	// Act returns with how many entries something was done.
+	Act(ctx context.Context, act inventory.QueueAct, o inventory.QueueOrder) (int, error)
+	// Message opens the message of an entry and tells its size; an error of code NotFound
+	// when it has left the queue.
+	Message(ctx context.Context, id string) (io.Reader, int64, error)
+	Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
+	Failures(ctx context.Context, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
+}
+
+const (
+	maxOrder    = 256 << 10       // bytes of an order
+	orderTime   = 5 * time.Minute // for an act on a large queue
+	messageTime = 5 * time.Minute // for a large message
+)
+
+// HandleQueue adds what is asked about a queue. It is called before Serve.
+func (s *Server) HandleQueue(q Queue) {
+	s.mux.HandleFunc("GET /v1/queue", func(w http.ResponseWriter, r *http.Request) {
+		query, err := inventory.ParseQueueQuery(r.URL.Query())
+		page := inventory.QueuePage{}
+		if err == nil {
+			page, err = q.List(r.Context(), query)
+		}
+		s.told(w, "The queue was not listed", page, err)
+	})
+	s.mux.HandleFunc("GET /v1/queue/summary", func(w http.ResponseWriter, r *http.Request) {
+		query, err := inventory.ParseQueueQuery(r.URL.Query())
+		summary := inventory.QueueSummary{}
+		if err == nil {
+			summary, err = q.Summary(r.Context(), query.QueueFilter)
+		}
+		s.told(w, "The queue was not summed up", summary, err)
+	})
+	s.mux.HandleFunc("POST /v1/queue/acts", func(w http.ResponseWriter, r *http.Request) { s.act(w, r, q) })
+	s.mux.HandleFunc("GET /v1/queue/{id}/message", func(w http.ResponseWriter, r *http.Request) { s.message(w, r, q) })
+	s.mux.HandleFunc("GET /v1/ledger", func(w http.ResponseWriter, r *http.Request) {
+		query, err := inventory.ParseLedgerQuery(r.URL.Query())
+		out := api.MailLedger{}
+		if err == nil {
+			out.Rows, err = q.Ledger(r.Context(), query)
+		}
+		s.told(w, "The ledger was not read", out, err)
+	})
+	s.mux.HandleFunc("GET /v1/ledger/failures", func(w http.ResponseWriter, r *http.Request) {
+		query, err := inventory.ParseLedgerQuery(r.URL.Query())
+		out := api.MailFailures{}
+		if err == nil {
+			out.Failures, err = q.Failures(r.Context(), query)
+		}
+		s.told(w, "The failures were not read", out, err)
+	})
+}
+
+// told answers, or says why not.
+func (s *Server) told(w http.ResponseWriter, title string, answer any, err error) {
+	e, known := errors.AsType[*inventory.Error](err)
+	switch {
+	case err == nil:
+		s.answer(w, http.StatusOK, answer)
+	case known && e.Code == inventory.NotFound:
+		s.refuse(w, http.StatusNotFound, title, e.Error())
+	case known && e.Code == inventory.Invalid:
+		s.refuse(w, http.StatusUnprocessableEntity, title, e.Error())
+	default:
+		s.log.Error("what was asked on the control socket failed", "title", title, "error", err)
+		s.refuse(w, http.StatusInternalServerError, title, "the mailnode's log says why")
+	}
+}
+
+func (s *Server) act(w http.ResponseWriter, r *http.Request, q Queue) {
+	const title = "Nothing was done with the queue"
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(orderTime))
+	var req api.QueueRequest
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
+	body.DisallowUnknownFields()
+	err := body.Decode(&req)
+	if err != nil {
+		err = inventory.Errorf(inventory.Invalid, "the order is not well-formed: %s", err)
+	} else {
+		err = req.Check(req.Act)
+	}
+	done := inventory.QueueDone{}
+	if err == nil {
+		done.Entries, err = q.Act(r.Context(), req.Act, req.QueueOrder)
+	}
+	if err == nil {
+		s.log.Info("something was done with the queue", "act", string(req.Act), "entries", done.Entries)
+	}
+	s.told(w, title, done, err)
+}
+
+func (s *Server) message(w http.ResponseWriter, r *http.Request, q Queue) {
+	message, size, err := q.Message(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.told(w, "The message was not opened", nil, err)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(messageTime))
+	w.Header().Set("Content-Type", "message/rfc822")
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	if _, err := io.CopyN(w, message, size); err != nil {
+		s.log.Debug("a message was not taken whole", "error", err)
+	}
+}
