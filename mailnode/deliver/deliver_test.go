@@ -384,7 +384,7 @@ func TestFullDisk(t *testing.T) {
 func TestDeadResolver(t *testing.T) {
 	s, d := world(t)
 	d.Refuse("far.test", dns.RcodeServerFailure)
-	n := start(t, t.TempDir(), store.Options{}, d, s.port, queue.Settings{})
+	n := start(t, t.TempDir(), store.Options{}, d, s.port, queue.Settings{Retries: []time.Duration{300 * time.Millisecond}})
 	n.run()
 	if err := n.accept(t, envelope.Envelope{Recipients: to("x@far.test")}); err != nil {
 		t.Fatal(err)

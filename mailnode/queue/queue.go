@@ -320,7 +320,8 @@ func (q *Queue) free(l *lane, o *outbound.Outcome) {
 	q.hire()
 }
 
-// Depth is how many parts are in the queue and not held back.
+// Depth is how many parts are in the queue and not held back. One that an operator has
+// had tried earlier counts twice until its own time.
 func (q *Queue) Depth() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -103,7 +103,7 @@ describe('a domain administrator', () => {
     await theirs.getByRole('button', { name: '修改' }).click()
     await theirs
       .locator('.mantine-PasswordInput-error')
-      .getByText(/must not hold the name/)
+      .getByText(/密码不能包含名称/)
       .waitFor()
     await theirs.getByLabel('新密码').fill(password)
     await theirs.getByRole('button', { name: '修改' }).click()

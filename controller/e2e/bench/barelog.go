@@ -19,7 +19,7 @@ func bareLog(ctx context.Context, dir string, b burden) (float64, error) {
 		return 0, err
 	}
 	defer func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }()
-	const lasts = 1500 * time.Millisecond
+	const lasts = time.Second
 	ctx, stop := context.WithTimeout(ctx, lasts)
 	defer stop()
 	record := letter(1, b.size)

@@ -211,7 +211,7 @@ func (m *mailnode) landed(ctx context.Context, count int) (landing, error) {
 
 // pile has the messages be held for a while (RFC 4865), all until the same moment.
 func (m *mailnode) pile(ctx context.Context, put func(parameter string) error) error {
-	const enough = 25 * time.Second
+	const enough = 20 * time.Second
 	due := time.Now().Add(enough).Truncate(time.Second)
 	if err := put(" HOLDUNTIL=" + due.UTC().Format(time.RFC3339)); err != nil {
 		return err

@@ -120,6 +120,13 @@ func (b bout) fight(ctx context.Context, pair []relay, dir string) (rows []Row, 
 	var bare []float64
 	for range max(b.rounds, 1) {
 		for i, c := range pair {
+			if b.share != nil { // more than once: others may use the disk meanwhile
+				v, err := bareLog(ctx, dir, b.log)
+				if err != nil {
+					return nil, err
+				}
+				bare = append(bare, v)
+			}
 			values, err := b.measure(ctx, c)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", b.rows[0].row, c.name(), err)
@@ -127,13 +134,6 @@ func (b bout) fight(ctx context.Context, pair []relay, dir string) (rows []Row, 
 			for k, v := range values {
 				figures[k][i] = append(figures[k][i], v)
 			}
-		}
-		if b.share != nil {
-			v, err := bareLog(ctx, dir, b.log)
-			if err != nil {
-				return nil, err
-			}
-			bare = append(bare, v)
 		}
 	}
 	peer := pair[len(pair)-1].name()

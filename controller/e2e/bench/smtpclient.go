@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -109,25 +109,15 @@ func boxes() (all []string) {
 }
 
 // pour sends messages by Postfix's smtp-source: one of it for each of the mailboxes, for
-// it knows one recipient only.
-func pour(ctx context.Context, address string, b burden) error {
-	dir, err := os.MkdirTemp("", "mf")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+// it knows one recipient only. Each message has a Message-Id of its own.
+func pour(ctx context.Context, c relay, b burden) error {
 	sources := min(b.writers, boxed, b.count)
 	errs := make([]error, sources)
 	var all sync.WaitGroup
 	for i, box := range boxes()[:sources] {
-		text := bytes.ReplaceAll(letter(uint64(i), b.size), []byte("\r\n"), []byte("\n"))
-		file := filepath.Join(dir, box)
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			return err
-		}
 		count := b.count/sources + (b.count%sources+sources-1-i)/sources
 		cmd := exec.CommandContext(ctx, "/usr/sbin/smtp-source", "-d", "-s", fmt.Sprint(min(b.writers/sources, count)), "-m", fmt.Sprint(count),
-			"-F", file, "-f", user("sender"), "-t", box, "inet:"+address)
+			"-l", fmt.Sprint(b.size), "-f", user("sender"), "-t", box, "inet:"+c.smtp())
 		all.Go(func() {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				errs[i] = fmt.Errorf("smtp-source: %w: %s", err, strings.TrimSpace(string(out)))
@@ -135,10 +125,43 @@ func pour(ctx context.Context, address string, b burden) error {
 		})
 	}
 	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+	return errors.Join(errs...)
+}
+
+// write sends letters, which are alike in nothing, to the mailboxes in turn, with as few
+// waits as PIPELINING allows.
+func write(ctx context.Context, c relay, b burden) error {
+	to := boxes()
+	return b.post(func() (*talker, error) { return mailTalk(ctx, c.smtp()) }, user("sender"), "", func(n int) string { return to[n%boxed] })
+}
+
+// submitAll submits letters to one recipient each of a remote domain.
+func submitAll(ctx context.Context, c relay, parameter string, b burden) error {
+	return b.post(func() (*talker, error) { return c.submit(ctx, mailer) }, mailer, parameter, func(n int) string { return fmt.Sprintf("to%d@far.test", n) })
+}
+
+// post sends letters over as many connections as there are writers.
+func (b burden) post(open func() (*talker, error), from, parameter string, to func(n int) string) error {
+	errs := make([]error, b.writers)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for i := range b.writers {
+		all.Go(func() {
+			t, err := open()
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer t.close()
+			for errs[i] == nil {
+				n := int(next.Add(1))
+				if n > b.count {
+					return
+				}
+				errs[i] = t.post(from, parameter, []string{to(n)}, uint64(n), b.size)
+			}
+		})
 	}
-	return nil
+	all.Wait()
+	return errors.Join(errs...)
 }
