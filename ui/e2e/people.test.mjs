@@ -156,7 +156,7 @@ describe('a domain administrator', () => {
     }
     const [other] = (await ask(page, 'GET', '/accounts?domain=example.test')).body.items
     await theirs.goto(`${target.url}/accounts/${other.id}`)
-    await theirs.getByText(/there is no account/).waitFor()
+    await theirs.getByText(new RegExp(`没有.*${other.id}`)).waitFor()
 
     const operation = { kind: 'server.reboot', targets: [{ server: servers[0].name }], confirm: servers[0].name }
     /** @type {[method: string, path: string, status: number, body?: unknown][]} */
