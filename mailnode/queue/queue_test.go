@@ -205,9 +205,10 @@ func (w *world) await(what string, done func() bool) {
 func (w *world) tries(n int) {
 	w.t.Helper()
 	w.await(fmt.Sprintf("attempt %d", n), func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.attempts >= n && w.idle()
+		w.mu.Lock() // not while the queue is asked: it asks the clock, with its own lock held
+		made := w.attempts
+		w.mu.Unlock()
+		return made >= n && w.idle()
 	})
 }
 
