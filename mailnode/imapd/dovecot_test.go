@@ -93,12 +93,18 @@ protocol imap {
 }
 `
 
-// dovecot starts Debian's Dovecot and returns its address. Without it the test is skipped.
+// dovecot starts Debian's Dovecot and returns its address. Where it is not installed the
+// test fails unless PEERS=skip.
 func dovecot(t testing.TB) string {
 	t.Helper()
 	program, err := exec.LookPath("dovecot")
-	if err != nil || os.Getuid() != 0 {
-		t.Skip("needs Debian's dovecot-imapd, and root")
+	switch {
+	case err != nil && os.Getenv("PEERS") != "skip":
+		t.Fatal("Dovecot is not installed: apt-get install dovecot-imapd")
+	case err != nil:
+		t.Skip("Dovecot is not installed")
+	case os.Getuid() != 0:
+		t.Skip("Dovecot is started by root only")
 	}
 	dir, err := os.MkdirTemp("", "dovecot-") // short, for its sockets' sake
 	if err != nil {

@@ -377,22 +377,21 @@ func TestMiltersThatFail(t *testing.T) {
 // One that failed is left alone for a while, and asked again then, in the same
 // session.
 func TestAMilterComesBack(t *testing.T) {
-	l, address := listen(t, "tcp")
-	_ = l.Close()
-	c := chain(t, Settings{Name: "late", Address: address, Rest: time.Millisecond})
+	socket := filepath.Join(t.TempDir(), "late")
+	c := chain(t, Settings{Name: "late", Address: "unix:" + socket, Rest: time.Millisecond})
 	session, r := c.Connect(t.Context(), peer)
 	defer session.Close()
 	if r.Refusal != nil {
 		t.Fatal(r)
 	}
-	again, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", l.Addr().String())
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
 	if err != nil {
-		t.Skip("the port went to somebody else")
+		t.Fatal(err)
 	}
 	p := program{seen: new([]string), mu: new(sync.Mutex), mail: answer(lib.RespReject)}
 	s := &lib.Server{NewMilter: func() lib.Milter { return p }, Actions: 0xff}
 	done := make(chan struct{})
-	go func() { _ = s.Serve(again); close(done) }()
+	go func() { _ = s.Serve(l); close(done) }()
 	defer func() { _ = s.Close(); <-done }()
 	deadline := time.Now().Add(10 * time.Second)
 	for r.Refusal == nil && time.Now().Before(deadline) {
