@@ -44,25 +44,21 @@ type Receiving struct {
 	XClientFrom []string `json:"xclient_from,omitempty" maxItems:"100" doc:"Networks that may say by XCLIENT whom they speak for. None: nobody." example:"192.0.2.0/24"`
 	TrustedFrom []string `json:"trusted_from,omitempty" maxItems:"100" doc:"Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are." example:"192.0.2.0/24"`
 
-	EarlyTalkers   Switch   `json:"early_talkers,omitempty" enum:"on,off" doc:"Turn away who speaks before the greeting. Empty: on." example:"on"`
-	GreetingDelay  Duration `json:"greeting_delay,omitempty" doc:"How long the greeting lets early talkers betray themselves. 0: 1s."`
-	Blocklists     []string `json:"blocklists,omitempty" maxItems:"20" doc:"DNS zones of addresses whose mail is refused (RFC 5782). None: none is asked." example:"bl.example.test"`
-	Greylisting    Switch   `json:"greylisting,omitempty" enum:"on,off" doc:"Defer what comes from a stranger for the first time (RFC 6647). Empty: off." example:"off"`
-	GreylistDelay  Duration `json:"greylist_delay,omitempty" doc:"How long a stranger must wait before trying again. 0: 5m."`
-	ReverseNames   Handling `json:"reverse_names,omitempty" enum:"none,mark,refuse" doc:"What is done when an address has no name that leads back to it. Empty: mark." example:"mark"`
-	DMARC          Handling `json:"dmarc,omitempty" enum:"none,mark,quarantine,refuse" doc:"The most that is done with mail that fails its author's DMARC policy. Empty: quarantine." example:"quarantine"`
-	AddressRate    int      `json:"address_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 address or IPv6 /64. 0: 300." example:"300"`
-	NetworkRate    int      `json:"network_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 /24 or IPv6 /48. 0: 1200." example:"1200"`
-	TarpitAfter    int      `json:"tarpit_after,omitempty" minimum:"0" doc:"Errors of a connection after which each answer is delayed. 0: 5." example:"5"`
-	ErrorsAllowed  int      `json:"errors_allowed,omitempty" minimum:"0" doc:"Errors of a connection after which it is closed. 0: 20." example:"20"`
-	UnknownAllowed int      `json:"unknown_allowed,omitempty" minimum:"0" doc:"Unknown recipients an hour from one address, after which it is turned away for an hour. 0: 100." example:"100"`
+	EarlyTalkers  Switch   `json:"early_talkers,omitempty" enum:"on,off" doc:"Turn away who speaks before the greeting. Empty: on." example:"on"`
+	GreetingDelay Duration `json:"greeting_delay,omitempty" doc:"How long the greeting lets early talkers betray themselves. 0: 1s."`
+	Blocklists    []string `json:"blocklists,omitempty" maxItems:"20" doc:"DNS zones of addresses whose mail is refused (RFC 5782). None: none is asked." example:"bl.example.test"`
+	Greylisting   Switch   `json:"greylisting,omitempty" enum:"on,off" doc:"Defer what comes from a stranger for the first time (RFC 6647). Empty: off." example:"off"`
+	GreylistDelay Duration `json:"greylist_delay,omitempty" doc:"How long a stranger must wait before trying again. 0: 5m."`
+	ReverseNames  Handling `json:"reverse_names,omitempty" enum:"none,mark,refuse" doc:"What is done when an address has no name that leads back to it. Empty: mark." example:"mark"`
+	DMARC         Handling `json:"dmarc,omitempty" enum:"none,mark,quarantine,refuse" doc:"The most that is done with mail that fails its author's DMARC policy. Empty: quarantine." example:"quarantine"`
+	AddressRate   int      `json:"address_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300." example:"300"`
+	ErrorRate     int      `json:"error_rate,omitempty" minimum:"0" doc:"Mistakes an hour (recipients that do not exist, commands that make no sense) from one IPv4 address or IPv6 /64; beyond it, it is turned away for a while. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 60." example:"60"`
 }
 
 // Submission is how mail of the users is taken.
 type Submission struct {
-	HourlyRecipients int `json:"hourly_recipients,omitempty" minimum:"0" doc:"Recipients an hour that a user may write to. 0: 500." example:"500"`
-	BrakeFactor      int `json:"brake_factor,omitempty" minimum:"0" doc:"How many times a user's habit a burst may be before it is held. 0: 10." example:"10"`
-	BrakeLeast       int `json:"brake_least,omitempty" minimum:"0" doc:"Recipients an hour that are never a burst, whatever the habit. 0: 50." example:"50"`
+	BrakeFactor int `json:"brake_factor,omitempty" minimum:"0" doc:"How many times a user's habit a burst may be before it is held. 0: 10." example:"10"`
+	BrakeLeast  int `json:"brake_least,omitempty" minimum:"0" doc:"Recipients an hour that are never a burst, whatever the habit. 0: 50." example:"50"`
 }
 
 // Sending is how mail to other servers is sent.
@@ -145,14 +141,13 @@ func (r *Receiving) check() error {
 		return FieldErrorf("receiving.greylist_delay", "a stranger can be made to wait for %v at most", maxGreylist)
 	}
 	return notNegative("receiving.", map[string]int{
-		"address_rate": r.AddressRate, "network_rate": r.NetworkRate, "tarpit_after": r.TarpitAfter,
-		"errors_allowed": r.ErrorsAllowed, "unknown_allowed": r.UnknownAllowed,
+		"address_rate": r.AddressRate, "error_rate": r.ErrorRate,
 	})
 }
 
 func (s *Submission) check() error {
 	return notNegative("submission.", map[string]int{
-		"hourly_recipients": s.HourlyRecipients, "brake_factor": s.BrakeFactor, "brake_least": s.BrakeLeast,
+		"brake_factor": s.BrakeFactor, "brake_least": s.BrakeLeast,
 	})
 }
 

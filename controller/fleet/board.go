@@ -30,6 +30,7 @@ type board struct {
 	pool     api.Gossip
 	interval inventory.Duration
 	seal     *seal.Key
+	log      *slog.Logger
 
 	mu      sync.Mutex
 	docs    map[inventory.ID]*document
@@ -70,9 +71,9 @@ func (doc *document) order(orders []api.Order) {
 	doc.desired.Orders = orders
 }
 
-func newBoard(store inventory.Store, pool api.Gossip, key *seal.Key, interval time.Duration) *board {
+func newBoard(store inventory.Store, pool api.Gossip, key *seal.Key, interval time.Duration, log *slog.Logger) *board {
 	return &board{
-		store: store, pool: pool, seal: key, interval: inventory.Duration(interval),
+		store: store, pool: pool, seal: key, interval: inventory.Duration(interval), log: log,
 		docs: make(map[inventory.ID]*document), homes: make(map[inventory.ID]home), moved: make(chan struct{}),
 		pending: make(map[inventory.ID]bool),
 	}

@@ -72,7 +72,7 @@ func New(ctx context.Context, opts Options) (*Fleet, error) {
 		opts: opts, store: opts.Store, log: opts.Log.With("component", "fleet"),
 		servers: make(map[inventory.ID]*presence), revoked: make(map[string]bool),
 	}
-	f.board = newBoard(opts.Store, opts.Pool, opts.Seal, opts.Interval)
+	f.board = newBoard(opts.Store, opts.Pool, opts.Seal, opts.Interval, f.log)
 	f.mux = f.routes()
 	f.deliveries = gather[inventory.ID]{store: f.store, do: deliverTo}
 	f.reports = gather[told]{store: f.store, do: storeReports}

@@ -57,6 +57,8 @@ func (b *board) domain(d *inventory.Domain, terms *inventory.TermsReader) (out a
 	// whoever is to be told of it finds no signature.
 	if password, err := b.seal.Unseal(seal.RoutePassword(d.ID), d.RoutePassword); err == nil {
 		out.RoutePassword = string(password)
+	} else if len(d.RoutePassword) > 0 {
+		b.log.Warn("the password of a domain's smart host cannot be read: set it again", "domain", d.Name, "err", err)
 	}
 	for id, sealed := range d.HookSecrets {
 		if secret, err := b.seal.Unseal(seal.HookSecret(id), sealed); err == nil {
@@ -64,6 +66,8 @@ func (b *board) domain(d *inventory.Domain, terms *inventory.TermsReader) (out a
 				out.HookSecrets = make(map[inventory.ID]string)
 			}
 			out.HookSecrets[id] = string(secret)
+		} else {
+			b.log.Warn("the secret of a domain's hook cannot be read: make the hook anew", "domain", d.Name, "hook", id, "err", err)
 		}
 	}
 	return out, nil
@@ -121,8 +125,9 @@ func (b *board) signingKeys(tx inventory.Tx) (map[string][]api.DesiredDKIM, erro
 	keys := make(map[string][]api.DesiredDKIM)
 	for _, k := range list {
 		private, err := b.seal.Unseal(seal.DKIMKey(k.Domain, k.Selector), k.Private)
-		if err != nil {
-			continue // sealed by another controller's key: it cannot sign
+		if err != nil { // sealed by another controller's key: it cannot sign
+			b.log.Warn("a domain's DKIM key cannot be read and does not sign: rotate the keys", "domain", k.Domain, "selector", k.Selector, "err", err)
+			continue
 		}
 		keys[k.Domain] = append(keys[k.Domain], api.DesiredDKIM{Selector: k.Selector, Private: string(private)})
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -103,8 +104,39 @@ func (a *App) newFlow() error {
 		Store: a.store, Sender: f.client, Local: f.places, Routes: f.route, Language: a.language, Event: f.tell, Logger: a.log, Settings: queueSettings(a.config),
 	})
 	a.run("queue", f.queue.Run)
+	a.run("TLS reports", f.tlsReports(a.config).Run)
 	f.deliver = deliver.New(deliver.Options{Store: a.store, Queue: f.queue, Places: f.places, Event: f.tell, Logger: a.log})
 	return nil
+}
+
+// tlsReports tells other domains how TLS to them went, in the name of this server's first
+// domain.
+func (f *flow) tlsReports(c *api.Config) *queue.TLSReports {
+	domain := c.Hostname
+	if len(c.Domains) > 0 {
+		domain = strings.ToLower(c.Domains[0].Name)
+	}
+	contact := "postmaster@" + domain
+	return &queue.TLSReports{
+		Queue: f.queue, From: contact, Organization: domain, Contact: contact,
+		Take: func(before string) []outbound.Result {
+			results := f.client.TakeResults(before)
+			if f.terms.Load().mail.Sending.TLSReports == inventory.Off {
+				return nil
+			}
+			return results
+		},
+		Texts: func(ctx context.Context, name string) ([]string, error) {
+			found, err := f.resolver.TXT(ctx, name)
+			if resolve.NotFound(err) {
+				return nil, nil
+			}
+			return found.Records, err
+		},
+		Sign: func(ctx context.Context, message []byte) ([]byte, error) {
+			return f.Sign(ctx, domain, bytes.NewReader(message))
+		},
+	}
 }
 
 // logged makes a part's error a line in the log.
@@ -281,6 +313,7 @@ func (f *flow) guardSettings() guard.Settings {
 	s.Reverse = guard.Reverse{Missing: action, Unconfirmed: action}
 	s.Greylist = guard.Greylist{On: r.Greylisting == inventory.On || t.greylistsAny(), Delay: time.Duration(cmp.Or(r.GreylistDelay, inventory.Duration(5*time.Minute)))}
 	s.Rates.Messages = guard.Rate{N: cmp.Or(r.AddressRate, 300), Per: time.Minute}
+	s.Rates.Errors = guard.Rate{N: cmp.Or(r.ErrorRate, 60), Per: time.Hour}
 	s.Without = func(domain string) guard.Without {
 		var m inventory.DomainMail
 		if d := f.terms.Load().domains[domain]; d != nil {

@@ -3328,7 +3328,7 @@ export interface components {
         Receiving: {
             /**
              * Format: int64
-             * @description Messages a minute from one IPv4 address or IPv6 /64. 0: 300.
+             * @description Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300.
              * @example 300
              */
             address_rate?: number;
@@ -3353,10 +3353,10 @@ export interface components {
             early_talkers?: "on" | "off";
             /**
              * Format: int64
-             * @description Errors of a connection after which it is closed. 0: 20.
-             * @example 20
+             * @description Mistakes an hour (recipients that do not exist, commands that make no sense) from one IPv4 address or IPv6 /64; beyond it, it is turned away for a while. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 60.
+             * @example 60
              */
-            errors_allowed?: number;
+            error_rate?: number;
             /** @description How long the greeting lets early talkers betray themselves. 0: 1s. */
             greeting_delay?: string | number;
             /** @description How long a stranger must wait before trying again. 0: 5m. */
@@ -3367,12 +3367,6 @@ export interface components {
              * @enum {string}
              */
             greylisting?: "on" | "off";
-            /**
-             * Format: int64
-             * @description Messages a minute from one IPv4 /24 or IPv6 /48. 0: 1200.
-             * @example 1200
-             */
-            network_rate?: number;
             /**
              * @description Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do.
              * @example [
@@ -3387,24 +3381,12 @@ export interface components {
              */
             reverse_names?: "none" | "mark" | "refuse";
             /**
-             * Format: int64
-             * @description Errors of a connection after which each answer is delayed. 0: 5.
-             * @example 5
-             */
-            tarpit_after?: number;
-            /**
              * @description Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are.
              * @example [
              *       "192.0.2.0/24"
              *     ]
              */
             trusted_from?: string[];
-            /**
-             * Format: int64
-             * @description Unknown recipients an hour from one address, after which it is turned away for an hour. 0: 100.
-             * @example 100
-             */
-            unknown_allowed?: number;
             /**
              * @description Networks that may say by XCLIENT whom they speak for. None: nobody.
              * @example [
@@ -3815,12 +3797,6 @@ export interface components {
              * @example 50
              */
             brake_least?: number;
-            /**
-             * Format: int64
-             * @description Recipients an hour that a user may write to. 0: 500.
-             * @example 500
-             */
-            hourly_recipients?: number;
         };
         TOTPCode: {
             code: string;
