@@ -34,6 +34,10 @@ type Metric struct {
 // down on purpose. No agent can tell that of itself: the controller does.
 const ServerUp = "server_up"
 
+// AccountsHeld is how many accounts of a server have their mail held because they send
+// far more than they are used to, until somebody releases it.
+const AccountsHeld = "mailnode_accounts_held"
+
 var catalogue = []Metric{
 	gauge(ServerUp, "服务器在线", "server up", ""),
 	gauge("load_load1", "1 分钟负载", "load (1 min)", ""),
@@ -79,6 +83,11 @@ var catalogue = []Metric{
 	counter("mailnode_smtp_refused", "SMTP 连接超限", "SMTP connections over limit", PerSecond),
 	counter("mailnode_messages_delivered", "邮件投递", "messages delivered", PerSecond),
 	counter("mailnode_bytes_delivered", "邮件投递量", "mail delivered", BytesPerSecond),
+	gauge(AccountsHeld, "被暂停发信的账户", "accounts held for sending too much", Count),
+	counter("mailnode_mail_queued", "入队收件人", "recipients queued", PerSecond),
+	counter("mailnode_mail_sent", "外发收件人", "recipients sent on", PerSecond),
+	counter("mailnode_mail_deferred", "外发推迟", "recipients deferred", PerSecond),
+	counter("mailnode_mail_failed", "外发失败", "recipients given up", PerSecond),
 	counter("mailnode_pop3_logins", "POP3 登录", "POP3 sign-ins", PerSecond),
 	counter("mailnode_pop3_login_failures", "POP3 登录失败", "POP3 sign-in failures", PerSecond),
 	counter("mailnode_pop3_retrieved", "POP3 取信", "POP3 messages retrieved", PerSecond),

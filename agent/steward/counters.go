@@ -33,6 +33,7 @@ func (c counters) Collect(ctx context.Context) ([]collect.Sample, error) {
 		return nil, err
 	}
 	fields := map[string]float64(status.Counters)
+	fields[mailnodeapi.AccountsHeld] = float64(len(status.Held))
 	for protocol, open := range status.Connections {
 		fields[string(protocol)+mailnodeapi.ConnectionsSuffix] = float64(open)
 	}

@@ -188,8 +188,8 @@ func (a *App) firstStart(ctx context.Context) error {
 	if !created {
 		return nil
 	}
-	if err := a.firstRule(ctx); err != nil {
-		return fmt.Errorf("make the first rule: %w", err)
+	if err := a.firstRules(ctx); err != nil {
+		return fmt.Errorf("make the first rules: %w", err)
 	}
 	file := filepath.Join(a.config.Dir, PasswordFile)
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
@@ -200,17 +200,24 @@ func (a *App) firstStart(ctx context.Context) error {
 	return err
 }
 
-// firstRule makes the rule that a fleet should not be without. It can be changed
+// firstRules makes the rules that a fleet should not be without. They can be changed
 // or deleted as any other.
-func (a *App) firstRule(ctx context.Context) error {
-	rule := &inventory.Rule{
+func (a *App) firstRules(ctx context.Context) error {
+	rules := []*inventory.Rule{{
 		Name: "服务器失联 Server down", Metric: alerts.ServerUp, Comparison: inventory.Below, Value: 1, Clear: 1,
 		Severity: inventory.Critical, Enabled: true,
-	}
-	if err := alerts.Check(rule); err != nil {
-		return err
-	}
-	return a.store.Update(ctx, func(tx inventory.Tx) error { return tx.Rules().Create(rule) })
+	}, {
+		Name: "发信异常 Mail held", Metric: alerts.AccountsHeld, Comparison: inventory.AtLeast, Value: 1, Clear: 0,
+		Severity: inventory.Critical, Enabled: true,
+	}}
+	return a.store.Update(ctx, func(tx inventory.Tx) error {
+		for _, rule := range rules {
+			if err := errors.Join(alerts.Check(rule), tx.Rules().Create(rule)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // setting returns one of the controller's own values, making it at the first start.

@@ -25,6 +25,7 @@ type Status struct {
 	Accounts    int              `json:"accounts"`
 	Connections map[Protocol]int `json:"connections"` // open now; pop3s counts as pop3, imaps as imap
 	Counters    Counters         `json:"counters"`
+	Held        []string         `json:"held,omitempty"` // ids of accounts whose mail is held, for they send far more than they are used to
 }
 
 // Counters grow from 0 at the process's start (Status.Started) and never fall.
@@ -53,6 +54,10 @@ const (
 	IMAPExpunged      = "imap_expunged"       // messages removed, moved ones too
 	IMAPRefused       = "imap_refused"        // connections over a limit
 )
+
+// AccountsHeld is the sample of how many accounts' mail is held (Status.Held), which
+// goes with the counters.
+const AccountsHeld = "accounts_held"
 
 // ConnectionsSuffix after a protocol names the sample of its open connections
 // (Status.Connections), which goes with the counters.

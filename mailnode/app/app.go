@@ -181,7 +181,7 @@ func (a *App) listen(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	server.Handle("/v1/store/", handler)
-	server.HandleQueue(waiting{a.flow.queue, a.store})
+	server.HandleQueue(waiting{a.flow.queue, a.flow.brake, a.store})
 	var serving sync.WaitGroup
 	serving.Go(func() { server.Serve(l) })
 	a.stops.push("control socket", func(ctx context.Context) error {

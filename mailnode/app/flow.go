@@ -87,7 +87,7 @@ func (a *App) newFlow() error {
 		return err
 	}
 	a.run("memory of peers", a.logged("memory of peers", f.guard.Run))
-	f.brake = guard.NewBrake(brakeSettings(a.config), a.store, nil, a.log)
+	f.brake = guard.NewBrake(brakeSettings(a.config), a.store, a.log)
 	a.run("memory of senders", a.logged("memory of senders", f.brake.Run))
 	f.judge = origin.New(origin.Settings{ID: a.config.Hostname}, f.resolver)
 	milters, err := chainsOf(a.config, a.log)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailfleet/inventory"
+	"mailfleet/mailnode/guard"
 	"mailfleet/mailnode/outbound"
 	"mailfleet/mailnode/queue"
 	"mailfleet/mailnode/store"
@@ -17,6 +18,7 @@ import (
 // waiting is the queue and the ledger as operators see them.
 type waiting struct {
 	queue *queue.Queue
+	brake *guard.Brake
 	store *store.Store
 }
 
@@ -67,7 +69,7 @@ func (w waiting) Act(ctx context.Context, act inventory.QueueAct, o inventory.Qu
 	case inventory.ActHold:
 		return w.queue.Hold(ctx, f)
 	case inventory.ActRelease:
-		return w.queue.Release(ctx, f)
+		return w.release(ctx, f)
 	case inventory.ActRetry:
 		return w.queue.RetryNow(ctx, f)
 	case inventory.ActDelete:
@@ -80,6 +82,33 @@ func (w waiting) Act(ctx context.Context, act inventory.QueueAct, o inventory.Qu
 		return w.queue.Reroute(ctx, f, to)
 	}
 	return 0, inventory.FieldErrorf("act", "%q is not one of %v", act, inventory.QueueActs)
+}
+
+// release lets mail go. Accounts whose mail the brake held may send again: somebody has
+// looked.
+func (w waiting) release(ctx context.Context, f queue.Filter) (int, error) {
+	braked := map[string]bool{}
+	const page = 1000
+	for after := ""; ; {
+		list, next, err := w.queue.List(ctx, f, after, page)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range list {
+			if e.State == queue.StateHeld && e.Why != "" && e.Account != "" {
+				braked[e.Account] = true
+			}
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	for account := range braked {
+		if err := w.brake.Release(ctx, account); err != nil {
+			return 0, err
+		}
+	}
+	return w.queue.Release(ctx, f)
 }
 
 // Message implements control.Queue.

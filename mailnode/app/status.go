@@ -31,6 +31,7 @@ func (a *App) Status() api.Status {
 		Accounts:    len(a.config.Accounts),
 		Connections: connections,
 		Counters:    a.Counters(),
+		Held:        a.flow.brake.AllHeld(),
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,23 +30,17 @@ type BrakeSettings struct {
 	Factor float64 // times its habit that are too many; 0 is 10
 }
 
-// Alarm is a burst of an account, for an alert.
-type Alarm struct {
-	Account    string
-	At         time.Time
-	Recipients int     // written to in the hour, those of the message that was held included
-	Habit      float64 // in an hour it sends in
-}
-
 // Brake bounds what accounts send, and notices when one sends far more than it is used
 // to, as one does whose password is in the wrong hands. It is safe for concurrent use.
 type Brake struct {
-	memo  *memo
-	log   *slog.Logger
-	alarm func(Alarm)
+	memo *memo
+	log  *slog.Logger
 
 	set   atomic.Pointer[BrakeSettings]
 	locks [64]sync.Mutex // each of what is read and written of some of the accounts
+
+	marks sync.Mutex
+	held  map[string]bool // accounts
 }
 
 // lock keeps others from an account; the caller unlocks it.
@@ -56,10 +52,9 @@ func (b *Brake) lock(account string) *sync.Mutex {
 	return mu
 }
 
-// NewBrake returns a brake that keeps what it knows in a store. alarm is called once for
-// each burst; it must be quick.
-func NewBrake(s BrakeSettings, st *store.Store, alarm func(Alarm), log *slog.Logger) *Brake {
-	b := &Brake{memo: newMemo(st, "habits"), log: log.With("component", "brake"), alarm: alarm}
+// NewBrake returns a brake that keeps what it knows in a store.
+func NewBrake(s BrakeSettings, st *store.Store, log *slog.Logger) *Brake {
+	b := &Brake{memo: newMemo(st, "habits"), log: log.With("component", "brake"), held: map[string]bool{}}
 	b.Configure(s)
 	return b
 }
@@ -80,8 +75,9 @@ const habitKept = 400 * 24 * time.Hour
 
 // Run writes down what is to be remembered until ctx ends.
 func (b *Brake) Run(ctx context.Context) error {
-	return b.memo.run(ctx, b.log, func(now time.Time, _, value []byte) bool {
+	return b.memo.run(ctx, b.log, func(now time.Time, account, value []byte) bool {
 		h, ok := readHabit(value)
+		b.mark(string(account), ok && h.held)
 		return !ok || !h.held && now.Sub(time.Unix(h.hour*3600, 0)) > habitKept
 	})
 }
@@ -116,9 +112,7 @@ func (b *Brake) Message(ctx context.Context, account string, recipients int, p P
 	h, a, burst, err := b.count(ctx, account, recipients, p, now)
 	if burst {
 		b.log.Warn("an account sends far more than it is used to: its mail is held", "account", account, "recipients", h.inHour, "habit", math.Round(h.average))
-		if b.alarm != nil {
-			b.alarm(Alarm{Account: account, At: now, Recipients: int(h.inHour), Habit: h.average})
-		}
+		b.mark(account, true)
 	}
 	return a, err
 }
@@ -142,6 +136,25 @@ func (b *Brake) count(ctx context.Context, account string, recipients int, p Pla
 	return h, a, burst, b.memo.set([]byte(account), h.encode())
 }
 
+// mark notes whether the mail of an account is held.
+func (b *Brake) mark(account string, held bool) {
+	b.marks.Lock()
+	defer b.marks.Unlock()
+	if held {
+		b.held[account] = true
+	} else {
+		delete(b.held, account)
+	}
+}
+
+// AllHeld are the accounts whose mail is held, sorted. After a start it takes a moment
+// until they are all known.
+func (b *Brake) AllHeld() []string {
+	b.marks.Lock()
+	defer b.marks.Unlock()
+	return slices.Sorted(maps.Keys(b.held))
+}
+
 // Held tells whether the mail of an account is held.
 func (b *Brake) Held(ctx context.Context, account string) (bool, error) {
 	defer b.lock(account).Unlock()
@@ -158,6 +171,7 @@ func (b *Brake) Release(ctx context.Context, account string) error {
 		return err
 	}
 	h.held, h.allowed = false, h.inHour
+	b.mark(account, false)
 	return b.memo.set([]byte(account), h.encode())
 }
 

@@ -1,19 +1,20 @@
 package guard
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
 
-func braking(t *testing.T, s BrakeSettings) (*Brake, *time.Time, *[]Alarm) {
+func braking(t *testing.T, s BrakeSettings) (*Brake, *time.Time) {
 	t.Helper()
 	now := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
-	alarms := &[]Alarm{}
-	b := NewBrake(s, newStore(t), func(a Alarm) { *alarms = append(*alarms, a) }, quiet)
+	b := NewBrake(s, newStore(t), quiet)
 	b.memo.now = func() time.Time { return now }
-	return b, &now, alarms
+	return b, &now
 }
 
 func (b *Brake) send(t *testing.T, account string, recipients int, p Plan) Allowance {
@@ -29,7 +30,7 @@ func (b *Brake) send(t *testing.T, account string, recipients int, p Plan) Allow
 }
 
 func TestABurstIsHeld(t *testing.T) {
-	b, now, alarms := braking(t, BrakeSettings{})
+	b, now := braking(t, BrakeSettings{})
 	for range 100 {
 		if a := b.send(t, "ann", 1, Plan{}); a.Hold || a.Refusal != nil {
 			t.Fatalf("%+v within the floor", a)
@@ -40,8 +41,8 @@ func TestABurstIsHeld(t *testing.T) {
 			t.Error("a burst is not held")
 		}
 	}
-	if len(*alarms) != 1 || (*alarms)[0].Account != "ann" || (*alarms)[0].Recipients != 101 {
-		t.Errorf("%+v", *alarms)
+	if held := b.AllHeld(); !slices.Equal(held, []string{"ann"}) {
+		t.Errorf("held are %v", held)
 	}
 	if b.send(t, "bob", 100, Plan{}).Hold {
 		t.Error("another account is held")
@@ -59,13 +60,13 @@ func TestABurstIsHeld(t *testing.T) {
 	if b.send(t, "ann", 50, Plan{}).Hold {
 		t.Error("held after the release")
 	}
-	if len(*alarms) != 1 {
-		t.Errorf("%+v", *alarms)
+	if held := b.AllHeld(); len(held) != 0 {
+		t.Errorf("held are %v", held)
 	}
 }
 
 func TestWhoIsUsedToMuchMayMuch(t *testing.T) {
-	b, now, alarms := braking(t, BrakeSettings{})
+	b, now := braking(t, BrakeSettings{})
 	for n := 100; n <= 5000; n = n * 3 / 2 { // a list that grows
 		for range 10 {
 			if b.send(t, "list", n, Plan{}).Hold {
@@ -74,8 +75,8 @@ func TestWhoIsUsedToMuchMayMuch(t *testing.T) {
 			*now = now.Add(24 * time.Hour)
 		}
 	}
-	if len(*alarms) != 0 {
-		t.Error(*alarms)
+	if held := b.AllHeld(); len(held) != 0 {
+		t.Errorf("held are %v", held)
 	}
 	*now = now.Add(300 * 24 * time.Hour) // it rests
 	if b.send(t, "list", 5000, Plan{}).Hold {
@@ -85,14 +86,14 @@ func TestWhoIsUsedToMuchMayMuch(t *testing.T) {
 	if !b.send(t, "list", 60_000, Plan{}).Hold {
 		t.Error("ten times as much is not held")
 	}
-	off, _, _ := braking(t, BrakeSettings{Off: true})
+	off, _ := braking(t, BrakeSettings{Off: true})
 	if off.send(t, "x", 1_000_000, Plan{}).Hold {
 		t.Error("held though it is off")
 	}
 }
 
 func TestLimitsOfThePlan(t *testing.T) {
-	b, now, _ := braking(t, BrakeSettings{})
+	b, now := braking(t, BrakeSettings{})
 	p := Plan{Recipients: 3, SentADay: 5}
 	for already, want := range map[int]bool{0: true, 2: true, 3: false} {
 		a, err := b.Recipient(t.Context(), "ann", already, p)
@@ -130,7 +131,7 @@ func TestHabitsAreWrittenAndRead(t *testing.T) {
 }
 
 func TestHabitsOutliveARestart(t *testing.T) {
-	b, now, alarms := braking(t, BrakeSettings{})
+	b, now := braking(t, BrakeSettings{})
 	b.send(t, "ann", 101, Plan{})
 	for i := range 100 {
 		b.send(t, fmt.Sprint(i), 1, Plan{})
@@ -138,10 +139,23 @@ func TestHabitsOutliveARestart(t *testing.T) {
 	if err := b.memo.write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again := NewBrake(BrakeSettings{}, b.memo.st, nil, quiet)
+	again := NewBrake(BrakeSettings{}, b.memo.st, quiet)
 	again.memo.now = func() time.Time { return *now }
-	if held, err := again.Held(t.Context(), "ann"); err != nil || !held || len(*alarms) != 1 {
-		t.Errorf("%v, %v, %v", held, err, *alarms)
+	if held, err := again.Held(t.Context(), "ann"); err != nil || !held {
+		t.Errorf("%v, %v", held, err)
+	}
+	running, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- again.Run(running) }()
+	for deadline := time.Now().Add(10 * time.Second); !slices.Equal(again.AllHeld(), []string{"ann"}); {
+		if time.Now().After(deadline) {
+			t.Fatalf("held are %v", again.AllHeld())
+		}
+		<-time.After(time.Millisecond)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
