@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -29,13 +30,21 @@ func queueFlags(f *pflag.FlagSet, to *inventory.QueueFilter) {
 var queueColumns = []column[api.QueuedMail]{
 	{"SERVER", func(v api.QueuedMail) string { return v.Server }},
 	{"FROM", func(v api.QueuedMail) string { return v.From }},
-	{"TO", func(v api.QueuedMail) string { return strings.Join(v.Recipients, " ") }},
+	{"TO", func(v api.QueuedMail) string { return firstOf(v.Recipients) }},
 	{"SIZE", func(v api.QueuedMail) string { return number(v.Size) }},
 	{"STATE", func(v api.QueuedMail) string { return string(v.State) }},
 	{"SINCE", func(v api.QueuedMail) string { return moment(v.Received) }},
 	{"NEXT", func(v api.QueuedMail) string { return moment(v.Next) }},
 	{"LAST REPLY", func(v api.QueuedMail) string { return v.Last }},
 	{"ENTRY", func(v api.QueuedMail) string { return v.Entry }},
+}
+
+// firstOf names the first of many, and how many more there are: -o json has them all.
+func firstOf(list []string) string {
+	if len(list) <= 1 {
+		return strings.Join(list, "")
+	}
+	return fmt.Sprintf("%s +%d", list[0], len(list)-1)
 }
 
 var destinationColumns = []column[inventory.QueueDestination]{
