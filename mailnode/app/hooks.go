@@ -35,6 +35,7 @@ func (f *flow) tell(e queue.Event) {
 	event := hook.Event{
 		Kind: hook.Kind(e.Kind), At: time.Now().UTC(), Message: e.Envelope.ID, Account: e.Envelope.Account,
 		From: e.Envelope.From, To: e.Recipient.Address, Peer: e.Outcome.Host, Reply: e.Outcome.Reply, Reason: e.Outcome.Text,
+		Size: e.Size,
 	}
 	terms := f.terms.Load()
 	from, to := domainOf(e.Envelope.From), domainOf(e.Recipient.Address)

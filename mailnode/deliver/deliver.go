@@ -30,7 +30,8 @@ type Options struct {
 	Store  *store.Store
 	Queue  *queue.Queue
 	Places *Places
-	// Event is told what was put into mailboxes, when it is durable; may be nil.
+	// Event is told what was received and what was put into mailboxes, when it is durable;
+	// may be nil.
 	Event  func(queue.Event)
 	Logger *slog.Logger
 }
@@ -176,6 +177,9 @@ func (d *Deliverer) tell(e *envelope.Envelope, p *plan, size int64) {
 	d.log.Info("mail accepted", "message", e.ID, "from", e.From, "mailboxes", len(p.into), "queued", len(p.queued))
 	if d.o.Event == nil {
 		return
+	}
+	for _, to := range e.Recipients {
+		d.o.Event(queue.Event{Kind: queue.EventReceived, Envelope: e, Recipient: to, Size: size})
 	}
 	for _, to := range p.done {
 		d.o.Event(queue.Event{Kind: queue.EventDelivered, Envelope: e, Recipient: to, Outcome: queue.InMailbox(), Attempts: 1, Size: size})

@@ -54,6 +54,16 @@ type node struct {
 	store *store.Store
 	queue *queue.Queue
 	run   func() // lets the queue deliver
+
+	mu     sync.Mutex
+	events []string // kind and recipient
+}
+
+// note takes an event down.
+func (n *node) note(e queue.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events = append(n.events, string(e.Kind)+" "+e.Recipient.Address)
 }
 
 // start makes a node that sends to a port of hosts found at a DNS server.
@@ -78,8 +88,11 @@ func start(t testing.TB, dir string, opts store.Options, d *resolvetest.Server, 
 		},
 	}
 	set.Hostname = "mx.example.test"
-	q := queue.New(queue.Options{Store: s, Sender: client, Local: places, Logger: quiet, Language: func(string) string { return "en" }, Settings: set})
-	n := &node{Deliverer: New(Options{Store: s, Queue: q, Places: places, Logger: quiet}), store: s, queue: q}
+	n := &node{store: s}
+	q := queue.New(queue.Options{
+		Store: s, Sender: client, Local: places, Logger: quiet, Language: func(string) string { return "en" }, Event: n.note, Settings: set,
+	})
+	n.Deliverer, n.queue = New(Options{Store: s, Queue: q, Places: places, Event: n.note, Logger: quiet}), q
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	n.run = func() { running.Go(func() { q.Run(ctx) }) }
@@ -381,6 +394,23 @@ func TestFullDisk(t *testing.T) {
 
 // With the resolver dead mail is taken and waits, and says why; when it lives again the
 // mail goes.
+func TestEventsTellOfEachRecipient(t *testing.T) {
+	s, d := world(t)
+	n := start(t, t.TempDir(), store.Options{}, d, s.port, queue.Settings{})
+	n.run()
+	if err := n.accept(t, envelope.Envelope{From: "a@outside.test", Recipients: to("user1@example.test", "x@far.test")}); err != nil {
+		t.Fatal(err)
+	}
+	n.drained(t)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	slices.Sort(n.events)
+	want := []string{"delivered user1@example.test", "delivered x@far.test", "received user1@example.test", "received x@far.test"}
+	if !slices.Equal(n.events, want) {
+		t.Errorf("told of %q, want %q", n.events, want)
+	}
+}
+
 func TestDeadResolver(t *testing.T) {
 	s, d := world(t)
 	d.Refuse("far.test", dns.RcodeServerFailure)

@@ -134,6 +134,7 @@ type EventKind string
 
 // The kinds of events.
 const (
+	EventReceived  EventKind = "received" // of a recipient as the sender named it
 	EventDelivered EventKind = "delivered"
 	EventDeferred  EventKind = "deferred"
 	EventBounced   EventKind = "bounced"
