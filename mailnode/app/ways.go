@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -61,16 +60,12 @@ func (a *App) language(address string) string {
 // recipients implements smtpd.Recipients.
 type recipients struct{ *App }
 
-// Judge implements smtpd.Recipients. Who may write to a group is seen when the message
-// is taken, for there it is known who writes.
-func (r recipients) Judge(_ context.Context, address string, size int64) (largest int64, err error) {
+// Judge implements smtpd.Recipients.
+func (r recipients) Judge(_ context.Context, from directory.Sender, address string, size int64) (largest int64, err error) {
 	if _, ok := r.flow.reverse(address); ok {
 		return 0, nil
 	}
-	route, err := r.directory.Resolve(address, directory.Sender{})
-	if errors.Is(err, directory.ErrNotAllowed) {
-		return 0, nil
-	}
+	route, err := r.directory.Resolve(address, from)
 	if err != nil || route.MessageBytes > 0 && size > route.MessageBytes { // there is an answer for that
 		return route.MessageBytes, err
 	}

@@ -267,7 +267,7 @@ func peerDNS(t testing.TB) *resolvetest.Server {
 type anybody struct{ *Places }
 
 // Judge implements smtpd.Recipients.
-func (a anybody) Judge(_ context.Context, address string, _ int64) (int64, error) {
+func (a anybody) Judge(_ context.Context, _ directory.Sender, address string, _ int64) (int64, error) {
 	_, err := a.Directory.Resolve(address, directory.Sender{})
 	return 0, err
 }

@@ -18,11 +18,11 @@ import (
 
 // Recipients judges the addresses that mail comes for.
 type Recipients interface {
-	// Judge says whether mail of size bytes (0: not known yet) is taken for an address, which
-	// is in the form of envelope.Address.String. largest is the largest message it takes, 0
-	// for what the server takes. directory.ErrNotLocal: the address is elsewhere, and
-	// mail for it is taken from those only who may relay.
-	Judge(ctx context.Context, address string, size int64) (largest int64, err error)
+	// Judge says whether mail of size bytes (0: not known yet) is taken from a sender for an
+	// address, which is in the form of envelope.Address.String. largest is the largest
+	// message it takes, 0 for what the server takes. directory.ErrNotLocal: the address is
+	// elsewhere, and mail for it is taken from those only who may relay.
+	Judge(ctx context.Context, from directory.Sender, address string, size int64) (largest int64, err error)
 }
 
 // Deliverer takes responsibility for messages.

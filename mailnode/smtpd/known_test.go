@@ -153,7 +153,7 @@ type shelf struct {
 
 func newShelf() *shelf { return &shelf{Directory: accounts()} }
 
-func (s *shelf) Judge(_ context.Context, address string, _ int64) (int64, error) {
+func (s *shelf) Judge(_ context.Context, _ directory.Sender, address string, _ int64) (int64, error) {
 	_, err := s.Recipient(address)
 	return 0, err
 }

@@ -57,7 +57,7 @@ type boxes struct {
 	full string // an account whose mailbox is full
 }
 
-func (b *boxes) Judge(_ context.Context, address string, size int64) (int64, error) {
+func (b *boxes) Judge(_ context.Context, _ directory.Sender, address string, size int64) (int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a, err := b.Recipient(address)

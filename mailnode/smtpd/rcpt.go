@@ -129,13 +129,14 @@ func (s *session) admit(to envelope.Address, rcpt *envelope.Recipient, params []
 // judge asks about an address. <postmaster>, and the postmaster of this server's own name,
 // whose domain need not be a local one, are always known (RFC 5321 §4.5.1).
 func (s *session) judge(to envelope.Address, rcpt *envelope.Recipient) (largest int64, err error) {
-	largest, err = s.srv.o.Recipients.Judge(s.srv.ctx, rcpt.Address, s.tx.size)
+	from := directory.Sender{Address: s.tx.env.From, Account: s.tx.env.Account}
+	largest, err = s.srv.o.Recipients.Judge(s.srv.ctx, from, rcpt.Address, s.tx.size)
 	if !errors.Is(err, directory.ErrNotLocal) {
 		return largest, err
 	}
 	if strings.EqualFold(to.Local, envelope.Postmaster) && strings.EqualFold(to.Domain, s.set.Hostname) {
 		rcpt.Address = envelope.Postmaster
-		return s.srv.o.Recipients.Judge(s.srv.ctx, rcpt.Address, s.tx.size)
+		return s.srv.o.Recipients.Judge(s.srv.ctx, from, rcpt.Address, s.tx.size)
 	}
 	if s.trusted() && to.Domain != "" {
 		return 0, nil
