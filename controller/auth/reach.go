@@ -209,12 +209,6 @@ func (r *Reach) Touches(scopes []inventory.Scope) bool {
 	return false
 }
 
-// Address reports whether somebody known by a mail address lies in r.
-func (r *Reach) Address(address string) bool {
-	at := strings.LastIndexByte(address, '@')
-	return r.fleet || r.accounts[address] || at >= 0 && r.domains[address[at+1:]]
-}
-
 // Narrow names the values of a field that a kind's things in reach have, so
 // that a list need not read the others. ok is false when there is no such field.
 func (r *Reach) Narrow(kind inventory.Kind) (field string, values []string, ok bool) {

@@ -3,15 +3,8 @@ package ops
 import (
 	"fmt"
 
-	"mailfleet/controller/api"
 	"mailfleet/inventory"
 )
-
-// OrderPower is how a server's power is switched, as an agent is told it:
-// without the password, for which the agent asks.
-func OrderPower(p *inventory.Power) *api.OrderPower {
-	return &api.OrderPower{Kind: p.Kind, Address: p.Address, User: p.User, MAC: p.MAC, Command: p.Command, TLSPin: p.TLSPin}
-}
 
 // Relay chooses among the fleet's servers the one whose agent switches the
 // power of another: the one the driver names, else one of the same region, else

@@ -126,7 +126,8 @@ func (a *App) open() error {
 	a.pop3d = pop3d.New(pop3d.Options{
 		Auth: a.auth, Mailboxes: pop3d.Stored{Store: a.store}, Logger: a.log, Settings: set.pop3,
 	})
-	index := search.New(indexRows{a.store.Table("texts"), a.store}, indexSource{a.store}, a.log)
+	rows, messages := search.Stored(a.store)
+	index := search.New(rows, messages, a.log)
 	a.run("full-text index", index.Run)
 	a.imapd = imapd.New(imapd.Options{
 		Auth: a.auth, Accounts: a.directory, Store: a.store, Texts: index, SpoolDir: spool, Logger: a.log, Settings: set.imap,

@@ -235,7 +235,8 @@ var routeTLS = map[string]outbound.TLSMode{
 // within asks the terms in force whether an address is in some networks of theirs.
 func (f *flow) within(networks func(*terms) []netip.Prefix) gate.Networks {
 	return func(ip netip.Addr) bool {
-		return slices.ContainsFunc(networks(f.terms.Load()), func(n netip.Prefix) bool { return n.Contains(ip) })
+		in := gate.Within(networks(f.terms.Load()))
+		return in != nil && in(ip)
 	}
 }
 

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/store"
 )
 
 // table is the name of the index's table in the store.
-const table = "search"
+const table = "texts"
 
 // Stored is an index of a store's mailboxes, kept in the store. Its digests must be
 // those of package message.
@@ -88,40 +89,47 @@ func (m storedMessages) UIDs(ctx context.Context, p Place) (uids []uint32, err e
 	return uids, nil
 }
 
+// documentsAtOnce is how many messages are looked up at once.
+const documentsAtOnce = 256
+
 func (m storedMessages) Documents(ctx context.Context, p Place, uids []uint32) iter.Seq2[Document, error] {
 	return func(yield func(Document, error) bool) {
-		for msg, err := range m.s.Messages(ctx, m.place(p), uids, true) {
-			d := Document{UID: msg.UID}
-			if err == nil {
-				// What is wrong with one message is no reason to leave out the others.
-				d.Prefix, d.Message, d.Err = m.open(msg)
+		ahead := m.s.Ahead()
+		defer ahead.Release()
+		for some := range slices.Chunk(uids, documentsAtOnce) {
+			messages := make([]store.Message, 0, len(some))
+			for msg, err := range m.s.Messages(ctx, m.place(p), some, true) {
+				if err != nil {
+					yield(Document{}, err)
+					return
+				}
+				messages = append(messages, msg)
 			}
-			if !yield(d, err) {
-				return
+			for n := range messages {
+				d := Document{UID: messages[n].UID}
+				// What is wrong with one message is no reason to leave out the others.
+				d.Prefix, d.Message, d.Err = m.open(&messages[n], ahead.Body(messages[n:]))
+				if !yield(d, nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// small is the size up to which a message is read at once.
-const small = 256 << 10
-
-func (m storedMessages) open(msg store.Message) (prefix string, opened *message.Message, err error) {
+// open opens a message. body is all of it when it was read ahead, nil else.
+func (m storedMessages) open(msg *store.Message, body []byte) (prefix string, opened *message.Message, err error) {
 	structure, err := message.Encoded(msg.Digest).Structure()
 	if err != nil {
 		return "", nil, err
 	}
-	head := int64(msg.Prefix)
-	if msg.Size > small {
-		b := make([]byte, head)
-		if _, err := io.ReadFull(m.s.Section(msg, 0, head), b); err != nil {
-			return "", nil, err
-		}
-		return string(b), message.Open(io.NewSectionReader(m.s.ReaderAt(msg), head, msg.Size-head), structure), nil
+	all := m.s.ReaderAt(*msg)
+	if body != nil {
+		all = bytes.NewReader(body)
 	}
-	b := make([]byte, msg.Size)
-	if _, err := io.ReadFull(m.s.Body(msg), b); err != nil {
+	head := make([]byte, msg.Prefix)
+	if _, err := all.ReadAt(head, 0); err != nil && msg.Prefix > 0 && !errors.Is(err, io.EOF) {
 		return "", nil, err
 	}
-	return string(b[:head]), message.Open(bytes.NewReader(b[head:]), structure), nil
+	return string(head), message.Open(io.NewSectionReader(all, int64(msg.Prefix), msg.Size-int64(msg.Prefix)), structure), nil
 }

@@ -85,9 +85,6 @@ func (r *Reader) Reset(src io.Reader) {
 	r.release()
 }
 
-// Source is what the reader reads from, after Buffered.
-func (r *Reader) Source() io.Reader { return r.src }
-
 // Buffered is what has been read ahead and not used.
 func (r *Reader) Buffered() []byte { return r.buf[r.pos:] }
 

@@ -76,11 +76,6 @@ func (s Set) Resolve(largest uint32) Ranges {
 	return Normalize(out)
 }
 
-// Dynamic reports whether the set names "*".
-func (s Set) Dynamic() bool {
-	return slices.ContainsFunc(s.Ranges, func(r Range) bool { return r.Start == 0 || r.Stop == 0 })
-}
-
 // Ranges are ranges in order that neither touch nor overlap.
 type Ranges []Range
 
