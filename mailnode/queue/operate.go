@@ -412,7 +412,7 @@ func (q *Queue) deleteOne(ctx context.Context, c *change) error {
 	for i := range c.done { // as they stand in the row
 		c.done[i].to = c.p.To[i]
 	}
-	err := q.o.Store.Update(ctx, c.staged, func(tx *store.Tx) error { return q.write(tx, c) })
+	err := q.alone(ctx, c)
 	if errors.Is(err, errGone) {
 		return nil
 	}
