@@ -52,10 +52,7 @@ func (c *Client) Close() { c.pool.close() }
 // there is one. There is one outcome for each of m.To, in that order.
 func (c *Client) Send(ctx context.Context, domain string, route *Route, m *Message) []Outcome {
 	set := c.set.Load()
-	j := &job{Message: m, outcomes: make([]Outcome, len(m.To))}
-	for i := range m.To {
-		j.left = append(j.left, i)
-	}
+	j := newJob(ctx, set, m)
 	hosts, failed := c.hosts(ctx, set, domain, route)
 	tries := 0
 	for _, h := range hosts {

@@ -13,6 +13,9 @@ type job struct {
 	*Message
 	outcomes []Outcome
 	left     []int // indices of recipients nothing is decided of
+
+	shape   *shape // for the server that is spoken with
+	recoded shapes
 }
 
 // decide notes what became of recipients.
@@ -192,8 +195,8 @@ func (s source) Read(p []byte) (int, error) {
 // sendData sends the message after DATA was granted.
 func (c *conn) sendData(j *job, to []int) error {
 	s := stuffer{w: c.w, last: '\n'}
-	n, err := io.Copy(&s, source{j.Open()})
-	if err == nil && n != j.Size {
+	n, err := io.Copy(&s, source{j.shape.open()})
+	if err == nil && n != j.shape.size {
 		err = errSource{io.ErrUnexpectedEOF}
 	}
 	if err == nil {
@@ -215,8 +218,8 @@ const chunk = 1 << 20
 
 // sendChunks sends the message by BDAT (RFC 3030).
 func (c *conn) sendChunks(j *job, to []int) error {
-	r := source{j.Open()}
-	for rest := j.Size; ; {
+	r := source{j.shape.open()}
+	for rest := j.shape.size; ; {
 		n := min(rest, chunk)
 		rest -= n
 		last := ""
