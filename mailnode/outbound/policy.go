@@ -111,17 +111,32 @@ func (c *Client) target(ctx context.Context, set *Settings, domain string, h hos
 	if slices.ContainsFunc(t.addresses, func(a netip.Addr) bool { return slices.Contains(set.Addresses, a) }) {
 		return nil, &Outcome{State: Permanent, Code: 554, Enhanced: loops, Text: "the mail host " + h.name + " of " + domain + " has an address of this server, which does not take its mail: the mail would go in a circle"}
 	}
-	if secure && !set.NoDANE && !h.literal.IsValid() {
-		if failed := c.dane(ctx, t, canonical, domain); failed != nil {
-			return nil, failed
-		}
+	failed := c.wanted(ctx, set, t, canonical, domain, secure)
+	if (failed != nil || t.policy.strict()) && m.prefersDelivery() {
+		t.policy.relax()
+		return t, nil
 	}
-	if t.policy.kind != policyTLSA && !set.NoMTASTS && !h.literal.IsValid() {
-		if failed := c.applySTS(ctx, set, t, domain); failed != nil {
-			return nil, failed
-		}
+	if failed != nil {
+		return nil, failed
 	}
 	return t, requireTLS(t, m)
+}
+
+// wanted makes the policy the one that the domain wants; secure tells that DNSSEC proves
+// the way to the host.
+func (c *Client) wanted(ctx context.Context, set *Settings, t *target, canonical, domain string, secure bool) *Outcome {
+	if t.literal.IsValid() {
+		return nil
+	}
+	if secure && !set.NoDANE {
+		if failed := c.dane(ctx, t, canonical, domain); failed != nil {
+			return failed
+		}
+	}
+	if t.policy.kind != policyTLSA && !set.NoMTASTS {
+		return c.applySTS(ctx, set, t, domain)
+	}
+	return nil
 }
 
 // requireTLS makes the policy as strict as the sender wants (RFC 8689 §4.2.1).
