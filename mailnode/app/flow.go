@@ -82,6 +82,10 @@ func (a *App) newFlow() error {
 	}
 	a.stops.push("resolver", func(context.Context) error { f.resolver.Close(); return nil })
 	f.client = outbound.New(f.outboundSettings(a.config), f.resolver, a.log)
+	if err := f.client.Recall(context.Background(), a.store); err != nil {
+		return err
+	}
+	a.run("memory of other servers", f.client.Remember)
 	a.stops.push("connections to other servers", func(context.Context) error { f.client.Close(); return nil })
 	if f.guard, err = guard.New(f.guardSettings(), f.resolver, a.store, a.log); err != nil {
 		return err

@@ -30,11 +30,13 @@ type Client struct {
 	policies policies
 	results  results
 	broken   broken
+	memory   memory
 }
 
 // New returns a client; Close ends it.
 func New(set Settings, resolver Resolver, log *slog.Logger) *Client {
 	c := &Client{resolver: resolver, log: log.With("component", "outbound")}
+	c.policies.changed, c.results.changed = c.memory.note, c.memory.note
 	c.Configure(set)
 	return c
 }

@@ -1,7 +1,8 @@
 // Package outbound is the SMTP client of the mailnode (RFC 5321): it takes one message
 // and those of its recipients who share a domain, finds the hosts that take mail of
-// that domain, and gives it to one of them. It keeps nothing on disk and never tries
-// later: package queue, which uses it, does both. app makes it.
+// that domain, and gives it to one of them. It keeps no mail and never tries
+// later: package queue, which uses it, does both. What it has learnt of policies, and its
+// counts of TLS, it keeps in the store (memory.go). app makes it.
 //
 // What it says of each recipient is an Outcome with a sentence for operators and
 // senders. A connection is used for several messages. TLS is taken wherever it is
