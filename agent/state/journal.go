@@ -58,7 +58,7 @@ type Journal struct {
 	compacted int64 // size of the file when it was last compacted
 	steps     map[inventory.ID]*Step
 	live      map[inventory.ID]*Step // of steps, those that are not over: a few, where all may be thousands
-	floor     time.Time // orders made until then may have been dropped
+	floor     time.Time              // orders made until then may have been dropped
 	syncing   *time.Timer
 	logger    *slog.Logger
 }
