@@ -62,6 +62,7 @@ type Filter struct {
 	Last        string        // part of how the last attempt ended
 	Older       time.Duration // at least so long in the queue
 	Younger     time.Duration // at most
+	Within      []string      // domains, one of which the sender is of
 }
 
 func (f *Filter) match(e *Entry, now time.Time) bool {
@@ -73,6 +74,7 @@ func (f *Filter) match(e *Entry, now time.Time) bool {
 		f.Destination != "" && !strings.EqualFold(f.Destination, e.Destination),
 		f.State != "" && f.State != e.State,
 		f.Last != "" && !has(e.Last, f.Last),
+		len(f.Within) > 0 && !slices.Contains(f.Within, domainOf(e.From)),
 		f.Older > 0 && age < f.Older, f.Younger > 0 && age > f.Younger:
 		return false
 	case strings.HasPrefix(f.Sender, "@") && !strings.EqualFold(f.Sender[1:], domainOf(e.From)):
