@@ -26,6 +26,9 @@ type Mailnodes interface {
 	Queue(ctx context.Context, server inventory.ID, q inventory.QueueQuery) (inventory.QueuePage, error)
 	QueueSummary(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (inventory.QueueSummary, error)
 	QueuedMessage(ctx context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error)
+	Holds(ctx context.Context, server inventory.ID) ([]inventory.MailHold, error)
+	ReleaseHold(ctx context.Context, server, account inventory.ID) (int, error)
+	DeleteHeld(ctx context.Context, server, account inventory.ID) (int, error)
 	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
 	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
 }
