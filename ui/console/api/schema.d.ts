@@ -2397,11 +2397,15 @@ export interface components {
             /** Format: int64 */
             messages?: number;
             /** Format: int64 */
+            messages_an_hour?: number;
+            /** Format: int64 */
             quota?: number;
             /** Format: int64 */
             recipients?: number;
             /** Format: int64 */
             sent_a_day?: number;
+            /** Format: int64 */
+            sent_an_hour?: number;
             /** Format: int64 */
             sms_a_month?: number;
         };
@@ -3891,6 +3895,18 @@ export interface components {
              * @example 50
              */
             brake_least?: number;
+            /**
+             * Format: int64
+             * @description Messages an hour that a user may send whose account, plan and domain say nothing. 0: 1000.
+             * @example 1000
+             */
+            messages_an_hour?: number;
+            /**
+             * Format: int64
+             * @description Recipients an hour that a user may write to whose account, plan and domain say nothing. 0: 3000.
+             * @example 3000
+             */
+            sent_an_hour?: number;
         };
         TOTPCode: {
             code: string;
