@@ -63,12 +63,12 @@ type Options struct {
 	Fleet      Fleet
 	Powers     Powers
 	Mailnodes  Mailnodes
-	Seal       *seal.Key       // of what domains keep secret
-	DNS        zone.Resolver   // what the world sees
-	Releases   *releases.Shelf // files of builds; nil: none are taken
-	Problems   func() []string // what ails the controller itself, a sentence each
-	Console    fs.FS           // the built console; without index.html a page says how to build it
-	Version    string          // of the program
+	Seal       *seal.Key                   // of what domains keep secret
+	DNS        zone.Resolver               // what the world sees
+	Releases   *releases.Shelf             // files of builds; nil: none are taken
+	Problems   func() []inventory.Sentence // what ails the controller itself, a sentence each
+	Console    fs.FS                       // the built console; without index.html a page says how to build it
+	Version    string                      // of the program
 	Logger     *slog.Logger
 }
 
@@ -97,7 +97,7 @@ type Server struct {
 // Close stops it.
 func New(o Options) (*Server, error) {
 	if o.Problems == nil {
-		o.Problems = func() []string { return nil }
+		o.Problems = func() []inventory.Sentence { return nil }
 	}
 	o.Logger = o.Logger.With("component", "rest")
 	s := &Server{

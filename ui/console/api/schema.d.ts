@@ -1860,6 +1860,8 @@ export interface components {
             entries: number;
             intact: boolean;
             problem?: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
         };
         AuditEntry: {
             action: string;
@@ -2899,6 +2901,8 @@ export interface components {
             params?: components["schemas"]["Params"];
             reason: string;
             rolling?: components["schemas"]["Rolling"];
+            /** @description Stopped, for another language */
+            said?: components["schemas"]["Sentence"];
             selector?: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
@@ -3122,6 +3126,8 @@ export interface components {
         };
         PowerStatus: {
             message?: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** @enum {string} */
             state: "on" | "off" | "unknown";
             /** @description A duration such as "1m30s"; a number is taken as seconds */
@@ -3589,6 +3595,10 @@ export interface components {
              * @example {1} on {2} is to run it: upgrade that to another release first
              */
             template: string;
+            /** @description Params that are sentences or words of the fleet themselves, by their number from 1 */
+            within?: {
+                [key: string]: components["schemas"]["Sentence"];
+            };
         };
         Series: {
             metric: string;
@@ -3621,6 +3631,8 @@ export interface components {
             off?: boolean;
             problem?: string;
             region: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
             services: components["schemas"]["Service"][];
             /** Format: date-time */
             since: string;
@@ -3671,6 +3683,8 @@ export interface components {
             reload_signal?: string;
             /** Format: int64 */
             restarts: number;
+            /** @description Exit, health and note, for another language */
+            said?: components["schemas"]["StatusSaid"];
             server: string;
             /** Format: date-time */
             since: string;
@@ -3743,6 +3757,8 @@ export interface components {
             /** Format: int64 */
             index: number;
             problems: string[];
+            /** @description The problems, for another language */
+            said: components["schemas"]["Sentence"][];
             servers: {
                 [key: string]: number;
             };
@@ -3752,6 +3768,11 @@ export interface components {
             /** Format: date-time */
             started: string;
             version: string;
+        };
+        StatusSaid: {
+            exit?: components["schemas"]["Sentence"];
+            health?: components["schemas"]["Sentence"];
+            note?: components["schemas"]["Sentence"];
         };
         Step: {
             agent?: string;
@@ -3769,6 +3790,8 @@ export interface components {
             message?: string;
             /** Format: int64 */
             needs?: number;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             started: string;
             /** @enum {string} */
@@ -3780,6 +3803,8 @@ export interface components {
             was?: string;
         };
         StepLine: {
+            /** @description Text, for another language */
+            said?: components["schemas"]["Sentence"];
             text: string;
             /** Format: date-time */
             time: string;
