@@ -1940,6 +1940,8 @@ export interface components {
             entries: number;
             intact: boolean;
             problem?: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
         };
         AuditEntry: {
             action: string;
@@ -3013,6 +3015,8 @@ export interface components {
             params?: components["schemas"]["Params"];
             reason: string;
             rolling?: components["schemas"]["Rolling"];
+            /** @description Stopped, for another language */
+            said?: components["schemas"]["Sentence"];
             selector?: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
@@ -3236,6 +3240,8 @@ export interface components {
         };
         PowerStatus: {
             message?: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** @enum {string} */
             state: "on" | "off" | "unknown";
             /** @description A duration such as "1m30s"; a number is taken as seconds */
@@ -3709,6 +3715,10 @@ export interface components {
              * @example {1} on {2} is to run it: upgrade that to another release first
              */
             template: string;
+            /** @description Params that are sentences or words of the fleet themselves, by their number from 1 */
+            within?: {
+                [key: string]: components["schemas"]["Sentence"];
+            };
         };
         Series: {
             metric: string;
@@ -3741,6 +3751,8 @@ export interface components {
             off?: boolean;
             problem?: string;
             region: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
             services: components["schemas"]["Service"][];
             /** Format: date-time */
             since: string;
@@ -3791,6 +3803,8 @@ export interface components {
             reload_signal?: string;
             /** Format: int64 */
             restarts: number;
+            /** @description Exit, health and note, for another language */
+            said?: components["schemas"]["StatusSaid"];
             server: string;
             /** Format: date-time */
             since: string;
@@ -3863,6 +3877,8 @@ export interface components {
             /** Format: int64 */
             index: number;
             problems: string[];
+            /** @description The problems, for another language */
+            said: components["schemas"]["Sentence"][];
             servers: {
                 [key: string]: number;
             };
@@ -3872,6 +3888,11 @@ export interface components {
             /** Format: date-time */
             started: string;
             version: string;
+        };
+        StatusSaid: {
+            exit?: components["schemas"]["Sentence"];
+            health?: components["schemas"]["Sentence"];
+            note?: components["schemas"]["Sentence"];
         };
         Step: {
             agent?: string;
@@ -3889,6 +3910,8 @@ export interface components {
             message?: string;
             /** Format: int64 */
             needs?: number;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             started: string;
             /** @enum {string} */
@@ -3900,6 +3923,8 @@ export interface components {
             was?: string;
         };
         StepLine: {
+            /** @description Text, for another language */
+            said?: components["schemas"]["Sentence"];
             text: string;
             /** Format: date-time */
             time: string;
