@@ -61,6 +61,7 @@ func (s *Store) apply(k kind, b *pebble.Batch, fill func(tx *Tx) error) (seq uin
 	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
 		return 0, err
 	}
+	s.recent.note(tx)
 	s.durable = s.outbox.add(s.history.seq, tx)
 	return s.history.seq, nil
 }

@@ -80,6 +80,7 @@ type Store struct {
 
 	mu        sync.Mutex // held while a change is built and applied, not while it is synced
 	history   history
+	recent    recent
 	durable   <-chan struct{} // closed when the last change applied is durable
 	boxes     map[Place]*box  // mailboxes in memory
 	idle      list.List       // those of them that nobody has open, longest first
@@ -113,6 +114,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		outbox:  outbox{watches: map[string]map[*Watch]struct{}{}},
 		boxes:   map[Place]*box{},
 		history: history{keep: logKeep},
+		recent:  newRecent(),
 	}
 	durable := make(chan struct{})
 	close(durable)

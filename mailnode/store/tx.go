@@ -30,7 +30,8 @@ type Tx struct {
 	boxes    map[Place]*boxTx
 	bodies   map[BodyID]*bodyTx
 	threads  map[string]*threadTx // by key
-	counts   map[string]int64
+	counts   map[string]int64     // what is added
+	totals   map[string]int64     // what that comes to; set at the end
 	events   []addressed
 }
 
@@ -90,13 +91,15 @@ func (tx *Tx) account(id string) (*accountTx, error) {
 		return nil, err
 	}
 	a := &accountTx{id: id}
-	var err error
-	a.found, err = tx.s.read(tableKey(id, 'a'), func(v []byte) (err error) {
-		a.rec, err = decodeHolder(v)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if a.rec, a.found = tx.s.recent.accounts[id]; !a.found {
+		var err error
+		a.found, err = tx.s.read(tableKey(id, 'a'), func(v []byte) (err error) {
+			a.rec, err = decodeHolder(v)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	if a.rec.doomed {
 		return nil, ErrNoAccount
@@ -170,10 +173,13 @@ func (tx *Tx) box(p Place) (*boxTx, error) {
 		return nil, err
 	}
 	m := &boxTx{place: p, account: a, cache: tx.s.boxes[p]}
-	found, err := tx.s.read(mailboxKey(p.Account, p.Mailbox), func(v []byte) (err error) {
-		m.Mailbox, err = decodeMailbox(p.Mailbox, v)
-		return err
-	})
+	var found bool
+	if m.Mailbox, found = tx.s.recent.boxes[p]; !found {
+		found, err = tx.s.read(mailboxKey(p.Account, p.Mailbox), func(v []byte) (err error) {
+			m.Mailbox, err = decodeMailbox(p.Mailbox, v)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
