@@ -75,8 +75,10 @@ type Store struct {
 
 	sweeping sync.WaitGroup // removals that were cut short
 	halt     context.CancelFunc
+	closing  <-chan struct{} // closed when the store is about to be
 
 	outbox outbox
+	absent absent
 
 	mu        sync.Mutex // held while a change is built and applied, not while it is synced
 	history   history
@@ -123,7 +125,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.halt = cancel
+	s.halt, s.closing = cancel, ctx.Done()
 	if !opts.readOnly {
 		s.sweeping.Go(func() {
 			if err := s.sweepAll(ctx); err != nil && ctx.Err() == nil {
@@ -150,6 +152,7 @@ func (s *Store) open(opts Options, dir string) (err error) {
 		return err
 	}
 	s.bodies = batchBodies{s.db}
+	s.absent.start(s.db) // what was in the write-ahead file is in tables when Pebble is open
 	if err := s.check(files, dir, id, opts.readOnly); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
@@ -276,6 +279,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.sweeping.Wait()
+	s.absent.release()
 	return s.db.Close()
 }
 

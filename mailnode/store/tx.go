@@ -306,15 +306,16 @@ func (tx *Tx) thread(account string, hash uint64) (*threadTx, error) {
 		return t, nil
 	}
 	t := &threadTx{}
-	_, err := tx.s.read(key, func(v []byte) error {
-		if len(v) != len(t.id)+4 {
-			return errRecord
+	if !tx.s.absent.sure(key) {
+		if _, err := tx.s.read(key, func(v []byte) error {
+			if len(v) != len(t.id)+4 {
+				return errRecord
+			}
+			t.id, t.refs = ObjectID(v), binary.BigEndian.Uint32(v[len(t.id):])
+			return nil
+		}); err != nil {
+			return nil, err
 		}
-		t.id, t.refs = ObjectID(v), binary.BigEndian.Uint32(v[len(t.id):])
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	if tx.threads == nil {
 		tx.threads = map[string]*threadTx{}
@@ -351,6 +352,12 @@ func (tx *Tx) unhang(account string, hashes []uint64) error {
 	return nil
 }
 
+// index writes a key of those that are looked for without being there, as a rule.
+func (tx *Tx) index(key, value []byte) error {
+	tx.s.absent.note(key)
+	return tx.b.Set(key, value, nil)
+}
+
 func (tx *Tx) tell(account string, e Event) {
 	tx.events = append(tx.events, addressed{account, e})
 }
@@ -380,7 +387,7 @@ func (tx *Tx) finish() error {
 			}
 			continue
 		}
-		if err := tx.b.Set([]byte(key), binary.BigEndian.AppendUint32(t.id[:], t.refs), nil); err != nil {
+		if err := tx.index([]byte(key), binary.BigEndian.AppendUint32(t.id[:], t.refs)); err != nil {
 			return err
 		}
 	}
