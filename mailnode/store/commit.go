@@ -63,7 +63,7 @@ func (s *Store) apply(k kind, b *pebble.Batch, fill func(tx *Tx) error) (seq uin
 	}
 	s.recent.note(tx)
 	if s.absent.turn() {
-		s.sweeping.Go(s.settle)
+		s.tidying.Go(s.settle)
 	}
 	s.durable = s.outbox.add(s.history.seq, tx)
 	return s.history.seq, nil
