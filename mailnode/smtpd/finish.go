@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"syscall"
@@ -212,12 +213,20 @@ func (s *session) deliver(c *content, prefix []byte) {
 	s.reset()
 }
 
-// accepted answers a message that is somebody else's now.
-func (s *session) accepted(recipients int, size int64) {
+// took counts and logs a message that is somebody else's now.
+func (s *session) took(recipients int, size int64) {
 	s.srv.Counters.Accepted.Add(1)
 	s.srv.Counters.Recipients.Add(int64(recipients))
 	s.srv.Counters.Bytes.Add(size)
-	s.log().Info("message received", "id", s.tx.env.ID, "from", s.tx.env.From, "recipients", recipients, "bytes", size)
+	// As s.log does it, which makes a log for each line: here there are many.
+	s.srv.log.LogAttrs(s.srv.ctx, slog.LevelInfo, "message received",
+		slog.String("cid", s.base.ID()), slog.String("peer", s.base.RemoteAddr().String()),
+		slog.String("id", s.tx.env.ID), slog.String("from", s.tx.env.From), slog.Int("recipients", recipients), slog.Int64("bytes", size))
+}
+
+// accepted answers a message that is somebody else's now.
+func (s *session) accepted(recipients int, size int64) {
+	s.took(recipients, size)
 	r := reply{250, "2.6.0", fmt.Sprintf("Taken as %s", s.tx.env.ID)}
 	s.say(r)
 	if s.kind == LMTP {
@@ -253,10 +262,7 @@ func (s *session) deliverEach(c *content, prefix []byte) {
 		s.say(reply{250, "2.6.0", fmt.Sprintf("Taken as %s", s.tx.env.ID)})
 	}
 	if taken > 0 {
-		s.srv.Counters.Accepted.Add(1)
-		s.srv.Counters.Recipients.Add(int64(taken))
-		s.srv.Counters.Bytes.Add(size)
-		s.log().Info("message received", "id", s.tx.env.ID, "from", s.tx.env.From, "recipients", taken, "bytes", size)
+		s.took(taken, size)
 	}
 	s.reset()
 }

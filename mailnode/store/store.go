@@ -73,13 +73,16 @@ type Store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed when a write failed: nothing can be promised any more
 
-	tidying sync.WaitGroup // removals that were cut short
+	tidying sync.WaitGroup // removals that were cut short, flushes
 	halt    context.CancelFunc
+	closing <-chan struct{} // closed when the store is about to be
 
 	outbox outbox
+	absent absent
 
 	mu        sync.Mutex // held while a change is built and applied, not while it is synced
 	history   history
+	recent    recent
 	durable   <-chan struct{} // closed when the last change applied is durable
 	boxes     map[Place]*box  // mailboxes in memory
 	idle      list.List       // those of them that nobody has open, longest first
@@ -113,6 +116,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		outbox:  outbox{watches: map[string]map[*Watch]struct{}{}},
 		boxes:   map[Place]*box{},
 		history: history{keep: logKeep},
+		recent:  newRecent(),
 	}
 	durable := make(chan struct{})
 	close(durable)
@@ -121,7 +125,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.halt = cancel
+	s.halt, s.closing = cancel, ctx.Done()
 	if opts.readOnly {
 		return s, nil
 	}
@@ -153,6 +157,7 @@ func (s *Store) open(opts Options, dir string) (err error) {
 		return err
 	}
 	s.bodies = batchBodies{s.db}
+	s.absent.start(s.db) // what was in the write-ahead file is in tables when Pebble is open
 	if err := s.check(files, dir, id, opts.readOnly); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
@@ -279,6 +284,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.tidying.Wait()
+	s.absent.release()
 	return s.db.Close()
 }
 
