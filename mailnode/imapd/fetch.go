@@ -27,22 +27,32 @@ func (s *session) fetch(c *call) error {
 	if f.Items&wire.ItemModSeq != 0 {
 		s.condstore = true // RFC 7162 §3.1
 	}
-	seqs, err := s.seqs(set, c.uid)
+	if f.Vanished || s.marks(f) { // which takes more than the messages that are named
+		if err := s.ready(); err != nil {
+			return err
+		}
+	}
+	told, err := s.reach(set, c.uid)
 	if err != nil {
 		return err
 	}
+	seqs, err := s.seqsIn(told, set, c.uid)
+	if err != nil {
+		return err
+	}
+	d := s.sender(f, told)
 	if f.ChangedSince > 0 {
 		if f.Vanished {
-			if err := s.vanishedEarlier(f.ChangedSince, set.Resolve(s.box.told.Mailbox.UIDNext-1)); err != nil {
+			if err := s.vanishedEarlier(f.ChangedSince, set.Resolve(told.Mailbox.UIDNext-1)); err != nil {
 				return err
 			}
 		}
-		seqs = s.changedSince(seqs, f.ChangedSince)
+		seqs = d.changedSince(seqs, f.ChangedSince)
 	}
 	if f.Partial != nil {
 		seqs = partOfRanges(seqs, f.Partial)
 	}
-	return s.sendMessages(f, seqs)
+	return d.sendAll(seqs)
 }
 
 func (s *session) readFetch(c *call) (f *wire.Fetch, set wire.Set, err error) {
@@ -76,31 +86,6 @@ func (s *session) readFetch(c *call) (f *wire.Fetch, set wire.Set, err error) {
 	return f, set, nil
 }
 
-// changedSince keeps the messages that changed after modSeq (RFC 7162 §3.1.4.1).
-func (s *session) changedSince(seqs wire.Ranges, modSeq uint64) (changed wire.Ranges) {
-	now := s.box.open.View()
-	for seq := range seqs.All {
-		if m, ok := s.now(now, seq); ok && m.ModSeq > modSeq {
-			changed.Add(seq)
-		}
-	}
-	return changed
-}
-
-// now finds the message the peer knows by a number as it is now; ok is false when it
-// is gone.
-func (s *session) now(now *store.View, seq uint32) (m *store.Item, ok bool) {
-	told := s.box.told
-	if now == told {
-		return told.At(int(seq) - 1), true
-	}
-	i, found := now.Search(told.At(int(seq) - 1).UID)
-	if !found {
-		return nil, false
-	}
-	return now.At(i), true
-}
-
 // partOfRanges is partOf of the numbers in a set.
 func partOfRanges(rs wire.Ranges, p *wire.Partial) (part wire.Ranges) {
 	n := int64(rs.Len())
@@ -124,11 +109,12 @@ func partOfRanges(rs wire.Ranges, p *wire.Partial) (part wire.Ranges) {
 type sender struct {
 	s      *session
 	f      *wire.Fetch
-	now    *store.View
-	record bool  // the message's record is needed
-	digest bool  // and its digest
-	gone   bool  // a message was not there any more
-	failed error // a part that cannot be decoded was asked for
+	told   *store.View // the mailbox as the peer knows it, or its end
+	now    *store.View // as it is
+	record bool        // the message's record is needed
+	digest bool        // and its digest
+	gone   bool        // a message was not there any more
+	failed error       // a part that cannot be decoded was asked for
 
 	messages []store.Message // of the batch
 
@@ -136,22 +122,61 @@ type sender struct {
 	body  []byte       // of the message that is being sent; nil when it was not read ahead
 }
 
-// sendMessages answers a FETCH for messages.
-func (s *session) sendMessages(f *wire.Fetch, seqs wire.Ranges) error {
-	d := &sender{s: s, f: f, now: s.box.open.View()}
+// sender makes what answers a FETCH for messages of the selected mailbox as the peer knows
+// it, or of its end.
+func (s *session) sender(f *wire.Fetch, told *store.View) *sender {
+	d := &sender{s: s, f: f, told: told, now: told}
+	if told == s.box.told {
+		d.now = s.box.open.View()
+	}
 	d.digest = f.Items&digestItems != 0
 	for _, section := range f.Sections {
 		d.digest = d.digest || !isWhole(section.Body)
 	}
 	d.record = d.digest || len(f.Sections) > 0 || f.Items&recordItems != 0
+	return d
+}
+
+// marks reports whether a FETCH marks as seen what it gets.
+func (s *session) marks(f *wire.Fetch) bool {
+	return f.Marks() && !s.box.readOnly && s.box.rights.has("s")
+}
+
+// changedSince keeps the messages that changed after modSeq (RFC 7162 §3.1.4.1).
+func (d *sender) changedSince(seqs wire.Ranges, modSeq uint64) (changed wire.Ranges) {
+	for seq := range seqs.All {
+		if m, ok := d.current(seq); ok && m.ModSeq > modSeq {
+			changed.Add(seq)
+		}
+	}
+	return changed
+}
+
+// current finds the message the peer knows by a number as it is now; ok is false when it
+// is gone.
+func (d *sender) current(seq uint32) (m *store.Item, ok bool) {
+	m = d.told.At(int(seq) - 1)
+	if d.now == d.told {
+		return m, true
+	}
+	i, found := d.now.Search(m.UID)
+	if !found {
+		return nil, false
+	}
+	return d.now.At(i), true
+}
+
+// sendAll answers for messages.
+func (d *sender) sendAll(seqs wire.Ranges) error {
+	s, f := d.s, d.f
 	if len(f.Sections) > 0 {
 		d.ahead = s.srv.store.Ahead()
 		defer d.ahead.Release()
 	}
-	if !sameWords(d.now.Mailbox.Keywords, s.box.told.Mailbox.Keywords) {
+	if !sameWords(d.now.Mailbox.Keywords, d.told.Mailbox.Keywords) {
 		s.tellFlags(&d.now.Mailbox)
 	}
-	marks := f.Marks() && !s.box.readOnly && s.box.rights.has("s")
+	marks := s.marks(f)
 	batch := make([]uint32, 0, fetchBatch)
 	for seq := range seqs.All {
 		if batch = append(batch, seq); len(batch) == fetchBatch {
@@ -199,7 +224,7 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 	var unseen []uint32
 	if !d.record {
 		for _, seq := range seqs {
-			if m, ok := s.now(d.now, seq); ok {
+			if m, ok := d.current(seq); ok {
 				if err := d.send(seq, m, nil); err != nil {
 					return err
 				}
@@ -211,11 +236,11 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 	}
 	uids := make([]uint32, 0, len(seqs))
 	for _, seq := range seqs {
-		uids = append(uids, s.box.told.At(int(seq)-1).UID)
+		uids = append(uids, d.told.At(int(seq)-1).UID)
 	}
 	from := s.srv.store.Digests(s.srv.ctx, s.box.place, uids)
 	if len(d.f.Sections) > 0 || d.f.Items&recordItems != 0 {
-		from = s.srv.store.Messages(s.srv.ctx, s.box.place, uids, d.digest)
+		from = s.srv.store.MessagesOf(s.srv.ctx, s.box.place, d.now, uids, d.digest)
 	}
 	messages := d.messages[:0]
 	for m, err := range from {
@@ -234,9 +259,9 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 		m := &messages[at]
 		d.body = d.ahead.Body(messages[at:])
 		at++
-		item, ok := s.now(d.now, seq)
+		item, ok := d.current(seq)
 		if !ok {
-			item = s.box.told.At(int(seq) - 1)
+			item = d.told.At(int(seq) - 1)
 		}
 		if err := d.send(seq, item, m); err != nil {
 			return err

@@ -86,6 +86,11 @@ func (s *Store) Messages(ctx context.Context, p Place, uids []uint32, withDigest
 	}
 }
 
+// MessagesOf is Messages of a View, for those who have one.
+func (s *Store) MessagesOf(ctx context.Context, p Place, v *View, uids []uint32, withDigest bool) iter.Seq2[Message, error] {
+	return s.messages(ctx, p, v, uids, withDigest)
+}
+
 // Digests is Messages for those who want nothing but UIDs and digests, and reads half as
 // much: the other fields may be empty.
 func (s *Store) Digests(ctx context.Context, p Place, uids []uint32) iter.Seq2[Message, error] {

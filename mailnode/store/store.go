@@ -73,7 +73,7 @@ type Store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed when a write failed: nothing can be promised any more
 
-	sweeping sync.WaitGroup // removals that were cut short
+	sweeping sync.WaitGroup // removals that were cut short, large mailboxes that are read
 	halt     context.CancelFunc
 
 	outbox outbox
@@ -84,6 +84,7 @@ type Store struct {
 	boxes     map[Place]*box  // mailboxes in memory
 	idle      list.List       // those of them that nobody has open, longest first
 	idleItems int             // how many messages they have
+	lull      time.Duration   // the constant, but in tests
 }
 
 // Open opens the store in the directory dir and creates it when there is none.
@@ -113,6 +114,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		outbox:  outbox{watches: map[string]map[*Watch]struct{}{}},
 		boxes:   map[Place]*box{},
 		history: history{keep: logKeep},
+		lull:    lull,
 	}
 	durable := make(chan struct{})
 	close(durable)
@@ -273,6 +275,13 @@ func (s *Store) Close() error {
 	if s.hasFailed() {
 		return nil
 	}
+	s.mu.Lock()
+	for _, b := range s.boxes {
+		if b.unread != nil {
+			s.forgo(b)
+		}
+	}
+	s.mu.Unlock()
 	s.sweeping.Wait()
 	return s.db.Close()
 }
