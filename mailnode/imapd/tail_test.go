@@ -163,3 +163,34 @@ func (n *fixture) fill1(t *testing.T, place store.Place) {
 		t.Fatal(err)
 	}
 }
+
+// Envelopes of many messages are told as those of a few are, without those that are gone
+// and with those that were never kept.
+func TestEnvelopesOfManyMessages(t *testing.T) {
+	n := start(t, nil)
+	const count = 3 * fetchBatch
+	n.fill(t, 1, count, small)
+	place := store.Place{Account: account(1), Mailbox: store.Inbox}
+	p := n.signedIn(t, 1)
+	p.do("s SELECT INBOX", "s OK")
+	var want []string
+	for from := 1; from <= count; from += fetchBatch / 2 {
+		want = append(want, p.do(fmt.Sprintf("a FETCH %d:%d (UID ENVELOPE BODYSTRUCTURE PREVIEW)", from, from+fetchBatch/2-1), "a OK")...)
+	}
+	if len(want) != count {
+		t.Fatalf("there are %d messages", len(want))
+	}
+	if got := p.do("a FETCH 1:* (UID ENVELOPE BODYSTRUCTURE PREVIEW)", "a OK"); !slices.Equal(got, want) {
+		t.Errorf("%d messages are told otherwise than few", len(got))
+	}
+	if _, err := n.store.Expunge(t.Context(), place, []uint32{2, count}); err != nil {
+		t.Fatal(err)
+	}
+	left := slices.Concat(want[:1], want[2:count-1])
+	if got := p.do("a FETCH 1:* (ENVELOPE)", "a NO [EXPUNGEISSUED]"); len(got) != len(left) {
+		t.Errorf("of those that are left %d are told", len(got))
+	}
+	if got := p.do("a UID FETCH 1:* (ENVELOPE BODYSTRUCTURE PREVIEW)", "a OK"); !slices.Equal(got[:len(left)], left) || len(got) != len(left)+2 {
+		t.Errorf("of those that are left %d are told by UID", len(got))
+	}
+}
