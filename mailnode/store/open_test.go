@@ -181,7 +181,7 @@ func TestALargeMailboxMayBeClosedBeforeItIsRead(t *testing.T) {
 	}
 	s.begin(o.box)
 	o.Close()
-	s.sweeping.Wait()
+	s.tidying.Wait()
 	s.mu.Lock()
 	if b := s.boxes[Place{alice, Inbox}]; b == nil || b.users != 0 || b.idle == nil || s.idleItems != count {
 		t.Errorf("it is kept as %+v, with %d messages in memory", b, s.idleItems)

@@ -149,7 +149,7 @@ func (s *Store) start(b *box) {
 	from.timer.Stop()
 	b.unread = nil
 	b.users++ // until it is loaded
-	s.sweeping.Go(func() {
+	s.tidying.Go(func() {
 		s.load(b, from)
 		s.unclaim(b)
 	})
