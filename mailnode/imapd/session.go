@@ -276,10 +276,8 @@ func (s *session) do(c *call) error {
 	case command.state == selected && s.box == nil:
 		return wire.Bad("select a mailbox first")
 	}
-	if command.state != anyState {
-		if err := s.loaded(); err != nil {
-			s.deselect()
-			s.untagged("CLOSED", "the mailbox cannot be read")
+	if command.state != anyState && c.name != "FETCH" { // which may do with a part of it
+		if err := s.ready(); err != nil {
 			return err
 		}
 	}

@@ -73,7 +73,7 @@ type Store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed when a write failed: nothing can be promised any more
 
-	tidying sync.WaitGroup // removals that were cut short, flushes
+	tidying sync.WaitGroup // removals that were cut short, flushes, large mailboxes that are read
 	halt    context.CancelFunc
 	closing <-chan struct{} // closed when the store is about to be
 
@@ -87,6 +87,7 @@ type Store struct {
 	boxes     map[Place]*box  // mailboxes in memory
 	idle      list.List       // those of them that nobody has open, longest first
 	idleItems int             // how many messages they have
+	lull      time.Duration   // the constant, but in tests
 }
 
 // Open opens the store in the directory dir and creates it when there is none.
@@ -117,6 +118,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		boxes:   map[Place]*box{},
 		history: history{keep: logKeep},
 		recent:  newRecent(),
+		lull:    lull,
 	}
 	durable := make(chan struct{})
 	close(durable)
@@ -283,6 +285,13 @@ func (s *Store) Close() error {
 	if s.hasFailed() {
 		return nil
 	}
+	s.mu.Lock()
+	for _, b := range s.boxes {
+		if b.unread != nil {
+			s.forgo(b)
+		}
+	}
+	s.mu.Unlock()
 	s.tidying.Wait()
 	s.absent.release()
 	return s.db.Close()
