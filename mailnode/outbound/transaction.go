@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -225,6 +226,15 @@ func (s source) Read(p []byte) (int, error) {
 		err = errSource{err}
 	}
 	return n, err
+}
+
+// WriteTo implements io.WriterTo: what is in memory needs no buffer.
+func (s source) WriteTo(w io.Writer) (int64, error) {
+	from, ok := s.r.(*bytes.Reader)
+	if !ok {
+		return io.Copy(w, struct{ io.Reader }{s})
+	}
+	return from.WriteTo(w) // reading does not fail
 }
 
 // sendData sends the message after DATA was granted.

@@ -29,6 +29,7 @@ type Queue struct {
 	kick     chan struct{} // something is to be looked at
 
 	settling settling
+	acts     acts
 
 	mu      sync.Mutex
 	memory  schedule

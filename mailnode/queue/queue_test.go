@@ -168,7 +168,7 @@ func (w *world) open(dir string) {
 const text = "Received: x\r\nSubject: =?utf-8?B?5L2g5aW9?=\r\n\r\nbody of the message\r\n"
 
 // put accepts a message.
-func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) {
+func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) *Ticket {
 	w.t.Helper()
 	var list []To
 	for _, r := range to {
@@ -188,6 +188,7 @@ func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) {
 		w.t.Fatal(err)
 	}
 	ticket.Plan()
+	return ticket
 }
 
 func from(address string) envelope.Envelope {

@@ -156,9 +156,13 @@ func (p *part) again(row []byte) (*part, error) {
 	if !bytes.Equal(row, p.row) {
 		return decodePart(row)
 	}
+	return p.copy(), nil
+}
+
+func (p *part) copy() *part {
 	same := *p
 	same.To = slices.Clone(p.To)
-	return &same, nil
+	return &same
 }
 
 // domainOf is the domain of an address, in lower case; "" for postmaster without one.

@@ -30,7 +30,8 @@ var errGone = errors.New("queue: the part is gone")
 // settle writes what came of an attempt, in one change: recipients who are done leave,
 // mail goes into mailboxes and onward, the sender is told. An error means that nothing was
 // changed; it matters only to those who bring something along (decision.placed).
-func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []decision) error {
+func (q *Queue) settle(ctx context.Context, it item, r *reading, done []decision) error {
+	p, m := r.part, r.letter
 	now, set := q.now(), q.set.Load()
 	next := now.Add(set.wait(p.Attempts + 1))
 	next = next.Add(jitter(it, next.Sub(now)))
@@ -47,7 +48,7 @@ func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []
 	if next.After(m.Expires) && now.Before(m.Expires) {
 		next = m.Expires // one last attempt
 	}
-	c := change{it: it, p: p, m: m, done: done, next: next, now: now, tell: tell}
+	c := change{it: it, p: p, m: m, asOf: r.asOf, held: r.held, done: done, next: next, now: now, tell: tell}
 	if err := q.prepare(ctx, &c); err != nil {
 		// A report cannot be kept now: those it is about stay in the queue.
 		q.log.Warn("a report cannot be written now: its recipients stay in the queue", "message", m.Envelope.ID, "error", err)
@@ -81,8 +82,8 @@ func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []
 }
 
 // note is settle for attempts that bring nothing along.
-func (q *Queue) note(ctx context.Context, it item, p *part, m *letter, done []decision) {
-	_ = q.settle(ctx, it, p, m, done) // it has logged the error, and the part is tried again
+func (q *Queue) note(ctx context.Context, it item, r *reading, done []decision) {
+	_ = q.settle(ctx, it, r, done) // it has logged the error, and the part is tried again
 }
 
 // sent is when a message could first have been delivered.
@@ -103,6 +104,8 @@ type change struct {
 	it     item
 	p      *part
 	m      *letter
+	asOf   moment      // when they were read; zero: they may have changed since
+	held   *store.Held // the body, nil: not known
 	done   []decision
 	now    time.Time
 	next   time.Time
@@ -140,14 +143,7 @@ func (q *Queue) prepare(ctx context.Context, c *change) error {
 
 // write is the change itself.
 func (q *Queue) write(tx *store.Tx, g letters, c *change) error {
-	row, err := tx.Get(q.table, c.it.key())
-	if err != nil {
-		return err
-	}
-	if row == nil {
-		return errGone
-	}
-	now, err := c.p.again(row)
+	now, err := q.part(tx, c)
 	if err != nil {
 		return err
 	}
@@ -186,6 +182,49 @@ func (q *Queue) write(tx *store.Tx, g letters, c *change) error {
 	return q.account(tx, c)
 }
 
+// part is the part of a change as it is now; errGone when there is none.
+func (q *Queue) part(tx *store.Tx, c *change) (*part, error) {
+	if q.acts.none(c.asOf) { // nobody but its attempt changes it
+		return c.p.copy(), nil
+	}
+	row, err := tx.Get(q.table, c.it.key())
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		return nil, errGone
+	}
+	return c.p.again(row)
+}
+
+// letter is the message of a change as it is now.
+func (q *Queue) letter(tx *store.Tx, g letters, c *change) (*letter, error) {
+	if m := g[c.it.id]; m != nil {
+		same := *m
+		return &same, nil
+	}
+	if c.m.Parts == 1 && q.acts.none(c.asOf) { // as for the part: there is no other
+		same := *c.m
+		return &same, nil
+	}
+	row, err := tx.Get(q.table, messageKey(c.it.id))
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		return nil, errRecord
+	}
+	return c.m.again(row)
+}
+
+// release gives the body of a message up.
+func (q *Queue) release(tx *store.Tx, c *change) error {
+	if c.held == nil {
+		return tx.Release(q.table, c.it.id[:])
+	}
+	return tx.ReleaseHeld(q.table, c.it.id[:], *c.held)
+}
+
 // place puts mail into mailboxes and adds parts for recipients further on, and writes
 // what is left of the part and the message.
 func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
@@ -222,7 +261,7 @@ func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
 	}
 	switch {
 	case m.Parts == 0:
-		return errors.Join(tx.Delete(q.table, messageKey(c.it.id)), tx.Release(q.table, c.it.id[:]))
+		return errors.Join(tx.Delete(q.table, messageKey(c.it.id)), q.release(tx, c))
 	case m.Parts == before && len(c.parts) == 0:
 		return nil
 	}
