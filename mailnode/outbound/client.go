@@ -32,11 +32,13 @@ type Client struct {
 	broken   broken // TLS
 	// unchained is where a message must not begin before the last has been answered.
 	unchained broken
+	memory    memory
 }
 
 // New returns a client; Close ends it.
 func New(set Settings, resolver Resolver, log *slog.Logger) *Client {
 	c := &Client{resolver: resolver, log: log.With("component", "outbound")}
+	c.policies.changed, c.results.changed = c.memory.note, c.memory.note
 	c.Configure(set)
 	return c
 }
@@ -278,7 +280,7 @@ func (c *Client) connect(ctx context.Context, set *Settings, t *target, a netip.
 		}
 		l.key, l.remote = key, remote
 	}
-	l.alone = c.unchained.has(remote)
+	l.alone = t.policy.relaxed || c.unchained.has(remote)
 	if requireTLS && !l.has("REQUIRETLS") {
 		c.pool.put(l, set)
 		return nil, false, &Outcome{State: Permanent, Code: 550, Enhanced: "5.7.30", Host: name, Text: name + " does not promise TLS on the rest of the way, which the sender wants (REQUIRETLS)"}

@@ -16,7 +16,8 @@ type Series interface {
 
 // SendAll is Send for one message after another.
 func (c *Client) SendAll(ctx context.Context, domain string, route *Route, s Series) {
-	for r := (&run{Series: s}); r.take() != nil; r.end() {
+	fresh := func(m *Message) *job { return newJob(ctx, c.set.Load(), m) }
+	for r := (&run{Series: s, fresh: fresh}); r.take() != nil; r.end() {
 		for len(r.left) > 0 {
 			c.send(ctx, domain, route, r)
 		}
@@ -42,6 +43,7 @@ func (s *single) Done(_ *Message, outcomes []Outcome) { s.outcomes = outcomes }
 // run is a series under way.
 type run struct {
 	Series
+	fresh func(m *Message) *job
 	*job       // being sent, nil between two
 	ahead *job // to follow, nil when it was not asked for
 }
@@ -59,7 +61,7 @@ func (r *run) take() *job {
 func (r *run) look() *job {
 	if r.ahead == nil {
 		if m := r.Next(); m != nil {
-			r.ahead = newJob(m)
+			r.ahead = r.fresh(m)
 		}
 	}
 	return r.ahead

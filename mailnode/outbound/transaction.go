@@ -14,14 +14,9 @@ type job struct {
 	*Message
 	outcomes []Outcome
 	left     []int // indices of recipients nothing is decided of
-}
 
-func newJob(m *Message) *job {
-	j := &job{Message: m, outcomes: make([]Outcome, len(m.To)), left: make([]int, len(m.To))}
-	for i := range j.left {
-		j.left[i] = i
-	}
-	return j
+	shape   *shape // for the server that is spoken with
+	recoded shapes
 }
 
 // decide notes what became of recipients.
@@ -241,8 +236,8 @@ func (s source) WriteTo(w io.Writer) (int64, error) {
 func (c *conn) sendData(r *run, to []int) error {
 	j := r.job
 	s := stuffer{w: c.w, last: '\n'}
-	n, err := io.Copy(&s, source{j.Open()})
-	if err == nil && n != j.Size {
+	n, err := io.Copy(&s, source{j.shape.open()})
+	if err == nil && n != j.shape.size {
 		err = errSource{io.ErrUnexpectedEOF}
 	}
 	if err == nil {
@@ -268,8 +263,8 @@ const chunk = 1 << 20
 // sendChunks sends the message by BDAT (RFC 3030).
 func (c *conn) sendChunks(r *run, to []int) error {
 	j := r.job
-	body := source{j.Open()}
-	for rest := j.Size; ; {
+	body := source{j.shape.open()}
+	for rest := j.shape.size; ; {
 		n := min(rest, chunk)
 		rest -= n
 		last := ""

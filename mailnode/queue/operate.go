@@ -60,6 +60,7 @@ type Filter struct {
 	Recipient   string // address, or part of one
 	State       EntryState
 	Last        string        // part of how the last attempt ended
+	Braked      bool          // held when it came, and not by an operator
 	Older       time.Duration // at least so long in the queue
 	Younger     time.Duration // at most
 }
@@ -73,6 +74,7 @@ func (f *Filter) match(e *Entry, now time.Time) bool {
 		f.Destination != "" && !strings.EqualFold(f.Destination, e.Destination),
 		f.State != "" && f.State != e.State,
 		f.Last != "" && !has(e.Last, f.Last),
+		f.Braked && e.Why == "",
 		f.Older > 0 && age < f.Older, f.Younger > 0 && age > f.Younger:
 		return false
 	case strings.HasPrefix(f.Sender, "@") && !strings.EqualFold(f.Sender[1:], domainOf(e.From)):

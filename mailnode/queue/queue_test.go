@@ -373,7 +373,7 @@ func TestScheduleUntilTheEnd(t *testing.T) {
 		t.Fatalf("%d reports came", len(reports))
 	}
 	subject, human, status, original := readReport(t, reports[0])
-	if subject != "Your mail is delayed (still trying)" || !strings.Contains(human, later.Text) || !strings.Contains(status, "Action: delayed\r\n") ||
+	if subject != "Your mail is delayed (still trying)" || !strings.Contains(human, later.Reply) || !strings.Contains(status, "Action: delayed\r\n") ||
 		!strings.Contains(status, "Will-Retry-Until: Thu, 5 Feb 2026 12:00:00 +0000\r\n") || strings.Contains(original, "body of the message") {
 		t.Errorf("the notice is %q %q %q %q", subject, human, status, original)
 	}
