@@ -338,10 +338,7 @@ func (q *Queue) alter(ctx context.Context, f Filter, change func(*part) bool) (n
 					continue
 				}
 				p.Changes++
-				if row, err = p.encode(); err != nil {
-					return err
-				}
-				if err := tx.Set(q.table, e.key(), row); err != nil {
+				if err := tx.Set(q.table, e.key(), p.encode()); err != nil {
 					return err
 				}
 				refs, parts = append(refs, e.ref), append(parts, p)

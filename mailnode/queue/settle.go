@@ -244,10 +244,7 @@ func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
 	}
 	c.after = now
 	if len(now.To) > 0 {
-		row, err := now.encode()
-		if err != nil {
-			return err
-		}
+		row := now.encode()
 		if err := tx.Set(q.table, c.it.key(), row); err != nil {
 			return err
 		}
@@ -265,12 +262,8 @@ func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
 	case m.Parts == before && len(c.parts) == 0:
 		return nil
 	}
-	row, err := m.encode()
-	if err != nil {
-		return err
-	}
 	g[c.it.id] = m
-	return tx.Set(q.table, messageKey(c.it.id), row)
+	return tx.Set(q.table, messageKey(c.it.id), m.encode())
 }
 
 // file puts a message into the mailboxes of one recipient, and has it sent onward.
@@ -293,11 +286,7 @@ func (q *Queue) file(tx *store.Tx, c *change, d *decision, m *letter) error {
 		r := ref{c.it.id, m.Next}
 		m.Next++
 		m.Parts++
-		row, err := p.encode()
-		if err != nil {
-			return err
-		}
-		if err := tx.Set(q.table, r.key(), row); err != nil {
+		if err := tx.Set(q.table, r.key(), p.encode()); err != nil {
 			return err
 		}
 		c.onward, c.parts = append(c.onward, r), append(c.parts, p)
