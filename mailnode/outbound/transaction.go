@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -28,6 +29,15 @@ func (j *job) decide(which []int, o Outcome) {
 }
 
 func without(list, gone []int) (rest []int) {
+	const few = 4
+	if len(gone) <= few {
+		for _, i := range list {
+			if !slices.Contains(gone, i) {
+				rest = append(rest, i)
+			}
+		}
+		return rest
+	}
 	out := make(map[int]bool, len(gone))
 	for _, i := range gone {
 		out[i] = true

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -333,14 +334,17 @@ func (q *Queue) tell(c *change, d *decision) {
 	default:
 		q.Counters.Sent.Add(1)
 	}
-	attrs := []any{"message", c.m.Envelope.ID, "from", cmp.Or(c.p.From, c.m.Envelope.From), "to", d.to.Address, "outcome", d.Text}
+	attrs := []slog.Attr{
+		slog.String("message", c.m.Envelope.ID), slog.String("from", cmp.Or(c.p.From, c.m.Envelope.From)),
+		slog.String("to", d.to.Address), slog.String("outcome", d.Text),
+	}
 	if kind == EventDeferred {
-		attrs = append(attrs, "next", c.next.Format(time.RFC3339))
+		attrs = append(attrs, slog.String("next", c.next.Format(time.RFC3339)))
 	}
 	if kind == EventBounced && cmp.Or(c.p.From, c.m.Envelope.From) == "" {
 		text = "given up, and there is nobody to tell: a report that cannot be delivered is discarded"
 	}
-	q.log.Info("mail "+text, attrs...)
+	q.log.LogAttrs(context.Background(), slog.LevelInfo, "mail "+text, attrs...)
 	if q.o.Event != nil {
 		e := Event{Kind: kind, Envelope: &c.m.Envelope, Recipient: d.to, Outcome: d.Outcome, Attempts: c.p.Attempts, Size: c.m.Size}
 		q.o.Event(e)

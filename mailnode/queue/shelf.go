@@ -124,7 +124,7 @@ func (q *Queue) readMany(items []item) (list []*reading, err error) {
 	}
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(items[a].id[:], items[b].id[:]) })
 	// One kind after the other: neighbours are found faster than what is far away.
-	for _, read := range []func(many store.Many, it item, r *reading) (*reading, error){q.readPart, q.readMessage} {
+	for _, read := range []func(many *store.Many, it item, r *reading) (*reading, error){q.readPart, q.readMessage} {
 		for _, i := range order {
 			r, err := read(many, items[i], list[i])
 			if err != nil && i == 0 {
@@ -143,7 +143,7 @@ func (q *Queue) readMany(items []item) (list []*reading, err error) {
 	return list, nil
 }
 
-func (q *Queue) readPart(many store.Many, it item, _ *reading) (*reading, error) {
+func (q *Queue) readPart(many *store.Many, it item, _ *reading) (*reading, error) {
 	row, err := many.Row(q.table, it.key())
 	if err != nil || row == nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (q *Queue) readPart(many store.Many, it item, _ *reading) (*reading, error)
 	return &reading{part: p}, nil
 }
 
-func (q *Queue) readMessage(many store.Many, it item, r *reading) (*reading, error) {
+func (q *Queue) readMessage(many *store.Many, it item, r *reading) (*reading, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -173,7 +173,7 @@ func (q *Queue) readMessage(many store.Many, it item, r *reading) (*reading, err
 	return r, nil
 }
 
-func (q *Queue) readHeld(many store.Many, it item, r *reading) {
+func (q *Queue) readHeld(many *store.Many, it item, r *reading) {
 	h, err := many.Held(q.table, it.id[:])
 	if err != nil {
 		r.failed = err
@@ -183,7 +183,7 @@ func (q *Queue) readHeld(many store.Many, it item, r *reading) {
 }
 
 // readTexts reads the messages that are short enough, into one piece of memory.
-func readTexts(many store.Many, list []*reading, order []int) {
+func readTexts(many *store.Many, list []*reading, order []int) {
 	short := func(r *reading) bool {
 		return r != nil && r.failed == nil && r.Size <= aheadSize && r.Size == r.held.Size+int64(len(r.prefix))
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -10,28 +11,40 @@ import (
 // takes longer than to read it. It is quickest when what is wanted of one kind is asked for
 // in the order of its keys. Like Peek it does not wait. It is for one goroutine, and for a
 // short time; it must be closed.
-type Many struct{ it *pebble.Iterator }
+type Many struct {
+	it *pebble.Iterator
+	at bool // it stands at a key
+}
 
 // Many returns what reads many rows.
-func (s *Store) Many() (Many, error) {
+func (s *Store) Many() (*Many, error) {
 	it, err := s.db.NewIter(nil)
-	return Many{it}, err
+	return &Many{it: it}, err
 }
 
 // Close ends the reading.
-func (m Many) Close() error { return m.it.Close() }
+func (m *Many) Close() error { return m.it.Close() }
+
+// near is how many keys further on one is looked for before it is searched for.
+const near = 3
 
 // get returns the value of a key of the database, good until the next, nil for none.
-func (m Many) get(key []byte) ([]byte, error) {
+func (m *Many) get(key []byte) ([]byte, error) {
 	// The limit keeps it from going through all that was removed behind a key that is gone.
-	if m.it.SeekGEWithLimit(key, append(key, 0)) != pebble.IterValid {
+	limit := append(key, 0)
+	for n := 0; m.at && n < near && bytes.Compare(m.it.Key(), key) < 0; n++ {
+		if m.at = m.it.NextWithLimit(limit) == pebble.IterValid; m.at && bytes.Equal(m.it.Key(), key) {
+			return m.it.ValueAndErr()
+		}
+	}
+	if m.at = m.it.SeekGEWithLimit(key, limit) == pebble.IterValid; !m.at {
 		return nil, m.it.Error()
 	}
 	return m.it.ValueAndErr()
 }
 
 // Row is Table.Peek.
-func (m Many) Row(t Table, key []byte) ([]byte, error) {
+func (m *Many) Row(t Table, key []byte) ([]byte, error) {
 	v, err := m.get(rowKey(t, key))
 	if err != nil || v == nil {
 		return nil, err
@@ -40,7 +53,7 @@ func (m Many) Row(t Table, key []byte) ([]byte, error) {
 }
 
 // Held is Table.Held.
-func (m Many) Held(t Table, key []byte) (Held, error) {
+func (m *Many) Held(t Table, key []byte) (Held, error) {
 	v, err := m.get(heldKey(t, key))
 	switch {
 	case err != nil:
@@ -52,7 +65,7 @@ func (m Many) Held(t Table, key []byte) (Held, error) {
 }
 
 // Body appends a held body to text.
-func (m Many) Body(h Held, text []byte) ([]byte, error) {
+func (m *Many) Body(h Held, text []byte) ([]byte, error) {
 	for n := range chunks(h.Size) {
 		v, err := m.get(chunkKey(h.ID, n))
 		if err != nil {
