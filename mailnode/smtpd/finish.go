@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/origin"
 )
 
@@ -108,9 +109,13 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 		n := len(fields)
 		// Nobody else speaks in this server's name (RFC 8601 §5).
 		fields = without(slices.Clone(fields), "authentication-results", func(f *field) bool { return s.claims(f) })
+		fields = without(fields, strings.ToLower(markField), every)
 		if len(fields) != n {
 			c.header = join(fields)
 		}
+	}
+	for _, m := range s.tx.marks {
+		prefix = message.AppendField(prefix, markField, m)
 	}
 	if s.policy.Judge && s.srv.o.Judge != nil && !s.trusted() && !s.known() {
 		v, err := s.srv.o.Judge.Judge(s.srv.ctx, s.arrival(c))
@@ -135,6 +140,10 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 	}
 	return append(prefix, s.received()...), nil
 }
+
+// markField says of the peer what did not suffice to refuse its mail, for the filters of
+// those who read it.
+const markField = "X-Mailfleet-Peer"
 
 // objection is the answer when a message is refused, or cannot be examined.
 func (s *session) objection(r *envelope.Refusal, err error) *reply {

@@ -108,20 +108,25 @@ func TestReputation(t *testing.T) {
 		}
 	})
 	p.do("RCPT TO:<user1@example.test>", "450 4.7.1 Come again")
-	o.set(func() { o.recipient = Opinion{Delay: 150 * time.Millisecond} })
+	o.set(func() {
+		o.recipient = Opinion{Delay: 150 * time.Millisecond, Marks: []string{"The address 127.0.0.1 has no name.", "The address 127.0.0.1 is on the blocklist bl.test."}}
+	})
 	begun := time.Now()
 	p.do("RCPT TO:<user1@example.test>", "250")
 	if d := time.Since(begun); d < 150*time.Millisecond {
 		t.Errorf("answered after %v", d)
 	}
+	p.do("RCPT TO:<user2@example.test>", "250")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.send("X-MAILFLEET-Peer: a friend\r\nSubject: x\r\n\r\nx\r\n.\r\n")
 	p.want("250")
-	if got := n.mail(t, user1); !strings.Contains(got[0], "Received: from client.test (mail.b.test [127.0.0.1])\r\n") {
-		t.Errorf("got %q", got[0])
+	got := n.mail(t, user1)[0]
+	if !strings.Contains(got, "Received: from client.test (mail.b.test [127.0.0.1])\r\n") || strings.Contains(got, "friend") || strings.Count(got, "X-Mailfleet-Peer: ") != 2 ||
+		!strings.Contains(got, "X-Mailfleet-Peer: The address 127.0.0.1 has no name.\r\nX-Mailfleet-Peer: The address 127.0.0.1 is on the blocklist bl.test.\r\n") {
+		t.Errorf("got %q", got)
 	}
-	if got := fmt.Sprint(o.asked[3:]); got != "[127.0.0.1 mail.b.test client.test a@b.test user1@example.test 127.0.0.1 mail.b.test client.test a@b.test user1@example.test]" {
-		t.Errorf("asked %s", got)
+	if asked := fmt.Sprint(o.asked[3:]); asked != "[127.0.0.1 mail.b.test client.test a@b.test user1@example.test 127.0.0.1 mail.b.test client.test a@b.test user1@example.test 127.0.0.1 mail.b.test client.test a@b.test user2@example.test]" {
+		t.Errorf("asked %s", asked)
 	}
 }
 

@@ -158,6 +158,7 @@ type Opinion struct {
 	Refusal *envelope.Refusal
 	Delay   time.Duration // answer only after it
 	Name    string        // the peer's verified reverse name, if it was looked up
+	Marks   []string      // of a recipient: sentences about the peer that its message is to say
 }
 
 // ownAddress lets users send as their own address, sub-addresses included.

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +21,18 @@ type transaction struct {
 	ends    lineEnds
 	nul     bool
 
+	marks    []string // what the message is to say of its peer
 	author   string   // domain of the first author, of a user's message
 	replaced []*spool // bodies that a filter has made
+}
+
+// mark notes what is thought of the peer by a recipient's domain.
+func (t *transaction) mark(marks []string) {
+	for _, m := range marks {
+		if !slices.Contains(t.marks, m) {
+			t.marks = append(t.marks, m)
+		}
+	}
 }
 
 func (t *transaction) close() {
