@@ -17,7 +17,7 @@ func (m *Message) prefersDelivery() bool {
 // relax takes back what the recipient's domain wants (RFC 8689 §5), which is then not
 // counted either: TLS is used where it works.
 func (p *policy) relax() {
-	*p = policy{mode: Opportunistic, names: p.names[:1]}
+	*p = policy{mode: Opportunistic, names: p.names[:1], relaxed: true}
 }
 
 // tlsNotRequired looks for TLS-Required in the header of a message. More than one of them

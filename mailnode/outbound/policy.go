@@ -18,6 +18,7 @@ type policy struct {
 	names    []string       // that the certificate may prove
 	tlsa     []resolve.TLSA // DANE: in place of certificate authorities
 	testing  bool           // MTA-STS in mode testing: failures are counted and do not matter
+	relaxed  bool           // the message asks for no TLS: others, which do not, may not go along
 	proven   bool           // that the host is one of the domain's (DNSSEC, MTA-STS, our own choice)
 	kind     string         // for reports; "" for routes
 	lines    []string

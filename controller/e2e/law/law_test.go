@@ -123,7 +123,7 @@ var layers = map[string][][]string{
 		{"rest"},
 		{"fleet", "auth"},
 		{"ops", "metrics", "dkim", "releases"},
-		{"seal"},
+		{"seal", "handshake"},
 		{"api"},
 	},
 	"agent": {

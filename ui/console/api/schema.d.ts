@@ -748,6 +748,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operations/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the mail of a queue.export operation
+         * @description A ZIP archive: each message as SERVER/ENTRY.eml, and messages.jsonl with a line of JSON for each entry of the queue. It can be fetched once, before the operation expires; the operation tells how far it is. Cancelling the operation, or hanging up, ends it. What a server could not give is said in incomplete.txt, and the operation has failed then.
+         */
+        get: operations["export-queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/people": {
         parameters: {
             query?: never;
@@ -2621,7 +2641,7 @@ export interface components {
             /** @description Not delivered within this: expired. Default 5m, of a batch from when it is its turn */
             expires?: string | number;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             /**
              * @description Names of the refusals of the preview to pass over
              * @example [
@@ -2901,7 +2921,7 @@ export interface components {
             expires: string;
             id: string;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             override?: string[];
             params?: components["schemas"]["Params"];
             reason: string;
@@ -3072,7 +3092,7 @@ export interface components {
             version: number;
         };
         Policy: {
-            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute")[];
+            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export")[];
             /** @description A duration such as "1m30s"; a number is taken as seconds */
             password_age: string | number;
             /** Format: int64 */
@@ -3233,7 +3253,7 @@ export interface components {
         QueueFilter: {
             /** @description Domain, or local */
             destination?: string;
-            /** @description Of entries */
+            /** @description Of entries, on their servers */
             ids?: string[];
             /** @description A part of how the last attempt ended */
             last?: string;
@@ -3247,6 +3267,8 @@ export interface components {
             sender?: string;
             /** @enum {string} */
             state?: "held" | "future" | "active" | "waiting";
+            /** @description Domains, one of which the sender is of */
+            within?: string[];
             /** @description At most so long in the queue */
             younger?: string | number;
         };
@@ -3778,7 +3800,7 @@ export interface components {
             /** Format: int64 */
             index?: number;
             /** @enum {string} */
-            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             log?: components["schemas"]["StepLine"][];
             message?: string;
             /** Format: int64 */
@@ -5818,6 +5840,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
                 };
             };
             /** @description Error */
