@@ -11,6 +11,7 @@ import (
 
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/message"
+	"mailfleet/mailnode/milter"
 	"mailfleet/mailnode/origin"
 )
 
@@ -169,7 +170,7 @@ func (s *session) arrival(c *content) Arrival {
 }
 
 // apply does what a filter wants of a message.
-func (s *session) apply(c *content, changes *Changes) error {
+func (s *session) apply(c *content, changes *milter.Changes) error {
 	if changes.Quarantine != "" {
 		s.tx.env.Quarantine = changes.Quarantine
 	}
@@ -190,15 +191,13 @@ func (s *session) apply(c *content, changes *Changes) error {
 	if len(changes.Header) > 0 {
 		c.header = join(change(fieldsOf(c.header), changes.Header))
 	}
-	if changes.Body == nil {
+	if !changes.NewBody {
 		return nil
 	}
 	body := newSpool(s.srv.o.SpoolDir, s.set.MessageBytes)
 	s.tx.replaced = append(s.tx.replaced, body)
-	_, _ = body.Write(crlf) // between header and body
-	if _, err := io.Copy(body, changes.Body); err != nil {
-		return err
-	}
+	_, _ = body.Write(crlf) // between header and body; errors come at the end
+	_, _ = body.Write(changes.Body)
 	if body.tooLarge() {
 		return &envelope.Refusal{Code: tooLarge.code, Enhanced: tooLarge.enhanced, Text: tooLarge.text}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/milter"
 )
 
 // transaction is a message under way.
@@ -125,7 +126,7 @@ func (s *session) open(tx *transaction, from envelope.Address, params []envelope
 }
 
 // rule does what a filter says of the message under way; false when it has answered.
-func (s *session) rule(r Ruling) bool {
+func (s *session) rule(r milter.Ruling) bool {
 	s.tx.accept = s.tx.accept || r.Accept
 	s.tx.discard = s.tx.discard || r.Discard
 	if r.Refusal != nil {
