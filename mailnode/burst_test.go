@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/smtp"
+	"net/textproto"
 	"slices"
 	"strings"
 	"testing"
@@ -181,4 +183,29 @@ func TestASuspendedAccountIsOutAtOnce(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(signIns, func(s inventory.MailSignIn) bool { return s.Protocol == "smtp" && !s.OK && s.Reason == "suspended" }) {
 		t.Errorf("the history tells %+v, %v", signIns, err)
 	}
+}
+
+// Besides the day's limit there is one of an hour, the server's where the account has none
+// of its own; who is over it is told when to go on.
+func TestAnHourHasItsLimits(t *testing.T) {
+	f := braking(t)
+	f.reload(func(c *api.Config) {
+		c.Mail.Submission = inventory.Submission{BrakeLeast: 1000, SentAnHour: 4, MessagesAnHour: 100}
+		c.Accounts[0].MessagesAnHour = 2
+	})
+	want := func(err error, text string) {
+		t.Helper()
+		refusal, ok := errors.AsType[*textproto.Error](err)
+		if !ok || refusal.Code != 450 || !strings.HasPrefix(refusal.Msg, "4.7.1 "+text) || !strings.HasSuffix(refusal.Msg, ":00 UTC") {
+			t.Errorf("got %v, want 450 4.7.1 %s", err, text)
+		}
+	}
+	f.mustSubmit(3)
+	want(f.submit(2), "you may write to 4 recipients an hour and have written to 3: send the rest after ")
+	f.mustSubmit(1)
+	f.reload(func(c *api.Config) { c.Accounts[0].SentAnHour = 50 })
+	want(f.submit(1), "you may send 2 messages an hour and have sent 2: send the rest after ")
+	f.reload(func(c *api.Config) { c.Accounts[0].MessagesAnHour = 0 })
+	f.mustSubmit(5)
+	f.awaitArrived(3)
 }

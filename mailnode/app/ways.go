@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -88,7 +89,11 @@ type allowance struct{ *App }
 
 func (w allowance) plan(account string) guard.Plan {
 	a, _ := w.directory.ByID(account)
-	return guard.Plan{Recipients: a.Recipients, SentADay: a.SentADay}
+	s := w.flow.terms.Load().mail.Submission
+	return guard.Plan{
+		Recipients: a.Recipients, SentADay: a.SentADay,
+		SentAnHour: cmp.Or(a.SentAnHour, s.SentAnHour, 3000), MessagesAnHour: cmp.Or(a.MessagesAnHour, s.MessagesAnHour, 1000),
+	}
 }
 
 // Recipient implements smtpd.Allowance.
