@@ -35,6 +35,7 @@ type MailFlow struct {
 	Receiving  Receiving  `json:"receiving,omitzero" doc:"Mail from other servers."`
 	Submission Submission `json:"submission,omitzero" doc:"Mail of the users."`
 	Sending    Sending    `json:"sending,omitzero" doc:"Mail to other servers."`
+	HooksTo    []string   `json:"hooks_to,omitempty" maxItems:"100" doc:"Networks of addresses that are not public which the domains' hooks may be in. Whoever may set a hook can then make this server post to them. None: hooks reach public addresses only." example:"192.0.2.0/24"`
 	Milters    []Milter   `json:"milters,omitempty" maxItems:"16" doc:"Filters that are asked about each message (milter protocol), in this order."`
 }
 
@@ -51,6 +52,7 @@ type Receiving struct {
 	GreylistDelay Duration `json:"greylist_delay,omitempty" doc:"How long a stranger must wait before trying again. 0: 5m."`
 	ReverseNames  Handling `json:"reverse_names,omitempty" enum:"none,mark,refuse" doc:"What is done when an address has no name that leads back to it. Empty: mark." example:"mark"`
 	DMARC         Handling `json:"dmarc,omitempty" enum:"none,mark,quarantine,refuse" doc:"The most that is done with mail that fails its author's DMARC policy. Empty: quarantine." example:"quarantine"`
+	Sealers       []string `json:"sealers,omitempty" maxItems:"100" doc:"Domains whose ARC seals are believed: mail that passed DMARC when it came to one of them is not held to fail because it was changed there since (RFC 8617). None: nobody's are." example:"lists.example.test"`
 	AddressRate   int      `json:"address_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300." example:"300"`
 	ErrorRate     int      `json:"error_rate,omitempty" minimum:"0" doc:"Mistakes an hour (recipients that do not exist, commands that make no sense) from one IPv4 address or IPv6 /64; beyond it, it is turned away for a while. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 60." example:"60"`
 }
@@ -101,6 +103,11 @@ func (f *MailFlow) Check() error {
 			return err
 		}
 	}
+	for _, n := range f.HooksTo {
+		if _, err := ParseNetwork(n); err != nil {
+			return FieldErrorf("hooks_to", "%q is not a network: write 192.0.2.0/24 or an address", n)
+		}
+	}
 	for i, m := range f.Milters {
 		if err := m.check(); err != nil {
 			err.Field = "milters[" + strconv.Itoa(i) + "]." + err.Field
@@ -120,6 +127,11 @@ func (r *Receiving) check() error {
 	}
 	for _, zone := range r.Blocklists {
 		if err := CheckName("receiving.blocklists", zone); err != nil {
+			return err
+		}
+	}
+	for _, domain := range r.Sealers {
+		if err := CheckName("receiving.sealers", domain); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,6 @@ type flow struct {
 	deliver  *deliver.Deliverer
 	guard    *guard.Guard
 	brake    *guard.Brake
-	judge    *origin.Judge
 	hooks    *hook.Hook
 	secret   []byte // for rewritten senders, where the configuration has none
 
@@ -48,6 +47,7 @@ type flow struct {
 // terms are what the configuration in force says of domains and peers.
 type terms struct {
 	mail    inventory.MailFlow
+	judge   *origin.Judge
 	domains map[string]*domainTerms
 	peers   map[string]*outbound.Route
 	known   []netip.Prefix // who is nobody to be wary of
@@ -72,14 +72,15 @@ func (a *App) newFlow() error {
 	}
 	f := &flow{secret: secret}
 	a.flow = f
-	t, err := f.termsOf(a.config)
-	if err != nil {
-		return err
-	}
-	f.terms.Store(t)
 	if f.resolver, err = resolve.New(resolverSettings(a.config), a.log); err != nil {
 		return err
 	}
+	t, err := f.termsOf(a.config)
+	if err != nil {
+		f.resolver.Close()
+		return err
+	}
+	f.terms.Store(t)
 	a.stops.push("resolver", func(context.Context) error { f.resolver.Close(); return nil })
 	f.client = outbound.New(f.outboundSettings(a.config), f.resolver, a.log)
 	if err := f.client.Recall(context.Background(), a.store); err != nil {
@@ -93,7 +94,6 @@ func (a *App) newFlow() error {
 	a.run("memory of peers", a.logged("memory of peers", f.guard.Run))
 	f.brake = guard.NewBrake(brakeSettings(a.config), a.store, a.log)
 	a.run("memory of senders", a.logged("memory of senders", f.brake.Run))
-	f.judge = origin.New(origin.Settings{ID: a.config.Hostname}, f.resolver)
 	milters, err := chainsOf(a.config, a.log)
 	if err != nil {
 		return err
@@ -174,7 +174,8 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 
 // termsOf reads what the configuration says of domains and peers.
 func (f *flow) termsOf(c *api.Config) (*terms, error) {
-	t := &terms{mail: c.Mail, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
+	judge := origin.New(origin.Settings{ID: c.Hostname, Sealers: c.Mail.Receiving.Sealers}, f.resolver)
+	t := &terms{mail: c.Mail, judge: judge, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
 	secret := []byte(c.ForwardSecret)
 	if len(secret) == 0 {
 		secret = f.secret

@@ -163,7 +163,7 @@ func (f *flow) origins(ctx context.Context, m smtpd.Arrival) (verdict smtpd.Verd
 	if accept == origin.Accept {
 		return verdict, nil
 	}
-	v, err := f.judge.Judge(ctx, origin.Message{Peer: m.Peer.Address, Helo: m.Peer.Helo, From: m.Envelope.From}, m.Open())
+	v, err := t.judge.Judge(ctx, origin.Message{Peer: m.Peer.Address, Helo: m.Peer.Helo, From: m.Envelope.From}, m.Open())
 	if err != nil {
 		return smtpd.Verdict{}, err
 	}
@@ -190,9 +190,11 @@ func (r reputation) Connect(ctx context.Context, p smtpd.Peer) smtpd.Opinion {
 func (r reputation) Recipient(ctx context.Context, p smtpd.Peer, from, to string) smtpd.Opinion {
 	o := r.guard.Recipient(ctx, guard.Attempt{
 		Address: p.Address, From: from, To: to,
-		SPF: func(ctx context.Context) bool { return r.judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass },
+		SPF: func(ctx context.Context) bool {
+			return r.terms.Load().judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass
+		},
 	})
-	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name}
+	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name, Marks: o.Marks}
 }
 
 // Erred implements smtpd.Reputation.

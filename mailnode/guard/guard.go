@@ -84,7 +84,7 @@ type Opinion struct {
 	Refusal *envelope.Refusal
 	Delay   time.Duration // answer only after it
 	Name    string        // the peer's name, confirmed by the DNS; "" for none known
-	Marks   []string      // sentences about the peer, for those who judge its mail
+	Marks   []string      // sentences about the peer, for whoever reads its mail
 }
 
 // Connect is asked when a peer has connected. Addresses that are not valid, those of
@@ -107,7 +107,7 @@ func (g *Guard) Connect(ctx context.Context, address netip.Addr) Opinion {
 		return Opinion{Refusal: tooMany("connections", wait)}
 	}
 	s := g.standing(ctx, set, address)
-	return Opinion{Name: s.name, Marks: s.marks, Delay: g.wait(address, set.Tarpit)}
+	return Opinion{Name: s.name, Delay: g.wait(address, set.Tarpit)}
 }
 
 func tooMany(what string, wait time.Duration) *envelope.Refusal {
@@ -152,7 +152,13 @@ func (g *Guard) Recipient(ctx context.Context, a Attempt) Opinion {
 		without = set.Without(domain)
 	}
 	s := g.standing(ctx, set, address)
-	o := Opinion{Delay: delay, Name: s.name, Marks: s.marks}
+	o := Opinion{Delay: delay, Name: s.name}
+	if !without.Lists {
+		o.Marks = append(o.Marks, s.listed...)
+	}
+	if !without.Reverse {
+		o.Marks = append(o.Marks, s.named...)
+	}
 	switch {
 	case s.blocked != nil && !without.Lists:
 		o.Refusal = s.blocked

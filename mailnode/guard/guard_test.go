@@ -111,6 +111,9 @@ func TestBlocklists(t *testing.T) {
 	if len(o.Marks) != 2 || o.Name != "mail.bad.test" {
 		t.Errorf("%+v", o)
 	}
+	if o := g.attempt(t, listed, "bob@open.test"); len(o.Marks) != 0 {
+		t.Errorf("a domain that does without lists has its mail marked: %+v", o)
+	}
 	set.Lists[2].Weight = -0.1
 	if err := g.Configure(set); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/message"
+	"mailfleet/mailnode/milter"
 	"mailfleet/mailnode/origin"
 )
 
@@ -109,9 +111,13 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 		n := len(fields)
 		// Nobody else speaks in this server's name (RFC 8601 §5).
 		fields = without(slices.Clone(fields), "authentication-results", func(f *field) bool { return s.claims(f) })
+		fields = without(fields, strings.ToLower(markField), every)
 		if len(fields) != n {
 			c.header = join(fields)
 		}
+	}
+	for _, m := range s.tx.marks {
+		prefix = message.AppendField(prefix, markField, m)
 	}
 	if s.policy.Judge && s.srv.o.Judge != nil && !s.trusted() && !s.known() {
 		v, err := s.srv.o.Judge.Judge(s.srv.ctx, s.arrival(c))
@@ -137,6 +143,10 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 	return append(prefix, s.received()...), nil
 }
 
+// markField says of the peer what did not suffice to refuse its mail, for the filters of
+// those who read it.
+const markField = "X-Mailfleet-Peer"
+
 // objection is the answer when a message is refused, or cannot be examined.
 func (s *session) objection(r *envelope.Refusal, err error) *reply {
 	if r != nil {
@@ -161,7 +171,7 @@ func (s *session) arrival(c *content) Arrival {
 }
 
 // apply does what a filter wants of a message.
-func (s *session) apply(c *content, changes *Changes) error {
+func (s *session) apply(c *content, changes *milter.Changes) error {
 	if changes.Quarantine != "" {
 		s.tx.env.Quarantine = changes.Quarantine
 	}
@@ -182,15 +192,13 @@ func (s *session) apply(c *content, changes *Changes) error {
 	if len(changes.Header) > 0 {
 		c.header = join(change(fieldsOf(c.header), changes.Header))
 	}
-	if changes.Body == nil {
+	if !changes.NewBody {
 		return nil
 	}
 	body := newSpool(s.srv.o.SpoolDir, s.set.MessageBytes)
 	s.tx.replaced = append(s.tx.replaced, body)
-	_, _ = body.Write(crlf) // between header and body
-	if _, err := io.Copy(body, changes.Body); err != nil {
-		return err
-	}
+	_, _ = body.Write(crlf) // between header and body; errors come at the end
+	_, _ = body.Write(changes.Body)
 	if body.tooLarge() {
 		return &envelope.Refusal{Code: tooLarge.code, Enhanced: tooLarge.enhanced, Text: tooLarge.text}
 	}

@@ -2492,6 +2492,13 @@ export interface components {
             silent: string[];
         };
         MailFlow: {
+            /**
+             * @description Networks of addresses that are not public which the domains' hooks may be in. Whoever may set a hook can then make this server post to them. None: hooks reach public addresses only.
+             * @example [
+             *       "192.0.2.0/24"
+             *     ]
+             */
+            hooks_to?: string[];
             /** @description Filters that are asked about each message (milter protocol), in this order. */
             milters?: components["schemas"]["Milter"][];
             /** @description Mail from other servers. */
@@ -3506,6 +3513,13 @@ export interface components {
              * @enum {string}
              */
             reverse_names?: "none" | "mark" | "refuse";
+            /**
+             * @description Domains whose ARC seals are believed: mail that passed DMARC when it came to one of them is not held to fail because it was changed there since (RFC 8617). None: nobody's are.
+             * @example [
+             *       "lists.example.test"
+             *     ]
+             */
+            sealers?: string[];
             /**
              * @description Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are.
              * @example [
