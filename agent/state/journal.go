@@ -84,7 +84,7 @@ func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
 	for _, s := range j.steps {
 		if !s.ended() && !s.Open && s.Report.State != inventory.OpUnknown {
 			s.Report.State = inventory.OpUnknown
-			s.Report.Message = "the agent stopped while it carried this out"
+			s.Report.Tell(inventory.Say("the agent stopped while it carried this out"))
 			s.Reported = false
 		}
 		if !s.over() {
@@ -129,9 +129,9 @@ func (j *Journal) Begin(o api.Order, boot string, pid int) (fresh bool, err erro
 }
 
 // Say adds a line to a step's log. It is on disk with the step's end.
-func (j *Journal) Say(id inventory.ID, text string) {
-	if len(text) > maxLine {
-		text = strings.ToValidUTF8(text[:maxLine], "") + "…"
+func (j *Journal) Say(id inventory.ID, line inventory.Sentence) {
+	if text := line.String(); len(text) > maxLine {
+		line = inventory.Say("%s", strings.ToValidUTF8(text[:maxLine], "")+"…")
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -140,7 +140,7 @@ func (j *Journal) Say(id inventory.ID, text string) {
 		return
 	}
 	// Copied: reports that are being sent share the old one.
-	lines := append(slices.Clone(s.Report.Log), inventory.StepLine{Time: now(), Text: text})
+	lines := append(slices.Clone(s.Report.Log), inventory.StepLine{Time: now(), Text: line.String(), Said: line.Beside()})
 	s.Report.Log, s.Reported = lines[max(0, len(lines)-maxLines):], false
 }
 
@@ -149,7 +149,7 @@ func (j *Journal) Say(id inventory.ID, text string) {
 // again when it is known. That survives the agent at once and a power cut soon, unless
 // the controller has taken it by then: after one, the order was begun and how it went
 // is not known here. After an error about the disk it is remembered until a restart.
-func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, message string) error {
+func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, message inventory.Sentence) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.steps[id]
@@ -159,7 +159,8 @@ func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, messag
 	if s.ended() {
 		return inventory.Errorf(inventory.Conflict, "order %s has ended already: %s", id, s.Report.State)
 	}
-	s.Report.State, s.Report.Message, s.Reported = state, message, false
+	s.Report.Tell(message)
+	s.Report.State, s.Reported = state, false
 	s.Open = state == inventory.OpRunning
 	if s.ended() {
 		s.Report.Ended = now()
@@ -267,7 +268,7 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 
 // same tells whether nothing came to a report since.
 func same(a, b api.StepReport) bool {
-	return a.State == b.State && a.Message == b.Message && slices.Equal(a.Log, b.Log)
+	return a.State == b.State && a.Message == b.Message && slices.EqualFunc(a.Log, b.Log, inventory.StepLine.Same)
 }
 
 // compact drops what need not be remembered and rewrites the file.

@@ -87,7 +87,7 @@ func (s *Steward) tell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()
 	s.mu.Lock()
-	r := api.Report{Applied: s.desired.Index, Problem: s.problem}
+	r := api.Report{Applied: s.desired.Index, Problem: s.problem.String(), Said: s.problem.Beside()}
 	s.mu.Unlock()
 	r.Time, r.BootID, r.Version, r.CertExpires = time.Now().UTC(), s.BootID, inventory.Version, s.Link.CertExpires()
 	r.Services = s.Services.Status()

@@ -208,7 +208,7 @@ func (a *App) firstRules(ctx context.Context) error {
 		Name: "服务器失联 Server down", Metric: alerts.ServerUp, Comparison: inventory.Below, Value: 1, Clear: 1,
 		Severity: inventory.Critical, Enabled: true,
 	}, {
-		Name: "发信异常 Mail held", Metric: alerts.AccountsHeld, Comparison: inventory.AtLeast, Value: 1, Clear: 1,
+		Name: "发信异常 Mail held", Metric: alerts.AccountBurst, Comparison: inventory.AtLeast, Value: 1, Clear: 1,
 		Severity: inventory.Critical, Enabled: true,
 	}}
 	return a.store.Update(ctx, func(tx inventory.Tx) error {
