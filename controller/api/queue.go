@@ -55,21 +55,29 @@ type LedgerEntry struct {
 	Failed   int64 `json:"failed" doc:"Recipients whose mail was given up"`
 }
 
-// Ledger answers a question to the ledger.
+// Ledger is a page of what the ledger has.
 type Ledger struct {
 	From    string        `json:"from"`
 	To      string        `json:"to"`
 	Items   []LedgerEntry `json:"items" nullable:"false"`
-	Total   LedgerEntry   `json:"total"`
+	Next    string        `json:"next"`
+	Total   LedgerEntry   `json:"total" doc:"Of all pages"`
 	Silent  []string      `json:"silent" nullable:"false" doc:"Servers that did not answer"`
 	Partial bool          `json:"partial" doc:"Some servers did not answer"`
 }
 
-// MailFailures are what was noted of an account's mail that was given up.
+// MailFailure is mail that was given up.
+type MailFailure struct {
+	inventory.MailFailure
+	Address string `json:"address,omitempty" doc:"Of the account; absent: it has gone, or it is mail of none"`
+}
+
+// MailFailures are a page of what was noted of mail that was given up.
 type MailFailures struct {
-	Items   []inventory.MailFailure `json:"items" nullable:"false" doc:"The latest first"`
-	Silent  []string                `json:"silent" nullable:"false" doc:"Servers that did not answer"`
-	Partial bool                    `json:"partial" doc:"Some servers did not answer"`
+	Items   []MailFailure `json:"items" nullable:"false" doc:"The latest first"`
+	Next    string        `json:"next"`
+	Silent  []string      `json:"silent" nullable:"false" doc:"Servers that did not answer"`
+	Partial bool          `json:"partial" doc:"Some servers did not answer"`
 }
 
 // Queue reads a page of queued mail. cursor is Next of the page before.
@@ -117,17 +125,27 @@ type LedgerQuery struct {
 	By       []string  // day, domain, account
 	Domain   string
 	Account  string
+	Cursor   string // Next of the page before
 }
 
-// Ledger reads what was sent and got.
+// Ledger reads a page of what was sent and got.
 func (c *Client) Ledger(ctx context.Context, q LedgerQuery) (Ledger, error) {
+	return get[Ledger](ctx, c, with(path("ledger"), q.values()))
+}
+
+// MailFailures reads a page of the mail that was given up.
+func (c *Client) MailFailures(ctx context.Context, q LedgerQuery) (MailFailures, error) {
+	return get[MailFailures](ctx, c, with(path("ledger", "failures"), q.values()))
+}
+
+func (q *LedgerQuery) values() url.Values {
 	v := url.Values{}
 	for name, day := range map[string]time.Time{"from": q.From, "to": q.To} {
 		if !day.IsZero() {
 			v.Set(name, day.Format(time.DateOnly))
 		}
 	}
-	for name, text := range map[string]string{"domain": q.Domain, "account": q.Account} {
+	for name, text := range map[string]string{"domain": q.Domain, "account": q.Account, "cursor": q.Cursor} {
 		if text != "" {
 			v.Set(name, text)
 		}
@@ -135,5 +153,5 @@ func (c *Client) Ledger(ctx context.Context, q LedgerQuery) (Ledger, error) {
 	if len(q.By) > 0 {
 		v["by"] = q.By
 	}
-	return get[Ledger](ctx, c, with(path("ledger"), v))
+	return v
 }

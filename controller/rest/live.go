@@ -28,8 +28,8 @@ type Mailnodes interface {
 	// ExportQueue opens the stream of what a filter picks (inventory.QueueExportReader).
 	ExportQueue(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (io.ReadCloser, error)
 	QueuedMessage(ctx context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error)
-	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
-	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
+	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) (inventory.LedgerPage, error)
+	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) (inventory.MailFailurePage, error)
 }
 
 // mailTime is how long servers have to answer.
@@ -274,7 +274,12 @@ type answered[T any] struct {
 
 // askAll asks servers at once and waits for them as long as they have.
 func askAll[T any](ctx context.Context, s *Server, servers []*inventory.Server, ask func(context.Context, *inventory.Server) (T, error)) (all answers[T]) {
-	ctx, cancel := context.WithTimeout(ctx, mailTime)
+	return askFor(ctx, s, mailTime, servers, ask)
+}
+
+// askFor asks servers at once and waits so long for them.
+func askFor[T any](ctx context.Context, s *Server, long time.Duration, servers []*inventory.Server, ask func(context.Context, *inventory.Server) (T, error)) (all answers[T]) {
+	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
 	given := make([]T, len(servers))
 	errs := make([]error, len(servers))
@@ -295,9 +300,11 @@ func askAll[T any](ctx context.Context, s *Server, servers []*inventory.Server, 
 }
 
 // told are the silent servers as the caller may know them: which there are is the fleet's.
-func (a *answers[T]) told(reach *auth.Reach) []string {
+func (a *answers[T]) told(reach *auth.Reach) []string { return toldSilent(reach, a.silent) }
+
+func toldSilent(reach *auth.Reach, silent []string) []string {
 	if !reach.Fleet() {
 		return []string{}
 	}
-	return append([]string{}, a.silent...)
+	return append([]string{}, silent...)
 }

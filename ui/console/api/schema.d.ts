@@ -87,26 +87,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/accounts/{id}/failures": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Mail of an account that was given up
-         * @description With how each attempt ended; of a day the last hundred.
-         */
-        get: operations["list-mail-failures"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/accounts/{id}/mailboxes": {
         parameters: {
             query?: never;
@@ -559,7 +539,7 @@ export interface paths {
         };
         /**
          * What was sent and got
-         * @description Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for. Days are of UTC.
+         * @description Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for, in that order. Days are of UTC. The total is of all pages.
          */
         get: operations["read-ledger"];
         put?: never;
@@ -579,9 +559,49 @@ export interface paths {
         };
         /**
          * The ledger as CSV
-         * @description With a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole.
+         * @description All of it, with a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole.
          */
         get: operations["export-ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Mail that was given up
+         * @description Of a domain's senders, or of an account, the latest first, with how the last attempt ended. Of an account and day the last hundred are kept on each server.
+         */
+        get: operations["list-mail-failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/failures.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Mail that was given up as CSV
+         * @description All of it, with a header line (RFC 4180). 503 when a server does not answer.
+         */
+        get: operations["export-mail-failures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2285,11 +2305,13 @@ export interface components {
         Ledger: {
             from: string;
             items: components["schemas"]["LedgerEntry"][];
+            next: string;
             /** @description Some servers did not answer */
             partial: boolean;
             /** @description Servers that did not answer */
             silent: string[];
             to: string;
+            /** @description Of all pages */
             total: components["schemas"]["LedgerEntry"];
         };
         LedgerEntry: {
@@ -2376,6 +2398,9 @@ export interface components {
             skipped?: number;
         };
         MailFailure: {
+            account?: string;
+            /** @description Of the account; absent: it has gone, or it is mail of none */
+            address?: string;
             /** Format: date-time */
             at: string;
             /** Format: int64 */
@@ -2390,6 +2415,7 @@ export interface components {
         MailFailures: {
             /** @description The latest first */
             items: components["schemas"]["MailFailure"][];
+            next: string;
             /** @description Some servers did not answer */
             partial: boolean;
             /** @description Servers that did not answer */
@@ -4160,43 +4186,6 @@ export interface operations {
             };
         };
     };
-    "list-mail-failures": {
-        parameters: {
-            query?: {
-                /** @description First day; default 30 days ago */
-                from?: string;
-                /** @description Last day; default today */
-                to?: string;
-            };
-            header?: never;
-            path: {
-                /** @description Id, or the name when it has a unique one */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MailFailures"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "list-mailboxes": {
         parameters: {
             query?: never;
@@ -5456,12 +5445,16 @@ export interface operations {
                 from?: string;
                 /** @description Last day; default today */
                 to?: string;
-                /** @description Default day and domain */
-                by?: ("day" | "domain" | "account")[];
                 /** @description Id or name */
                 domain?: string;
                 /** @description Id or address */
                 account?: string;
+                /** @description Default day and domain */
+                by?: ("day" | "domain" | "account")[];
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -5496,8 +5489,88 @@ export interface operations {
                 from?: string;
                 /** @description Last day; default today */
                 to?: string;
+                /** @description Id or name */
+                domain?: string;
+                /** @description Id or address */
+                account?: string;
                 /** @description Default day and domain */
                 by?: ("day" | "domain" | "account")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-mail-failures": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
+                /** @description Id or name */
+                domain?: string;
+                /** @description Id or address */
+                account?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailFailures"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-mail-failures": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
                 /** @description Id or name */
                 domain?: string;
                 /** @description Id or address */
