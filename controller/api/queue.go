@@ -26,6 +26,24 @@ type Queue struct {
 	Partial bool         `json:"partial" doc:"Some servers did not answer"`
 }
 
+// QueueActing asks for an act on what one's domains send.
+type QueueActing struct {
+	Act     inventory.QueueAct    `json:"act" enum:"hold,release,delete"`
+	Filter  inventory.QueueFilter `json:"filter,omitzero" doc:"Which entries; empty: all that lie in one's scope"`
+	Report  bool                  `json:"report,omitempty" doc:"delete: tell the senders"`
+	Confirm int                   `json:"confirm,omitempty" doc:"delete: the number of entries, as the summary has it; another one: 422, and nothing happens"`
+	Reason  string                `json:"reason,omitempty" maxLength:"1000"`
+}
+
+// QueueActed tells of an act on queued mail.
+type QueueActed struct {
+	Operation inventory.ID             `json:"operation,omitempty" doc:"Absent: there was nothing to do"`
+	State     inventory.OperationState `json:"state"`
+	Entries   int                      `json:"entries" doc:"That were meant"`
+	Silent    []string                 `json:"silent" nullable:"false" doc:"Servers that did not answer, where nothing was done"`
+	Partial   bool                     `json:"partial" doc:"Some servers did not answer"`
+}
+
 // QueueServer is how much of a sum is on a server.
 type QueueServer struct {
 	Server string `json:"server"`
@@ -99,6 +117,12 @@ func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter, serv
 		v["server"] = servers
 	}
 	return get[QueueSummary](ctx, c, with(path("queue", "summary"), v))
+}
+
+// ActOnQueue holds, releases or deletes what the client's domains send, and waits so long
+// for the end.
+func (c *Client) ActOnQueue(ctx context.Context, in QueueActing, wait time.Duration) (QueueActed, error) {
+	return send[QueueActed](ctx, c, http.MethodPost, with(path("queue", "acts"), url.Values{"wait": {wait.String()}}), in)
 }
 
 // ExportQueue fetches the ZIP archive of a queue.export operation. It is whole when it was

@@ -127,7 +127,7 @@ func (m *mailnodes) QueueSummary(ctx context.Context, server inventory.ID, f inv
 	for _, e := range page.Entries {
 		one := inventory.QueueTotal{Entries: 1, Recipients: 1, Bytes: 10, Oldest: time.Unix(1000, 0)}
 		sum.Total.Add(one)
-		sum.Destinations = append(sum.Destinations, inventory.QueueDestination{Name: e.Destination, QueueTotal: one, Last: "450 later"})
+		sum.Destinations = append(sum.Destinations, inventory.QueueDestination{Name: e.Destination, QueueTotal: one, Last: "450 later for " + e.From})
 	}
 	return sum, err
 }

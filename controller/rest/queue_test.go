@@ -215,3 +215,54 @@ func (m *mailnodes) queued(ctx context.Context, servers []inventory.ID, f invent
 	}
 	return found
 }
+
+// Who looks after a domain sees what it sends, and does with it what the table of rights says.
+func TestADomainsAdministratorSteersWhatItSends(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	admin, helpdesk := w.roleClient(inventory.RoleDomainAdmin), w.roleClient(inventory.RoleHelpdesk)
+	page, err := admin.Queue(ctx, inventory.QueueFilter{}, nil, "")
+	w.ok(err)
+	if len(page.Items) != 3 || slices.ContainsFunc(page.Items, func(m api.QueuedMail) bool { return m.From != "user@in.test" || m.Last == "" }) {
+		t.Errorf("the administrator sees %+v", page.Items)
+	}
+	sum, err := admin.QueueSummary(ctx, inventory.QueueFilter{}, nil)
+	w.ok(err)
+	if sum.Total.Entries != 3 || len(sum.Servers) != 0 {
+		t.Errorf("the administrator sees %+v", sum)
+	}
+	held, err := helpdesk.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold}, 0)
+	w.ok(err)
+	op, err := w.client.Operation(ctx, held.Operation, 0)
+	w.ok(err)
+	if held.Entries != 3 || op.Kind != inventory.OpQueueHold || !slices.Equal(op.Params.Queue.Filter.Within, []string{"in.test"}) || len(op.Targets) != 1 {
+		t.Errorf("got %+v and %+v", held, op)
+	}
+	_, err = helpdesk.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 3}, 0)
+	w.refused(err, http.StatusForbidden)
+	_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 2}, 0)
+	w.refused(err, http.StatusUnprocessableEntity)
+	gone, err := admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 3, Report: true}, 0)
+	w.ok(err)
+	if op, err = w.client.Operation(ctx, gone.Operation, 0); err != nil || op.Kind != inventory.OpQueueDelete || !op.Params.Queue.Report {
+		t.Errorf("got %+v, %v", op, err)
+	}
+	for _, act := range []inventory.QueueAct{inventory.ActRetry, inventory.ActReroute, inventory.ActExport} {
+		_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: act}, 0)
+		w.refused(err, http.StatusUnprocessableEntity)
+	}
+	_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold, Filter: inventory.QueueFilter{Within: []string{"out.test"}}}, 0)
+	w.refused(err, http.StatusUnprocessableEntity)
+	_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold, Filter: inventory.QueueFilter{Sender: "user@out.test"}}, 0)
+	w.ok(err) // there is none in reach, and nothing to do
+	told := 0
+	for entry, err := range api.Audit.All(ctx, admin, nil) {
+		w.ok(err)
+		if strings.HasPrefix(entry.Action, "queue.") {
+			told++
+		}
+	}
+	if told < 2 {
+		t.Errorf("the audit log of the domain tells of %d acts", told)
+	}
+}

@@ -1005,11 +1005,31 @@ export interface paths {
         };
         /**
          * Mail that waits to be delivered
-         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. What is done with queued mail is an operation, queue.hold and others, on a filter.
+         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send. What is done with queued mail is an operation, queue.hold and others, on a filter.
          */
         get: operations["list-queue"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/acts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hold, release or delete what one's domains send
+         * @description On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Deleting wants queue:delete, and the number of entries confirmed that the summary showed.
+         */
+        post: operations["act-on-queue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3252,6 +3272,35 @@ export interface components {
             partial: boolean;
             /** @description Servers that did not answer */
             silent: string[];
+        };
+        QueueActed: {
+            /**
+             * Format: int64
+             * @description That were meant
+             */
+            entries: number;
+            /** @description Absent: there was nothing to do */
+            operation?: string;
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer, where nothing was done */
+            silent: string[];
+            /** @enum {string} */
+            state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
+        };
+        QueueActing: {
+            /** @enum {string} */
+            act: "hold" | "release" | "delete";
+            /**
+             * Format: int64
+             * @description delete: the number of entries, as the summary has it; another one: 422, and nothing happens
+             */
+            confirm?: number;
+            /** @description Which entries; empty: all that lie in one's scope */
+            filter?: components["schemas"]["QueueFilter"];
+            reason?: string;
+            /** @description delete: tell the senders */
+            report?: boolean;
         };
         QueueDestination: {
             /** Format: int64 */
@@ -6761,6 +6810,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Queue"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "act-on-queue": {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end at most, up to 60s */
+                wait?: string;
+            };
+            header?: {
+                /** @description Unique to this request; absent: each request is a new operation */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueActing"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueActed"];
                 };
             };
             /** @description Error */

@@ -23,7 +23,9 @@ test('what was sent and got is charted and listed, and taken along as CSV', asyn
     /ledger\.csv\?domain=example\.test/,
   )
   await user.click(screen.getByLabelText('按账户'))
-  expect(await screen.findByRole('link', { name: 'user1@example.test' })).toBeTruthy()
+  expect(
+    await within(await screen.findByRole('table', { name: '明细' })).findByRole('link', { name: 'user1@example.test' }),
+  ).toBeTruthy()
 })
 
 test.each(['account=user1@example.test', 'domain=example.test'])('failures of %s tell the last reply', async (of) => {
