@@ -1,7 +1,10 @@
 package inventory
 
 import (
+	"fmt"
+	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -30,7 +33,8 @@ func (r *LedgerRow) Add(o LedgerRow) {
 // MailFailure is mail that was given up.
 type MailFailure struct {
 	At      time.Time `json:"at"`
-	Message string    `json:"message"` // as in Received fields and logs
+	Account ID        `json:"account,omitempty"` // whose mail it was; empty: mail of no account
+	Message string    `json:"message"`           // as in Received fields and logs
 	From    string    `json:"from"`
 	To      string    `json:"to"`
 	Host    string    `json:"host,omitempty"` // that refused it
@@ -39,31 +43,82 @@ type MailFailure struct {
 	Text    string    `json:"text"`
 }
 
-// LedgerQuery chooses rows.
-type LedgerQuery struct {
-	From, To string // days, both included
-	Domains  []string
-	Account  ID
+// Key is the place of a row among others: by day, then domain, then account.
+func (r *LedgerRow) Key() string { return r.Day + "/" + r.Domain + "/" + string(r.Account) + "/" }
+
+// Key is the place of a failure among others: the latest first.
+func (f *MailFailure) Key() string {
+	return fmt.Sprintf("%019d/%s/%s", math.MaxInt64-f.At.UnixNano(), f.Message, f.To)
 }
 
-// MaxLedgerDays bounds how many days are asked for at once.
-const MaxLedgerDays = 366
+// LedgerBy are what rows may be told apart by.
+var LedgerBy = []string{"day", "domain", "account"}
+
+// LedgerQuery chooses a page of rows, or of failures.
+type LedgerQuery struct {
+	From, To string   // days, both included
+	By       []string // rows that are alike in these are summed up; none: all
+	Domains  []string
+	Account  ID
+	After    string // Key of the last one of the page before
+	Limit    int    // 0: MaxLedgerPage
+}
+
+// Bounds of what is asked for at once.
+const (
+	MaxLedgerDays = 366
+	MaxLedgerPage = 10_000
+)
+
+// LedgerPage are some of the rows, in the order of their keys.
+type LedgerPage struct {
+	Rows []LedgerRow `json:"rows"`
+	Next string      `json:"next,omitempty"` // After of the next page; empty: there is none
+}
+
+// MailFailurePage are some of the failures, in the order of their keys.
+type MailFailurePage struct {
+	Failures []MailFailure `json:"failures"`
+	Next     string        `json:"next,omitempty"` // After of the next page; empty: there is none
+}
 
 // Values is the query in a URL.
 func (q *LedgerQuery) Values() url.Values {
 	v := url.Values{"from": {q.From}, "to": {q.To}}
-	if len(q.Domains) > 0 {
-		v["domain"] = q.Domains
+	for name, list := range map[string][]string{"by": q.By, "domain": q.Domains} {
+		if len(list) > 0 {
+			v[name] = list
+		}
 	}
-	if q.Account != "" {
-		v.Set("account", string(q.Account))
+	for name, text := range map[string]string{"account": string(q.Account), "after": q.After} {
+		if text != "" {
+			v.Set(name, text)
+		}
+	}
+	if q.Limit != 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
 	}
 	return v
 }
 
 // ParseLedgerQuery reads Values.
 func ParseLedgerQuery(v url.Values) (LedgerQuery, error) {
-	q := LedgerQuery{From: v.Get("from"), To: v.Get("to"), Domains: v["domain"], Account: ID(v.Get("account"))}
+	q := LedgerQuery{
+		From: v.Get("from"), To: v.Get("to"), By: v["by"], Domains: v["domain"], Account: ID(v.Get("account")),
+		After: v.Get("after"), Limit: MaxLedgerPage,
+	}
+	for _, by := range q.By {
+		if !slices.Contains(LedgerBy, by) {
+			return q, FieldErrorf("by", "%q is not one of %v", by, LedgerBy)
+		}
+	}
+	if limit := v.Get("limit"); limit != "" {
+		n, err := strconv.Atoi(limit)
+		if err != nil || n < 1 || n > MaxLedgerPage {
+			return q, FieldErrorf("limit", "limit must be between 1 and %d", MaxLedgerPage)
+		}
+		q.Limit = n
+	}
 	_, err := q.Days()
 	return q, err
 }

@@ -100,22 +100,14 @@ func (c *Client) DeleteHeld(ctx context.Context, account inventory.ID) (int, err
 	return done.Entries, err
 }
 
-// Ledger reads rows of the mailnode's ledger.
-func (c *Client) Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
-	var out struct {
-		Rows []inventory.LedgerRow `json:"rows"`
-	}
-	err := c.mail(ctx, http.MethodGet, "ledger?"+q.Values().Encode(), &out)
-	return out.Rows, err
+// Ledger reads a page of the mailnode's ledger.
+func (c *Client) Ledger(ctx context.Context, q inventory.LedgerQuery) (page inventory.LedgerPage, err error) {
+	return page, c.mail(ctx, http.MethodGet, "ledger?"+q.Values().Encode(), &page)
 }
 
-// MailFailures reads what was noted of an account's mail that was given up.
-func (c *Client) MailFailures(ctx context.Context, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
-	var out struct {
-		Failures []inventory.MailFailure `json:"failures"`
-	}
-	err := c.mail(ctx, http.MethodGet, "ledger/failures?"+q.Values().Encode(), &out)
-	return out.Failures, err
+// MailFailures reads a page of what was noted of mail that was given up.
+func (c *Client) MailFailures(ctx context.Context, q inventory.LedgerQuery) (page inventory.MailFailurePage, err error) {
+	return page, c.mail(ctx, http.MethodGet, "ledger/failures?"+q.Values().Encode(), &page)
 }
 
 // QueuedMessage opens the message of an entry and tells its size. Whoever asked closes it.

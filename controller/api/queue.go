@@ -26,6 +26,24 @@ type Queue struct {
 	Partial bool         `json:"partial" doc:"Some servers did not answer"`
 }
 
+// QueueActing asks for an act on what one's domains send.
+type QueueActing struct {
+	Act     inventory.QueueAct    `json:"act" enum:"hold,release,delete"`
+	Filter  inventory.QueueFilter `json:"filter,omitzero" doc:"Which entries; empty: all that lie in one's scope"`
+	Report  bool                  `json:"report,omitempty" doc:"delete: tell the senders"`
+	Confirm int                   `json:"confirm,omitempty" doc:"delete: the number of entries, as the summary has it; another one: 422, and nothing happens"`
+	Reason  string                `json:"reason,omitempty" maxLength:"1000"`
+}
+
+// QueueActed tells of an act on queued mail.
+type QueueActed struct {
+	Operation inventory.ID             `json:"operation,omitempty" doc:"Absent: there was nothing to do"`
+	State     inventory.OperationState `json:"state"`
+	Entries   int                      `json:"entries" doc:"That were meant"`
+	Silent    []string                 `json:"silent" nullable:"false" doc:"Servers that did not answer, where nothing was done"`
+	Partial   bool                     `json:"partial" doc:"Some servers did not answer"`
+}
+
 // QueueServer is how much of a sum is on a server.
 type QueueServer struct {
 	Server string `json:"server"`
@@ -55,21 +73,29 @@ type LedgerEntry struct {
 	Failed   int64 `json:"failed" doc:"Recipients whose mail was given up"`
 }
 
-// Ledger answers a question to the ledger.
+// Ledger is a page of what the ledger has.
 type Ledger struct {
 	From    string        `json:"from"`
 	To      string        `json:"to"`
 	Items   []LedgerEntry `json:"items" nullable:"false"`
-	Total   LedgerEntry   `json:"total"`
+	Next    string        `json:"next"`
+	Total   LedgerEntry   `json:"total" doc:"Of all pages"`
 	Silent  []string      `json:"silent" nullable:"false" doc:"Servers that did not answer"`
 	Partial bool          `json:"partial" doc:"Some servers did not answer"`
 }
 
-// MailFailures are what was noted of an account's mail that was given up.
+// MailFailure is mail that was given up.
+type MailFailure struct {
+	inventory.MailFailure
+	Address string `json:"address,omitempty" doc:"Of the account; absent: it has gone, or it is mail of none"`
+}
+
+// MailFailures are a page of what was noted of mail that was given up.
 type MailFailures struct {
-	Items   []inventory.MailFailure `json:"items" nullable:"false" doc:"The latest first"`
-	Silent  []string                `json:"silent" nullable:"false" doc:"Servers that did not answer"`
-	Partial bool                    `json:"partial" doc:"Some servers did not answer"`
+	Items   []MailFailure `json:"items" nullable:"false" doc:"The latest first"`
+	Next    string        `json:"next"`
+	Silent  []string      `json:"silent" nullable:"false" doc:"Servers that did not answer"`
+	Partial bool          `json:"partial" doc:"Some servers did not answer"`
 }
 
 // Queue reads a page of queued mail. cursor is Next of the page before.
@@ -91,6 +117,12 @@ func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter, serv
 		v["server"] = servers
 	}
 	return get[QueueSummary](ctx, c, with(path("queue", "summary"), v))
+}
+
+// ActOnQueue holds, releases or deletes what the client's domains send, and waits so long
+// for the end.
+func (c *Client) ActOnQueue(ctx context.Context, in QueueActing, wait time.Duration) (QueueActed, error) {
+	return send[QueueActed](ctx, c, http.MethodPost, with(path("queue", "acts"), url.Values{"wait": {wait.String()}}), in)
 }
 
 // ExportQueue fetches the ZIP archive of a queue.export operation. It is whole when it was
@@ -117,17 +149,27 @@ type LedgerQuery struct {
 	By       []string  // day, domain, account
 	Domain   string
 	Account  string
+	Cursor   string // Next of the page before
 }
 
-// Ledger reads what was sent and got.
+// Ledger reads a page of what was sent and got.
 func (c *Client) Ledger(ctx context.Context, q LedgerQuery) (Ledger, error) {
+	return get[Ledger](ctx, c, with(path("ledger"), q.values()))
+}
+
+// MailFailures reads a page of the mail that was given up.
+func (c *Client) MailFailures(ctx context.Context, q LedgerQuery) (MailFailures, error) {
+	return get[MailFailures](ctx, c, with(path("ledger", "failures"), q.values()))
+}
+
+func (q *LedgerQuery) values() url.Values {
 	v := url.Values{}
 	for name, day := range map[string]time.Time{"from": q.From, "to": q.To} {
 		if !day.IsZero() {
 			v.Set(name, day.Format(time.DateOnly))
 		}
 	}
-	for name, text := range map[string]string{"domain": q.Domain, "account": q.Account} {
+	for name, text := range map[string]string{"domain": q.Domain, "account": q.Account, "cursor": q.Cursor} {
 		if text != "" {
 			v.Set(name, text)
 		}
@@ -135,5 +177,5 @@ func (c *Client) Ledger(ctx context.Context, q LedgerQuery) (Ledger, error) {
 	if len(q.By) > 0 {
 		v["by"] = q.By
 	}
-	return get[Ledger](ctx, c, with(path("ledger"), v))
+	return v
 }

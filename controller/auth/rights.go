@@ -16,11 +16,12 @@ const (
 	Write    Verb = "write"    // create, change and delete
 	Change   Verb = "change"   // settings of what is there
 	Suspend  Verb = "suspend"  // and let go on
+	Delete   Verb = "delete"   // what is there
 	Password Verb = "password" // set one
 )
 
 // Verbs lists every verb.
-var Verbs = []Verb{Read, Write, Change, Suspend, Password}
+var Verbs = []Verb{Read, Write, Change, Suspend, Delete, Password}
 
 // The resources of the API that are not kinds of stored things. The names of
 // the others are those of their kind.
@@ -33,7 +34,8 @@ const (
 	Chain   inventory.Kind = "audit-chain" // of all audit entries
 	SignIns inventory.Kind = "sign-in"
 	Join    inventory.Kind = "join"
-	Queue   inventory.Kind = "queue" // of mail
+	Queue   inventory.Kind = "queue"           // of mail; of narrow scopes what their domains send
+	Queued  inventory.Kind = "queued-messages" // whole, as they would be sent
 	Ledger  inventory.Kind = "ledger"
 )
 
@@ -60,7 +62,8 @@ var rights = []row{
 	{inventory.Preflights, "r  r    r    -    -    -    -    -"},
 	{Samples, "           rw   r    r    -    -    -    -    -"},
 	{inventory.Operations, "rw r    r    -    -    -    -    -"},
-	{Queue, "             rw   r    r    -    -    -    -    -"},
+	{Queue, "             rw   r    r    rsd  rsd  rs   -    -"},
+	{Queued, "            r    -    -    -    -    -    -    -"},
 	{Ledger, "            r    r    r    r    r    r    -    -"},
 	{inventory.Pools, "   rw   r    r    -    -    -    -    -"},
 	{inventory.Windows, " rw   r    r    -    -    -    -    -"},

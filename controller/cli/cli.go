@@ -32,7 +32,7 @@ func Commands() []*cobra.Command {
 	commands := []*cobra.Command{
 		s.statusCommand(), s.serverCommand(), s.powerCommand(), s.preflightCommand(), s.serviceCommand(), s.poolCommand(), s.windowCommand(),
 		s.operationCommand(), s.releaseCommand(), s.sampleCommand(), s.ruleCommand(), s.contactCommand(), s.alertCommand(), s.smsCommand(),
-		s.domainCommand(), s.accountCommand(), s.groupCommand(), s.dkimCommand(), s.queueCommand(), s.ledgerCommand(), s.sessionCommand(), s.personCommand(), s.tenantCommand(), s.planCommand(), s.policyCommand(),
+		s.domainCommand(), s.accountCommand(), s.aliasCommand(), s.forwardCommand(), s.groupCommand(), s.routeCommand(), s.hookCommand(), s.dkimCommand(), s.queueCommand(), s.ledgerCommand(), s.sessionCommand(), s.personCommand(), s.tenantCommand(), s.planCommand(), s.policyCommand(),
 		s.tokenCommand(), s.auditCommand(), s.apiCommand(), s.contextCommand(),
 	}
 	for _, c := range commands {

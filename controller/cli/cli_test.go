@@ -199,6 +199,36 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.does("", words("group list --domain example.test"), "user1@example.test x@elsewhere.test")
 	c.does("", words("dkim list --domain example.test --state active"), "rsa-sha256", "ed25519-sha256")
 	c.does("", words("domain records example.test"), "v=DKIM1", "v=spf1")
+	c.does("", words("domain mail set example.test --dmarc quarantine --greylisting off --catch-all user1@example.test"), "quarantine", "user1@example.test")
+	c.does("", words("domain mail set example.test --policy refuse"), "quarantine", "refuse")
+	c.does("", words("domain mail get example.test -o json"), `"dmarc": "quarantine"`, `"catch_all": "user1@example.test"`)
+	c.does("", append(words("domain mail set example.test -o csv --catch-all"), ""), "domain,delimiter,catch_all", "example.test,,,,quarantine,off")
+	c.fails(exitUsage, "name what is to be changed", "domain", "mail", "set", "example.test")
+	c.fails(exitUsage, "dmarc", "domain", "mail", "set", "example.test", "--dmarc", "burn")
+	c.fails(exitFailed, "nothing.test", "domain", "mail", "get", "nothing.test")
+	c.does("secret\n", words("route set example.test relay.test --port 465 --tls implicit --user me"), "me@relay.test:465 (implicit)")
+	c.does("", words("route list"), "me@relay.test:465 (implicit)")
+	c.does("", words("route clear example.test"), "ROUTE          -")
+	hook := words(c.does("", words("hook add example.test https://hooks.test/mail --event bounced"), "SECRET", "bounced"))
+	c.does("", words("hook list example.test"), "https://hooks.test/mail", hook[1])
+	c.does("", words("domain mail set example.test --dmarc none"), "HOOKS          1")
+	c.does("", words("hook remove example.test "+hook[1]))
+	c.fails(exitUsage, "events", "hook", "add", "example.test", "https://hooks.test/", "--event", "dreamt")
+	c.does("", words("alias add user1@example.test info@example.test sales@example.test"), "info@example.test", "sales@example.test")
+	c.does("", words("alias remove user1@example.test sales@example.test"))
+	if out := c.does("", words("alias list user1@example.test -o csv"), "user1@example.test,info@example.test"); strings.Contains(out, "sales") {
+		t.Errorf("the alias is still there: %s", out)
+	}
+	c.does("", words("forward set user1@example.test me@elsewhere.test --keep"), "me@elsewhere.test", "true")
+	c.does("", words("forward show user1@example.test -o json"), `"keep": true`)
+	c.does("", words("forward clear user1@example.test"), "FORWARDED TO  -")
+	for line, want := range map[string]string{"alias add user": "user1@example.test", "domain mail get ex": "example.test", "domain mail set example.test --dmarc q": "quarantine"} {
+		if out, _, code := run(t, "", words("__complete "+line)...); code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("the shell is offered %q after %q", out, line)
+		}
+	}
+	c.fails(exitUsage, "say where to", "queue", "export", "mail-1", "--everything")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "ledger", "failures")
 	c.fails(exitUsage, "say which mail is meant", "queue", "hold", "mail-1")
 	c.does("", words("queue delete mail-1 --destination elsewhere.test --report --preview"), "QUEUED MAIL")
 	c.fails(exitFailed, "mail-1, mail-2 did not answer", "queue", "summary")

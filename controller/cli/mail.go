@@ -32,7 +32,7 @@ func (s *settings) domainCommand() *cobra.Command {
 	})
 	add.Flags().StringVar(&in.Postmaster, "postmaster", "", "account that gets postmaster@")
 	return parent("domain", "Mail domains",
-		list(s, "List mail domains", api.Domains, domainColumns), add, s.setDomainCommand(), s.domainRecordsCommand(),
+		list(s, "List mail domains", api.Domains, domainColumns), add, s.setDomainCommand(), s.domainMailCommand(), s.domainRecordsCommand(),
 		s.remove("remove DOMAIN...", "Serve mail domains no more", func(cmd *cobra.Command, c *api.Client, ref string) error {
 			return c.DeleteDomain(cmd.Context(), ref, 0)
 		}),

@@ -148,24 +148,73 @@ var ledgerColumns = []column[api.LedgerEntry]{
 	{"FAILED", func(v api.LedgerEntry) string { return number(v.Failed) }},
 }
 
+var failureColumns = []column[api.MailFailure]{
+	{"AT", func(v api.MailFailure) string { return moment(v.At) }},
+	{"FROM", func(v api.MailFailure) string { return v.From }},
+	{"TO", func(v api.MailFailure) string { return v.To }},
+	{"HOST", func(v api.MailFailure) string { return v.Host }},
+	{"CODE", func(v api.MailFailure) string { return number(v.Code) }},
+	{"STATUS", func(v api.MailFailure) string { return v.Status }},
+	{"LAST REPLY", func(v api.MailFailure) string { return v.Text }},
+}
+
 func (s *settings) ledgerCommand() *cobra.Command {
+	var by []string
+	cmd := s.overDays("ledger", "What was sent and got", func(cmd *cobra.Command, c *api.Client, q api.LedgerQuery) error {
+		q.By = by
+		var all []api.LedgerEntry
+		for {
+			page, err := c.Ledger(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			all = append(all, page.Items...)
+			if q.Cursor = page.Next; q.Cursor == "" {
+				return errors.Join(show(s, cmd.OutOrStdout(), all, ledgerColumns), unanswered(page.Partial, page.Silent))
+			}
+		}
+	})
+	cmd.Flags().StringSliceVar(&by, "by", nil, "day, domain and account (default: day and domain)")
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(inventory.LedgerBy, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Example = `  mailfleet-controller ledger --domain example.test --by account --days 7
+  mailfleet-controller ledger failures --account user1@example.test -o csv`
+	cmd.AddCommand(s.overDays("failures", "Mail that was given up, the latest first", func(cmd *cobra.Command, c *api.Client, q api.LedgerQuery) error {
+		var all []api.MailFailure
+		for {
+			page, err := c.MailFailures(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			all = append(all, page.Items...)
+			if q.Cursor = page.Next; q.Cursor == "" {
+				return errors.Join(show(s, cmd.OutOrStdout(), all, failureColumns), unanswered(page.Partial, page.Silent))
+			}
+		}
+	}))
+	return cmd
+}
+
+// overDays is a command about days up to today, of a domain, an account or all.
+func (s *settings) overDays(use, short string, do func(*cobra.Command, *api.Client, api.LedgerQuery) error) *cobra.Command {
 	var q api.LedgerQuery
 	days := 30
-	cmd := s.ask("ledger", "What was sent and got", cobra.NoArgs, func(cmd *cobra.Command, c *api.Client, _ []string) error {
+	cmd := s.ask(use, short, cobra.NoArgs, func(cmd *cobra.Command, c *api.Client, _ []string) error {
 		if days < 1 || days > inventory.MaxLedgerDays {
 			return usagef("--days must be between 1 and %s", strconv.Itoa(inventory.MaxLedgerDays))
 		}
 		q.To = time.Now().UTC()
 		q.From = q.To.AddDate(0, 0, 1-days)
-		ledger, err := c.Ledger(cmd.Context(), q)
-		if err != nil {
-			return err
-		}
-		return errors.Join(show(s, cmd.OutOrStdout(), ledger.Items, ledgerColumns), unanswered(ledger.Partial, ledger.Silent))
+		return do(cmd, c, q)
 	})
-	cmd.Flags().StringSliceVar(&q.By, "by", nil, "day, domain and account (default: day and domain)")
 	cmd.Flags().StringVar(&q.Domain, "domain", "", "of this domain")
 	cmd.Flags().StringVar(&q.Account, "account", "", "of this account")
-	cmd.Flags().IntVar(&days, "days", days, "up to today")
+	cmd.Flags().IntVar(&days, "days", days, "up to today; days are of UTC")
+	first := func(complete func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return func(cmd *cobra.Command, _ []string, to string) ([]string, cobra.ShellCompDirective) {
+			return complete(cmd, nil, to)
+		}
+	}
+	_ = cmd.RegisterFlagCompletionFunc("domain", first(s.completeDomains))
+	_ = cmd.RegisterFlagCompletionFunc("account", first(s.completeAccounts))
 	return cmd
 }

@@ -118,14 +118,14 @@ func (f *Fleet) ExportQueue(ctx context.Context, id inventory.ID, q inventory.Qu
 	return askMail(ctx, f, id, func(c *agentapi.Client) (io.ReadCloser, error) { return c.ExportQueue(ctx, q) })
 }
 
-// Ledger asks a server for rows of its ledger.
-func (f *Fleet) Ledger(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
-	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.LedgerRow, error) { return c.Ledger(ctx, q) })
+// Ledger asks a server for a page of its ledger.
+func (f *Fleet) Ledger(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) (inventory.LedgerPage, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.LedgerPage, error) { return c.Ledger(ctx, q) })
 }
 
-// MailFailures asks a server for what was noted of an account's mail that was given up.
-func (f *Fleet) MailFailures(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
-	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.MailFailure, error) { return c.MailFailures(ctx, q) })
+// MailFailures asks a server for a page of what was noted of mail that was given up.
+func (f *Fleet) MailFailures(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) (inventory.MailFailurePage, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (inventory.MailFailurePage, error) { return c.MailFailures(ctx, q) })
 }
 
 // CountQueued asks servers how much a filter picks of their queues. Those that do not

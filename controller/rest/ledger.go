@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,56 +21,64 @@ import (
 
 func (s *Server) ledgerRoutes() {
 	add(s, operation{"read-ledger", http.MethodGet, "/ledger", "What was sent and got", auth.Ledger, auth.Read, 0,
-		"Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for. Days are of UTC."}, s.readLedger)
+		"Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for, in that order. Days are of UTC. The total is of all pages."}, s.readLedger)
 	add(s, operation{"export-ledger", http.MethodGet, "/ledger.csv", "The ledger as CSV", auth.Ledger, auth.Read, 0,
-		"With a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole."}, s.exportLedger)
-	o := s.api.OpenAPI()
-	o.Paths["/api/v1/ledger.csv"].Get.Responses["200"].Content = map[string]*huma.MediaType{
-		"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}},
+		"All of it, with a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole."}, s.exportLedger)
+	add(s, operation{"list-mail-failures", http.MethodGet, "/ledger/failures", "Mail that was given up", auth.Ledger, auth.Read, 0,
+		"Of a domain's senders, or of an account, the latest first, with how the last attempt ended. Of an account and day the last hundred are kept on each server."}, s.listMailFailures)
+	add(s, operation{"export-mail-failures", http.MethodGet, "/ledger/failures.csv", "Mail that was given up as CSV", auth.Ledger, auth.Read, 0,
+		"All of it, with a header line (RFC 4180). 503 when a server does not answer."}, s.exportMailFailures)
+	for _, path := range []string{"/api/v1/ledger.csv", "/api/v1/ledger/failures.csv"} {
+		s.api.OpenAPI().Paths[path].Get.Responses["200"].Content = map[string]*huma.MediaType{
+			"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}},
+		}
 	}
-	add(s, operation{"list-mail-failures", http.MethodGet, "/accounts/{id}/failures", "Mail of an account that was given up", inventory.Accounts, auth.Read, 0,
-		"With how each attempt ended; of a day the last hundred."}, s.listMailFailures)
 }
 
-// LedgerFilter is the input that chooses rows of the ledger.
+// LedgerFilter is the input that chooses what of the ledger is meant.
 type LedgerFilter struct {
-	From    string   `query:"from" format:"date" doc:"First day; default 30 days ago"`
-	To      string   `query:"to" format:"date" doc:"Last day; default today"`
-	By      []string `query:"by" enum:"day,domain,account" doc:"Default day and domain"`
-	Domain  string   `query:"domain" maxLength:"253" doc:"Id or name"`
-	Account string   `query:"account" maxLength:"320" doc:"Id or address"`
+	From    string `query:"from" format:"date" doc:"First day; default 30 days ago"`
+	To      string `query:"to" format:"date" doc:"Last day; default today"`
+	Domain  string `query:"domain" maxLength:"253" doc:"Id or name"`
+	Account string `query:"account" maxLength:"320" doc:"Id or address"`
 }
 
-// defaultDays is how far back the ledger is read when no day is named.
-const defaultDays = 30
-
-func (f *LedgerFilter) query(now time.Time) inventory.LedgerQuery {
-	return inventory.LedgerQuery{
-		From: cmp.Or(f.From, now.UTC().AddDate(0, 0, -defaultDays).Format(time.DateOnly)), To: cmp.Or(f.To, now.UTC().Format(time.DateOnly)),
-	}
+// LedgerGroups is the input that says what rows are told apart by.
+type LedgerGroups struct {
+	By []string `query:"by" enum:"day,domain,account" doc:"Default day and domain"`
 }
 
-type ledgerInput struct {
-	LedgerFilter
+// LedgerPaging is the input of a page of the ledger.
+type LedgerPaging struct {
+	Limit  int    `query:"limit" default:"1000" minimum:"1" maximum:"10000" doc:"Most items in the answer"`
+	Cursor string `query:"cursor" maxLength:"1000" doc:"next of the page before"`
 }
 
-type ledgerOutput struct {
-	Body api.Ledger
+const (
+	// defaultDays is how far back the ledger is read when no day is named.
+	defaultDays = 30
+	// ledgerTime is how long a server may go through its ledger.
+	ledgerTime = 25 * time.Second
+	// csvRows are written at once.
+	csvRows = 1000
+)
+
+// ledgerScope is what a filter means within the caller's reach.
+type ledgerScope struct {
+	query   inventory.LedgerQuery
+	reach   *auth.Reach
+	servers []*inventory.Server // none: nothing lies in reach
 }
 
-// maxLedgerRows bounds an answer.
-const maxLedgerRows = 20_000
-
-func (s *Server) readLedger(ctx context.Context, in *ledgerInput) (*ledgerOutput, error) {
-	q := in.query(time.Now())
+func (s *Server) ledgerScope(ctx context.Context, in LedgerFilter, by []string) (l ledgerScope, err error) {
+	now := time.Now().UTC()
+	q := &l.query
+	q.By, q.From, q.To = by, cmp.Or(in.From, now.AddDate(0, 0, -defaultDays).Format(time.DateOnly)), cmp.Or(in.To, now.Format(time.DateOnly))
 	if _, err := q.Days(); err != nil {
-		return nil, err
+		return l, err
 	}
-	var servers []*inventory.Server
-	var reach *auth.Reach
-	nothing := false
-	err := s.Store.View(ctx, func(tx inventory.Tx) (err error) {
-		if reach, err = reachOf(ctx, tx); err != nil {
+	err = s.Store.View(ctx, func(tx inventory.Tx) (err error) {
+		if l.reach, err = reachOf(ctx, tx); err != nil {
 			return err
 		}
 		switch {
@@ -77,77 +87,88 @@ func (s *Server) readLedger(ctx context.Context, in *ledgerInput) (*ledgerOutput
 			if err != nil {
 				return named(err, "account", "there is no account %q", in.Account)
 			}
-			q.Account, q.Domains = a.ID, nil
+			q.Account = a.ID
 		case in.Domain != "":
 			d, _, err := s.domains().visible(ctx, tx, in.Domain)
 			if err != nil {
 				return named(err, "domain", "there is no domain %q", in.Domain)
 			}
 			q.Domains = []string{d.Name}
-		case !reach.Fleet():
-			q.Domains = reach.Domains()
-			nothing = len(q.Domains) == 0
+		case !l.reach.Fleet():
+			if q.Domains = l.reach.Domains(); len(q.Domains) == 0 {
+				return nil
+			}
 		}
-		servers, err = s.mailServers(tx, nil)
+		if len(q.Values().Encode()) > inventory.MaxMailSessionQuery {
+			return inventory.FieldErrorf("domain", "you look after too many domains to ask about at once: name one")
+		}
+		l.servers, err = s.mailServers(tx, nil)
 		return err
 	})
+	return l, err
+}
+
+// rows goes through the sums of all servers, so many asked for at once.
+func (s *Server) rows(l ledgerScope, most int) *merge[inventory.LedgerRow] {
+	return &merge[inventory.LedgerRow]{
+		s: s, servers: l.servers, time: ledgerTime, key: (*inventory.LedgerRow).Key, add: (*inventory.LedgerRow).Add,
+		page: func(ctx context.Context, at *inventory.Server, after string) ([]inventory.LedgerRow, string, error) {
+			q := l.query
+			q.After, q.Limit = after, most
+			page, err := s.Mailnodes.Ledger(ctx, at.ID, q)
+			return page.Rows, page.Next, err
+		},
+	}
+}
+
+type ledgerInput struct {
+	LedgerFilter
+	LedgerGroups
+	LedgerPaging
+}
+
+type ledgerOutput struct {
+	Body api.Ledger
+}
+
+func groups(by []string) []string {
+	if len(by) == 0 {
+		return []string{"day", "domain"}
+	}
+	return by
+}
+
+func (s *Server) readLedger(ctx context.Context, in *ledgerInput) (*ledgerOutput, error) {
+	l, err := s.ledgerScope(ctx, in.LedgerFilter, groups(in.By))
 	if err != nil {
 		return nil, err
 	}
-	out := &ledgerOutput{api.Ledger{From: q.From, To: q.To, Items: []api.LedgerEntry{}, Silent: []string{}}}
-	if nothing {
-		return out, nil
+	callOf(ctx).extend(2*ledgerTime + writeTimeout)
+	out := &ledgerOutput{api.Ledger{From: l.query.From, To: l.query.To}}
+	m := s.rows(l, in.Limit)
+	m.from(in.Cursor)
+	rows, next := m.take(ctx, in.Limit)
+	silent := m.silent
+	total := inventory.LedgerRow{}
+	for _, row := range rows {
+		total.Add(row)
 	}
-	answers := askAll(ctx, s, servers, func(ctx context.Context, at *inventory.Server) ([]inventory.LedgerRow, error) {
-		return s.Mailnodes.Ledger(ctx, at.ID, q)
-	})
-	out.Body.Silent, out.Body.Partial = answers.told(reach), len(answers.silent) > 0
-	by := in.By
-	if len(by) == 0 {
-		by = []string{"day", "domain"}
+	if in.Cursor != "" || next != "" { // it is of all pages
+		l.query.By = nil
+		all := s.rows(l, 1)
+		all.from("")
+		total, _ = all.next(ctx)
+		silent = append(silent, all.silent...)
 	}
-	rows, total := sumLedger(answers.given, by)
-	if len(rows) > maxLedgerRows {
-		return nil, inventory.FieldErrorf("by", "that are %d rows, and %d can be answered: ask for fewer days, one domain, or not by account", len(rows), maxLedgerRows)
-	}
-	out.Body.Total = total
+	out.Body.Next, out.Body.Total = next, ledgerEntry(total)
+	out.Body.Silent, out.Body.Partial = toldSilent(l.reach, unique(silent)), len(silent) > 0
 	out.Body.Items, err = s.nameAccounts(ctx, rows)
 	return out, err
 }
 
-// sumLedger adds rows up that are alike in what they are asked for by.
-func sumLedger(answers []answered[[]inventory.LedgerRow], by []string) (rows []inventory.LedgerRow, total api.LedgerEntry) {
-	sums := make(map[inventory.LedgerRow]*inventory.LedgerRow)
-	all := inventory.LedgerRow{}
-	for _, a := range answers {
-		for _, row := range a.answer {
-			all.Add(row)
-			var key inventory.LedgerRow
-			if slices.Contains(by, "day") {
-				key.Day = row.Day
-			}
-			if slices.Contains(by, "domain") {
-				key.Domain = row.Domain
-			}
-			if slices.Contains(by, "account") {
-				key.Account = row.Account
-			}
-			sum := sums[key]
-			if sum == nil {
-				fresh := key
-				sum = &fresh
-				sums[key] = sum
-			}
-			sum.Add(row)
-		}
-	}
-	for _, sum := range sums {
-		rows = append(rows, *sum)
-	}
-	slices.SortFunc(rows, func(a, b inventory.LedgerRow) int {
-		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Account, b.Account))
-	})
-	return rows, ledgerEntry(all)
+func unique(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func ledgerEntry(r inventory.LedgerRow) api.LedgerEntry {
@@ -156,26 +177,16 @@ func ledgerEntry(r inventory.LedgerRow) api.LedgerEntry {
 	}
 }
 
-// nameAccounts gives rows the addresses of their accounts.
-func (s *Server) nameAccounts(ctx context.Context, rows []inventory.LedgerRow) ([]api.LedgerEntry, error) {
-	items := make([]api.LedgerEntry, 0, len(rows))
-	names := make(map[inventory.ID]string)
-	for _, r := range rows {
-		if r.Account != "" {
-			names[r.Account] = ""
-		}
-		items = append(items, ledgerEntry(r))
-	}
-	if len(names) == 0 {
-		return items, nil
-	}
-	ids := make([]string, 0, len(names))
-	for id := range names {
-		ids = append(ids, string(id))
-	}
-	err := s.Store.View(ctx, func(tx inventory.Tx) error {
-		for some := range slices.Chunk(ids, 500) {
-			list, _, err := tx.Accounts().List(inventory.Query{Where: map[string][]string{"id": some}})
+// addressesOf are the addresses of accounts that there are.
+func (s *Server) addressesOf(ctx context.Context, names map[inventory.ID]string) error {
+	delete(names, "")
+	return s.Store.View(ctx, func(tx inventory.Tx) error {
+		for some := range slices.Chunk(slices.Collect(maps.Keys(names)), 500) {
+			ids := make([]string, len(some))
+			for i, id := range some {
+				ids[i] = string(id)
+			}
+			list, _, err := tx.Accounts().List(inventory.Query{Where: map[string][]string{"id": ids}})
 			if err != nil {
 				return err
 			}
@@ -185,82 +196,91 @@ func (s *Server) nameAccounts(ctx context.Context, rows []inventory.LedgerRow) (
 		}
 		return nil
 	})
+}
+
+// nameAccounts gives rows the addresses of their accounts.
+func (s *Server) nameAccounts(ctx context.Context, rows []inventory.LedgerRow) ([]api.LedgerEntry, error) {
+	items := make([]api.LedgerEntry, 0, len(rows))
+	names := make(map[inventory.ID]string)
+	for _, r := range rows {
+		names[r.Account] = ""
+		items = append(items, ledgerEntry(r))
+	}
+	err := s.addressesOf(ctx, names)
 	for i := range items {
 		items[i].Address = names[items[i].Account]
 	}
 	return items, err
 }
 
-func (s *Server) exportLedger(ctx context.Context, in *ledgerInput) (*huma.StreamResponse, error) {
-	ledger, err := s.readLedger(ctx, in)
+type exportLedgerInput struct {
+	LedgerFilter
+	LedgerGroups
+}
+
+func (s *Server) exportLedger(ctx context.Context, in *exportLedgerInput) (*huma.StreamResponse, error) {
+	l, err := s.ledgerScope(ctx, in.LedgerFilter, groups(in.By))
 	if err != nil {
 		return nil, err
 	}
-	if ledger.Body.Partial {
-		return nil, inventory.Errorf(inventory.Unavailable, "some servers do not answer now, so the ledger would not be whole: try again later")
+	header := []string{"day", "domain", "account", "address", "in", "in_bytes", "out", "out_bytes", "failed"}
+	return streamCSV(ctx, s, "ledger.csv", header, s.rows(l, inventory.MaxLedgerPage), func(ctx context.Context, rows []inventory.LedgerRow) ([][]string, error) {
+		items, err := s.nameAccounts(ctx, rows)
+		lines := make([][]string, 0, len(items))
+		for _, e := range items {
+			line := []string{e.Day, e.Domain, string(e.Account), e.Address}
+			for _, n := range []int64{e.In, e.InBytes, e.Out, e.OutBytes, e.Failed} {
+				line = append(line, strconv.FormatInt(n, 10))
+			}
+			lines = append(lines, line)
+		}
+		return lines, err
+	})
+}
+
+// errNotWhole is why a file is not begun, or ends early.
+var errNotWhole = inventory.Errorf(inventory.Unavailable, "some servers do not answer now, so the ledger would not be whole: try again later")
+
+// streamCSV answers with all that a merge has, some lines at a time. The first are made
+// before the answer begins, so that what is wrong is still told.
+func streamCSV[T any](ctx context.Context, s *Server, file string, header []string, m *merge[T], lines func(context.Context, []T) ([][]string, error)) (*huma.StreamResponse, error) {
+	m.from("")
+	batch := func(ctx context.Context) (some [][]string, more bool, err error) {
+		callOf(ctx).extend(ledgerTime + writeTimeout)
+		list, next := m.take(ctx, csvRows)
+		if len(m.silent) > 0 {
+			return nil, false, errNotWhole
+		}
+		some, err = lines(ctx, list)
+		return some, next != "", err
+	}
+	some, more, err := batch(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		g := humagin.Unwrap(hc)
 		g.Header("Content-Type", "text/csv; charset=utf-8; header=present")
-		g.Header("Content-Disposition", `attachment; filename="ledger.csv"`)
+		g.Header("Content-Disposition", `attachment; filename="`+file+`"`)
 		w := csv.NewWriter(g.Writer)
 		w.UseCRLF = true
-		err := w.Write([]string{"day", "domain", "account", "address", "in", "in_bytes", "out", "out_bytes", "failed"})
-		for _, e := range ledger.Body.Items {
-			if err != nil {
+		err := w.Write(header)
+		for err == nil {
+			for _, line := range some {
+				for i, cell := range line {
+					line[i] = inert(cell)
+				}
+				err = errors.Join(err, w.Write(line))
+			}
+			w.Flush()
+			if err = errors.Join(err, w.Error()); err != nil || !more {
 				break
 			}
-			row := []string{e.Day, e.Domain, string(e.Account), e.Address}
-			for _, n := range []int64{e.In, e.InBytes, e.Out, e.OutBytes, e.Failed} {
-				row = append(row, strconv.FormatInt(n, 10))
-			}
-			err = w.Write(row)
+			some, more, err = batch(g.Request.Context())
 		}
-		w.Flush()
-		if err = cmp.Or(err, w.Error()); err != nil {
-			s.Logger.Warn("export of the ledger ended early", "cid", callOf(g.Request.Context()).id, "err", err)
+		if err != nil {
+			s.Logger.Warn("a file of the ledger ended early", "file", file, "cid", callOf(g.Request.Context()).id, "err", err)
 			panic(http.ErrAbortHandler) // half a file must not look whole
 		}
 	}}, nil
-}
-
-type mailFailuresInput struct {
-	Named
-	From string `query:"from" format:"date" doc:"First day; default 30 days ago"`
-	To   string `query:"to" format:"date" doc:"Last day; default today"`
-}
-
-type mailFailuresOutput struct {
-	Body api.MailFailures
-}
-
-func (s *Server) listMailFailures(ctx context.Context, in *mailFailuresInput) (*mailFailuresOutput, error) {
-	filter := LedgerFilter{From: in.From, To: in.To}
-	q := filter.query(time.Now())
-	if _, err := q.Days(); err != nil {
-		return nil, err
-	}
-	var servers []*inventory.Server
-	var reach *auth.Reach
-	err := s.Store.View(ctx, func(tx inventory.Tx) error {
-		a, r, err := s.accounts().visible(ctx, tx, in.ID)
-		if err != nil {
-			return err
-		}
-		q.Account, reach = a.ID, r
-		servers, err = s.mailServers(tx, nil)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	answers := askAll(ctx, s, servers, func(ctx context.Context, at *inventory.Server) ([]inventory.MailFailure, error) {
-		return s.Mailnodes.MailFailures(ctx, at.ID, q)
-	})
-	out := &mailFailuresOutput{api.MailFailures{Items: []inventory.MailFailure{}, Silent: answers.told(reach), Partial: len(answers.silent) > 0}}
-	for _, a := range answers.given {
-		out.Body.Items = append(out.Body.Items, a.answer...)
-	}
-	slices.SortFunc(out.Body.Items, func(a, b inventory.MailFailure) int { return b.At.Compare(a.At) })
-	return out, nil
 }

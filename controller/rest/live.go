@@ -31,8 +31,8 @@ type Mailnodes interface {
 	Holds(ctx context.Context, server inventory.ID) ([]inventory.MailHold, error)
 	ReleaseHold(ctx context.Context, server, account inventory.ID) (int, error)
 	DeleteHeld(ctx context.Context, server, account inventory.ID) (int, error)
-	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
-	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
+	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) (inventory.LedgerPage, error)
+	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) (inventory.MailFailurePage, error)
 }
 
 // mailTime is how long servers have to answer.
@@ -277,7 +277,12 @@ type answered[T any] struct {
 
 // askAll asks servers at once and waits for them as long as they have.
 func askAll[T any](ctx context.Context, s *Server, servers []*inventory.Server, ask func(context.Context, *inventory.Server) (T, error)) (all answers[T]) {
-	ctx, cancel := context.WithTimeout(ctx, mailTime)
+	return askFor(ctx, s, mailTime, servers, ask)
+}
+
+// askFor asks servers at once and waits so long for them.
+func askFor[T any](ctx context.Context, s *Server, long time.Duration, servers []*inventory.Server, ask func(context.Context, *inventory.Server) (T, error)) (all answers[T]) {
+	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
 	given := make([]T, len(servers))
 	errs := make([]error, len(servers))
@@ -298,9 +303,11 @@ func askAll[T any](ctx context.Context, s *Server, servers []*inventory.Server, 
 }
 
 // told are the silent servers as the caller may know them: which there are is the fleet's.
-func (a *answers[T]) told(reach *auth.Reach) []string {
+func (a *answers[T]) told(reach *auth.Reach) []string { return toldSilent(reach, a.silent) }
+
+func toldSilent(reach *auth.Reach, silent []string) []string {
 	if !reach.Fleet() {
 		return []string{}
 	}
-	return append([]string{}, a.silent...)
+	return append([]string{}, silent...)
 }

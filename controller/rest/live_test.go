@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -158,7 +159,7 @@ func (m *mailnodes) QueueSummary(ctx context.Context, server inventory.ID, f inv
 	for _, e := range page.Entries {
 		one := inventory.QueueTotal{Entries: 1, Recipients: 1, Bytes: 10, Oldest: time.Unix(1000, 0)}
 		sum.Total.Add(one)
-		sum.Destinations = append(sum.Destinations, inventory.QueueDestination{Name: e.Destination, QueueTotal: one, Last: "450 later"})
+		sum.Destinations = append(sum.Destinations, inventory.QueueDestination{Name: e.Destination, QueueTotal: one, Last: "450 later for " + e.From})
 	}
 	return sum, err
 }
@@ -202,21 +203,64 @@ func (m *mailnodes) QueuedMessage(_ context.Context, server inventory.ID, entry 
 	return io.NopCloser(strings.NewReader(text)), int64(len(text)), nil
 }
 
-func (m *mailnodes) Ledger(_ context.Context, server inventory.ID, q inventory.LedgerQuery) (rows []inventory.LedgerRow, err error) {
+func (m *mailnodes) Ledger(_ context.Context, server inventory.ID, q inventory.LedgerQuery) (page inventory.LedgerPage, err error) {
 	if m.silent[server] {
-		return nil, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
+		return page, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
 	}
+	sums := map[string]inventory.LedgerRow{}
 	for _, domain := range []string{"in.test", "out.test"} {
-		if len(q.Domains) == 0 || slices.Contains(q.Domains, domain) {
-			rows = append(rows, inventory.LedgerRow{Day: q.To, Domain: domain, Account: q.Account, In: 2, InBytes: 20, Out: 1, OutBytes: 10, Failed: 1},
-				inventory.LedgerRow{Day: q.From, Domain: domain, Account: "other", In: 1})
+		if len(q.Domains) > 0 && !slices.Contains(q.Domains, domain) {
+			continue
+		}
+		for _, row := range []inventory.LedgerRow{
+			{Day: q.To, Domain: domain, Account: q.Account, In: 2, InBytes: 20, Out: 1, OutBytes: 10, Failed: 1}, {Day: q.From, Domain: domain, Account: "other", In: 1},
+		} {
+			sum := row
+			for by, field := range map[string]func(){"day": func() { sum.Day = "" }, "domain": func() { sum.Domain = "" }, "account": func() { sum.Account = "" }} {
+				if !slices.Contains(q.By, by) {
+					field()
+				}
+			}
+			had, ok := sums[sum.Key()]
+			if !ok {
+				had = inventory.LedgerRow{Day: sum.Day, Domain: sum.Domain, Account: sum.Account}
+			}
+			had.Add(row)
+			sums[had.Key()] = had
 		}
 	}
-	return rows, nil
+	for _, key := range slices.Sorted(maps.Keys(sums)) {
+		switch {
+		case key <= q.After:
+		case len(page.Rows) == q.Limit:
+			page.Next = page.Rows[q.Limit-1].Key()
+			return page, nil
+		default:
+			page.Rows = append(page.Rows, sums[key])
+		}
+	}
+	return page, nil
 }
 
-func (m *mailnodes) MailFailures(_ context.Context, _ inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
-	return []inventory.MailFailure{{At: time.Unix(1000, 0), Text: "550 no " + string(q.Account)}}, nil
+func (m *mailnodes) MailFailures(_ context.Context, server inventory.ID, q inventory.LedgerQuery) (page inventory.MailFailurePage, err error) {
+	if m.silent[server] {
+		return page, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
+	}
+	for i := range 5 {
+		domain := []string{"in.test", "out.test"}[i%2]
+		f := inventory.MailFailure{
+			At: time.Unix(int64(1000-i), 0), Message: string(server), From: "user@" + domain, To: fmt.Sprint(i, "@x.test"), Text: "550 no " + string(q.Account), Account: q.Account,
+		}
+		switch {
+		case f.Key() <= q.After, len(q.Domains) > 0 && !slices.Contains(q.Domains, domain):
+		case len(page.Failures) == q.Limit:
+			page.Next = page.Failures[q.Limit-1].Key()
+			return page, nil
+		default:
+			page.Failures = append(page.Failures, f)
+		}
+	}
+	return page, nil
 }
 
 // connected is a world with connections of both sides on two servers.

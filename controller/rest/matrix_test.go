@@ -130,6 +130,7 @@ var bodies = map[string]string{
 	"POST /accounts":       `{"address":"a%[2]d@%[1]s.test","password":"correct horse"}`,
 	"PATCH /accounts/{id}": `{"password":"correct horse"}`,
 
+	"POST /queue/acts":         `{"act":"hold","filter":{"within":["%[1]s.test"]}}`,
 	"PUT /domains/{id}/mail":   `{"catch_all":"user@%[1]s.test"}`,
 	"POST /domains/{id}/hooks": `{"url":"https://h%[2]d.test/"}`,
 	"POST /groups":             `{"address":"g%[2]d@%[1]s.test","members":["a@elsewhere.test"]}`,

@@ -20,9 +20,11 @@ import (
 
 func (s *Server) queueRoutes() {
 	add(s, operation{"list-queue", http.MethodGet, "/queue", "Mail that waits to be delivered", auth.Queue, auth.Read, 0,
-		"Of one server after the other, the oldest first. When some do not answer the list is partial. What is done with queued mail is an operation, queue.hold and others, on a filter."}, s.listQueue)
+		"Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send. What is done with queued mail is an operation, queue.hold and others, on a filter."}, s.listQueue)
 	add(s, operation{"sum-queue", http.MethodGet, "/queue/summary", "Waiting mail by destination and server", auth.Queue, auth.Read, 0, ""}, s.sumQueue)
-	add(s, operation{"export-queued", http.MethodGet, "/queue/{id}/message", "A waiting message as it would be sent", auth.Queue, auth.Write, 0,
+	add(s, operation{"act-on-queue", http.MethodPost, "/queue/acts", "Hold, release or delete what one's domains send", auth.Queue, auth.Suspend, http.StatusOK,
+		"On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Deleting wants queue:delete, and the number of entries confirmed that the summary showed."}, s.actOnQueue)
+	add(s, operation{"export-queued", http.MethodGet, "/queue/{id}/message", "A waiting message as it would be sent", auth.Queued, auth.Read, 0,
 		"Who reads other people's mail is in the audit log."}, s.exportQueued)
 	s.queueExportRoute()
 	o := s.api.OpenAPI()
@@ -45,13 +47,44 @@ func (p *QueuePick) filter() inventory.QueueFilter {
 	return f
 }
 
-// queueServers are those to ask.
-func (s *Server) queueServers(ctx context.Context, refs []string) (servers []*inventory.Server, err error) {
+// queueScope is which servers to ask for what, within the caller's reach.
+type queueScope struct {
+	filter  inventory.QueueFilter
+	servers []*inventory.Server // none: nothing lies in reach
+	reach   *auth.Reach
+}
+
+// queueScope works out a filter: who looks after domains sees what those send.
+func (s *Server) queueScope(ctx context.Context, f inventory.QueueFilter, refs []string) (q queueScope, err error) {
+	if err := f.Check(); err != nil {
+		return q, err
+	}
+	q.filter = f
 	err = s.Store.View(ctx, func(tx inventory.Tx) (err error) {
-		servers, err = s.mailServers(tx, refs)
+		if q.reach, err = reachOf(ctx, tx); err != nil {
+			return err
+		}
+		if !q.reach.Fleet() {
+			domains := q.reach.Domains()
+			for _, name := range f.Within {
+				if !slices.Contains(domains, name) {
+					return inventory.FieldErrorf("filter.within", "there is no domain %q", name)
+				}
+			}
+			if len(f.Within) == 0 {
+				q.filter.Within = domains
+			}
+			if len(q.filter.Within) == 0 {
+				return nil
+			}
+		}
+		if len(q.filter.Values().Encode()) > inventory.MaxMailSessionQuery {
+			return inventory.FieldErrorf("filter.within", "you look after too many domains to ask about at once: name one")
+		}
+		q.servers, err = s.mailServers(tx, refs)
 		return err
 	})
-	return servers, err
+	return q, err
 }
 
 type queueInput struct {
@@ -65,24 +98,21 @@ type queueOutput struct {
 }
 
 func (s *Server) listQueue(ctx context.Context, in *queueInput) (*queueOutput, error) {
-	filter := in.filter()
-	if err := filter.Check(); err != nil {
-		return nil, err
-	}
-	servers, err := s.queueServers(ctx, in.Server)
+	scope, err := s.queueScope(ctx, in.filter(), in.Server)
 	if err != nil {
 		return nil, err
 	}
+	servers := scope.servers
 	from, after, _ := strings.Cut(in.Cursor, ".")
 	servers = slices.DeleteFunc(servers, func(at *inventory.Server) bool { return string(at.ID) < from })
 	answers := askAll(ctx, s, servers, func(ctx context.Context, at *inventory.Server) (inventory.QueuePage, error) {
-		q := inventory.QueueQuery{QueueFilter: filter, Limit: in.Limit}
+		q := inventory.QueueQuery{QueueFilter: scope.filter, Limit: in.Limit}
 		if string(at.ID) == from {
 			q.After = after
 		}
 		return s.Mailnodes.Queue(ctx, at.ID, q)
 	})
-	out := &queueOutput{api.Queue{Items: []api.QueuedMail{}, Silent: append([]string{}, answers.silent...), Partial: len(answers.silent) > 0}}
+	out := &queueOutput{api.Queue{Items: []api.QueuedMail{}, Silent: answers.told(scope.reach), Partial: len(answers.silent) > 0}}
 	more := false
 	for _, a := range answers.given {
 		for i, e := range a.answer.Entries {
@@ -113,29 +143,32 @@ type queueSummaryOutput struct {
 	Body api.QueueSummary
 }
 
+// sums asks the servers how much there is.
+func (s *Server) sums(ctx context.Context, q queueScope) answers[inventory.QueueSummary] {
+	return askAll(ctx, s, q.servers, func(ctx context.Context, at *inventory.Server) (inventory.QueueSummary, error) {
+		return s.Mailnodes.QueueSummary(ctx, at.ID, q.filter)
+	})
+}
+
 // maxDestinations bounds a summary.
 const maxDestinations = 1000
 
 func (s *Server) sumQueue(ctx context.Context, in *queueSummaryInput) (*queueSummaryOutput, error) {
-	filter := in.filter()
-	if err := filter.Check(); err != nil {
-		return nil, err
-	}
-	servers, err := s.queueServers(ctx, in.Server)
+	scope, err := s.queueScope(ctx, in.filter(), in.Server)
 	if err != nil {
 		return nil, err
 	}
-	answers := askAll(ctx, s, servers, func(ctx context.Context, at *inventory.Server) (inventory.QueueSummary, error) {
-		return s.Mailnodes.QueueSummary(ctx, at.ID, filter)
-	})
+	answers := s.sums(ctx, scope)
 	out := &queueSummaryOutput{api.QueueSummary{
 		Servers: []api.QueueServer{}, Destinations: []inventory.QueueDestination{},
-		Silent: append([]string{}, answers.silent...), Partial: len(answers.silent) > 0,
+		Silent: answers.told(scope.reach), Partial: len(answers.silent) > 0,
 	}}
 	sums := make(map[string]*inventory.QueueDestination)
 	for _, a := range answers.given {
 		out.Body.Total.Add(a.answer.Total)
-		out.Body.Servers = append(out.Body.Servers, api.QueueServer{Server: a.server.Name, QueueTotal: a.answer.Total})
+		if scope.reach.Fleet() { // which servers there are is the fleet's
+			out.Body.Servers = append(out.Body.Servers, api.QueueServer{Server: a.server.Name, QueueTotal: a.answer.Total})
+		}
 		for _, d := range a.answer.Destinations {
 			sum := sums[d.Name]
 			if sum == nil {
@@ -178,7 +211,7 @@ func (s *Server) exportQueued(ctx context.Context, in *queuedInput) (*huma.Strea
 		return nil, err
 	}
 	err = s.Store.Update(ctx, func(tx inventory.Tx) error {
-		return tx.Audit().Append(actorOf(ctx).Entry("queue.export", auth.Queue, in.ID))
+		return tx.Audit().Append(actorOf(ctx).Entry("queue.export", auth.Queued, in.ID))
 	})
 	if err != nil {
 		_ = message.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -93,9 +94,83 @@ func TestTheLedgerOfTheFleet(t *testing.T) {
 	if res.StatusCode != http.StatusOK || !strings.HasPrefix(text, "day,domain,account,address,in,in_bytes,out,out_bytes,failed\r\n,in.test,,,6,40,2,20,2\r\n") {
 		t.Errorf("%s: %q", res.Status, text)
 	}
+	for _, by := range []string{"by=day", "by=account", "by=domain&by=account", "by=day&by=domain&by=account"} {
+		read := func(limit, cursor string) (l api.Ledger) {
+			res, text := w.ask(http.MethodGet, "/api/v1/ledger?"+by+"&limit="+limit+"&cursor="+url.QueryEscape(cursor), "", header...)
+			if res.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %s", by, text)
+			}
+			w.ok(json.Unmarshal([]byte(text), &l))
+			return l
+		}
+		whole := read("1000", "")
+		for _, limit := range []string{"1", "2", "3"} {
+			var items []api.LedgerEntry
+			for cursor := ""; ; {
+				page := read(limit, cursor)
+				if items = append(items, page.Items...); page.Total != whole.Total {
+					t.Errorf("%s by pages of %s: the total is %+v, not %+v", by, limit, page.Total, whole.Total)
+				}
+				if cursor = page.Next; cursor == "" {
+					break
+				}
+			}
+			if !slices.Equal(items, whole.Items) {
+				t.Errorf("%s by pages of %s: %+v, not %+v", by, limit, items, whole.Items)
+			}
+		}
+	}
 	for _, query := range []string{"from=yesterday", "from=2026-01-02&to=2026-01-01", "from=2020-01-01&to=2026-01-01", "domain=nothing.test", "by=colour"} {
 		if res, _ := w.ask(http.MethodGet, "/api/v1/ledger?"+query, "", header...); res.StatusCode != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %s", query, res.Status)
+		}
+	}
+}
+
+func TestMailThatWasGivenUpIsListedOfDomainsAndAccounts(t *testing.T) {
+	w := newWorld(t)
+	second := w.upServer("second")
+	ctx := t.Context()
+	whole, err := w.client.MailFailures(ctx, api.LedgerQuery{})
+	w.ok(err)
+	if len(whole.Items) != 10 || !slices.IsSortedFunc(whole.Items, func(a, b api.MailFailure) int { return b.At.Compare(a.At) }) {
+		t.Errorf("got %+v", whole)
+	}
+	header := []string{"Authorization", "Bearer " + w.client.Token}
+	var seen []api.MailFailure
+	for cursor := ""; ; {
+		var page api.MailFailures
+		_, text := w.ask(http.MethodGet, "/api/v1/ledger/failures?limit=3&cursor="+url.QueryEscape(cursor), "", header...)
+		w.ok(json.Unmarshal([]byte(text), &page))
+		seen = append(seen, page.Items...)
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if !slices.Equal(seen, whole.Items) {
+		t.Errorf("by pages: %+v", seen)
+	}
+	mine, err := w.roleClient(inventory.RoleDomainAdmin).MailFailures(ctx, api.LedgerQuery{})
+	w.ok(err)
+	if len(mine.Items) != 6 || slices.ContainsFunc(mine.Items, func(f api.MailFailure) bool { return f.From != "user@in.test" }) {
+		t.Errorf("a domain's administrator reads %+v", mine)
+	}
+	account, err := w.client.MailFailures(ctx, api.LedgerQuery{Account: "user@in.test"})
+	w.ok(err)
+	if len(account.Items) == 0 || account.Items[0].Address != "user@in.test" {
+		t.Errorf("of the account: %+v", account)
+	}
+	res, text := w.ask(http.MethodGet, "/api/v1/ledger/failures.csv?domain=out.test", "", header...)
+	if lines := strings.Split(text, "\r\n"); res.StatusCode != http.StatusOK || len(lines) != 1+4+1 || lines[0] != "time,account,address,message,from,to,host,code,status,text" {
+		t.Errorf("%s: %q", res.Status, text)
+	}
+	w.mail.silent = map[inventory.ID]bool{second.ID: true}
+	if part, err := w.client.MailFailures(ctx, api.LedgerQuery{}); err != nil || !part.Partial || len(part.Items) != 5 {
+		t.Errorf("without a server: %+v, %v", part, err)
+	}
+	for _, path := range []string{"/api/v1/ledger.csv", "/api/v1/ledger/failures.csv"} {
+		if res, _ := w.ask(http.MethodGet, path, "", header...); res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s without a server: %s", path, res.Status)
 		}
 	}
 }
@@ -139,4 +214,55 @@ func (m *mailnodes) queued(ctx context.Context, servers []inventory.ID, f invent
 		}
 	}
 	return found
+}
+
+// Who looks after a domain sees what it sends, and does with it what the table of rights says.
+func TestADomainsAdministratorSteersWhatItSends(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	admin, helpdesk := w.roleClient(inventory.RoleDomainAdmin), w.roleClient(inventory.RoleHelpdesk)
+	page, err := admin.Queue(ctx, inventory.QueueFilter{}, nil, "")
+	w.ok(err)
+	if len(page.Items) != 3 || slices.ContainsFunc(page.Items, func(m api.QueuedMail) bool { return m.From != "user@in.test" || m.Last == "" }) {
+		t.Errorf("the administrator sees %+v", page.Items)
+	}
+	sum, err := admin.QueueSummary(ctx, inventory.QueueFilter{}, nil)
+	w.ok(err)
+	if sum.Total.Entries != 3 || len(sum.Servers) != 0 {
+		t.Errorf("the administrator sees %+v", sum)
+	}
+	held, err := helpdesk.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold}, 0)
+	w.ok(err)
+	op, err := w.client.Operation(ctx, held.Operation, 0)
+	w.ok(err)
+	if held.Entries != 3 || op.Kind != inventory.OpQueueHold || !slices.Equal(op.Params.Queue.Filter.Within, []string{"in.test"}) || len(op.Targets) != 1 {
+		t.Errorf("got %+v and %+v", held, op)
+	}
+	_, err = helpdesk.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 3}, 0)
+	w.refused(err, http.StatusForbidden)
+	_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 2}, 0)
+	w.refused(err, http.StatusUnprocessableEntity)
+	gone, err := admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 3, Report: true}, 0)
+	w.ok(err)
+	if op, err = w.client.Operation(ctx, gone.Operation, 0); err != nil || op.Kind != inventory.OpQueueDelete || !op.Params.Queue.Report {
+		t.Errorf("got %+v, %v", op, err)
+	}
+	for _, act := range []inventory.QueueAct{inventory.ActRetry, inventory.ActReroute, inventory.ActExport} {
+		_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: act}, 0)
+		w.refused(err, http.StatusUnprocessableEntity)
+	}
+	_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold, Filter: inventory.QueueFilter{Within: []string{"out.test"}}}, 0)
+	w.refused(err, http.StatusUnprocessableEntity)
+	_, err = admin.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold, Filter: inventory.QueueFilter{Sender: "user@out.test"}}, 0)
+	w.ok(err) // there is none in reach, and nothing to do
+	told := 0
+	for entry, err := range api.Audit.All(ctx, admin, nil) {
+		w.ok(err)
+		if strings.HasPrefix(entry.Action, "queue.") {
+			told++
+		}
+	}
+	if told < 2 {
+		t.Errorf("the audit log of the domain tells of %d acts", told)
+	}
 }

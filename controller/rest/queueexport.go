@@ -29,7 +29,7 @@ const (
 )
 
 func (s *Server) queueExportRoute() {
-	add(s, operation{"export-queue", http.MethodGet, "/operations/{id}/export", "Fetch the mail of a queue.export operation", auth.Queue, auth.Write, 0,
+	add(s, operation{"export-queue", http.MethodGet, "/operations/{id}/export", "Fetch the mail of a queue.export operation", auth.Queued, auth.Read, 0,
 		"A ZIP archive: each message as SERVER/ENTRY.eml, and messages.jsonl with a line of JSON for each entry of the queue. It can be fetched once, before the operation expires; the operation tells how far it is. " +
 			"Cancelling the operation, or hanging up, ends it. What a server could not give is said in incomplete.txt, and the operation has failed then."}, s.exportQueue)
 	o := s.api.OpenAPI()
@@ -85,14 +85,16 @@ func (s *Server) beginExport(ctx context.Context, id inventory.ID) (*queueExport
 	for _, t := range op.Targets {
 		refs = append(refs, string(t.Server))
 	}
-	servers, err := s.queueServers(ctx, refs)
+	var servers []*inventory.Server
+	err = s.Store.View(ctx, func(tx inventory.Tx) (err error) {
+		servers, err = s.mailServers(tx, refs)
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(err, x.end(ctx, inventory.OpFailed, inventory.Say("%s", err)))
 	}
 	total := inventory.QueueTotal{}
-	answers := askAll(ctx, s, servers, func(ctx context.Context, at *inventory.Server) (inventory.QueueSummary, error) {
-		return s.Mailnodes.QueueSummary(ctx, at.ID, op.Params.Queue.Filter)
-	})
+	answers := s.sums(ctx, queueScope{filter: op.Params.Queue.Filter, servers: servers})
 	for _, a := range answers.given {
 		x.sums[a.server.ID] = a.answer.Total
 		total.Add(a.answer.Total)

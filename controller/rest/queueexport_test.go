@@ -89,7 +89,7 @@ func TestQueuedMailOfTheFleetIsExportedOnAFilter(t *testing.T) {
 			Server, File, Destination, Last string
 		}
 		f.ok(json.Unmarshal([]byte(line), &e))
-		if servers = append(servers, e.Server); files[e.File] == "" || e.Destination != "a.test" || e.Last != "450 later" {
+		if servers = append(servers, e.Server); files[e.File] == "" || e.Destination != "a.test" || !strings.HasPrefix(e.Last, "450 later") {
 			t.Errorf("got %s", line)
 		}
 	}

@@ -9,16 +9,6 @@ import (
 	"mailfleet/inventory"
 )
 
-// MailLedger are rows of the ledger.
-type MailLedger struct {
-	Rows []inventory.LedgerRow `json:"rows"`
-}
-
-// MailFailures are what was noted of mail that was given up.
-type MailFailures struct {
-	Failures []inventory.MailFailure `json:"failures"`
-}
-
 // QueueRequest asks for an act on entries of the queue.
 type QueueRequest struct {
 	Act inventory.QueueAct `json:"act"`

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"mailfleet/inventory"
@@ -158,90 +156,4 @@ func (w waiting) Message(_ context.Context, id string) (io.Reader, int64, error)
 		err = inventory.Errorf(inventory.NotFound, "the entry %s is not in the queue any more", id)
 	}
 	return message, size, err
-}
-
-// Ledger implements control.Queue.
-func (w waiting) Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
-	days, err := q.Days()
-	if err != nil {
-		return nil, err
-	}
-	rows := []inventory.LedgerRow{}
-	for _, day := range days {
-		prefixes := []string{day + "/"}
-		if len(q.Domains) > 0 {
-			prefixes = nil
-			for _, d := range q.Domains {
-				prefixes = append(prefixes, day+"/"+d+"/")
-			}
-		}
-		for _, prefix := range prefixes {
-			for c, err := range w.store.Counts(ctx, prefix) {
-				if err != nil {
-					return nil, err
-				}
-				rows = count(rows, c, q.Account)
-			}
-		}
-	}
-	return rows, nil
-}
-
-// count adds a counter to the row it belongs to, which is the last one or a new one:
-// counters come in the order of their keys.
-func count(rows []inventory.LedgerRow, c store.Count, account inventory.ID) []inventory.LedgerRow {
-	parts := strings.Split(c.Key, "/")
-	if len(parts) != 4 {
-		return rows // none of the ledger
-	}
-	row := inventory.LedgerRow{Day: parts[0], Domain: parts[1], Account: inventory.ID(parts[2])}
-	if row.Account == "-" {
-		row.Account = ""
-	}
-	if account != "" && row.Account != account {
-		return rows
-	}
-	if n := len(rows); n == 0 || rows[n-1].Day != row.Day || rows[n-1].Domain != row.Domain || rows[n-1].Account != row.Account {
-		rows = append(rows, row)
-	}
-	last := &rows[len(rows)-1]
-	switch parts[3] {
-	case queue.CountIn:
-		last.In += c.N
-	case queue.CountInBytes:
-		last.InBytes += c.N
-	case queue.CountOut:
-		last.Out += c.N
-	case queue.CountOutBytes:
-		last.OutBytes += c.N
-	case queue.CountFailed:
-		last.Failed += c.N
-	}
-	return rows
-}
-
-// Failures implements control.Queue: those of an account, the latest first.
-func (w waiting) Failures(ctx context.Context, q inventory.LedgerQuery) ([]inventory.MailFailure, error) {
-	days, err := q.Days()
-	if err != nil {
-		return nil, err
-	}
-	all := []inventory.MailFailure{}
-	for _, day := range days {
-		at, err := time.Parse(time.DateOnly, day)
-		if err != nil {
-			return nil, err
-		}
-		list, err := w.queue.Failures(ctx, at, string(q.Account))
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range list {
-			all = append(all, inventory.MailFailure{
-				At: f.At, Message: f.Message, From: f.From, To: f.To, Host: f.Host, Code: f.Code, Status: f.Enhanced, Text: f.Text,
-			})
-		}
-	}
-	slices.SortFunc(all, func(a, b inventory.MailFailure) int { return b.At.Compare(a.At) })
-	return all, nil
 }

@@ -25,14 +25,16 @@ type Queue interface {
 	// Message opens the message of an entry and tells its size; an error of code NotFound
 	// when it has left the queue.
 	Message(ctx context.Context, id string) (io.Reader, int64, error)
-	Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
-	Failures(ctx context.Context, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
+	// Ledger and Failures return a page each.
+	Ledger(ctx context.Context, q inventory.LedgerQuery) (inventory.LedgerPage, error)
+	Failures(ctx context.Context, q inventory.LedgerQuery) (inventory.MailFailurePage, error)
 }
 
 const (
 	maxOrder    = 256 << 10       // bytes of an order
 	orderTime   = 5 * time.Minute // for an act on a large queue
 	messageTime = 5 * time.Minute // for a large message
+	ledgerTime  = time.Minute     // for a year of a large server
 )
 
 // HandleQueue adds what is asked about a queue. It is called before Serve.
@@ -58,19 +60,21 @@ func (s *Server) HandleQueue(q Queue) {
 	s.mux.HandleFunc("GET /v1/queue/{id}/message", func(w http.ResponseWriter, r *http.Request) { s.message(w, r, q) })
 	s.mux.HandleFunc("GET /v1/ledger", func(w http.ResponseWriter, r *http.Request) {
 		query, err := inventory.ParseLedgerQuery(r.URL.Query())
-		out := api.MailLedger{}
+		page := inventory.LedgerPage{}
 		if err == nil {
-			out.Rows, err = q.Ledger(r.Context(), query)
+			take(w, ledgerTime)
+			page, err = q.Ledger(r.Context(), query)
 		}
-		s.told(w, "The ledger was not read", out, err)
+		s.told(w, "The ledger was not read", page, err)
 	})
 	s.mux.HandleFunc("GET /v1/ledger/failures", func(w http.ResponseWriter, r *http.Request) {
 		query, err := inventory.ParseLedgerQuery(r.URL.Query())
-		out := api.MailFailures{}
+		page := inventory.MailFailurePage{}
 		if err == nil {
-			out.Failures, err = q.Failures(r.Context(), query)
+			take(w, ledgerTime)
+			page, err = q.Failures(r.Context(), query)
 		}
-		s.told(w, "The failures were not read", out, err)
+		s.told(w, "The failures were not read", page, err)
 	})
 }
 

@@ -1,11 +1,13 @@
 package queue
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -31,13 +33,14 @@ func Counts(day time.Time, domain, account, name string, n int64) store.Count {
 	if domain == "" || strings.ContainsAny(domain, "/") {
 		domain = "-"
 	}
-	return store.Count{Key: day.UTC().Format(time.DateOnly) + "/" + domain + "/" + cmp.Or(account, "-") + "/" + name, N: n}
+	return store.Count{Key: day.UTC().Format(time.DateOnly) + "/" + domain + "/" + cmp.Or(account, NoAccount) + "/" + name, N: n}
 }
 
 // Failure is mail of an account that was given up, for the table "failures". Its keys are
 // day 0 account 0 slot; there are failuresMost slots for an account and day, and later
 // failures take the place of earlier ones.
 type Failure struct {
+	Account  string    `json:"-"` // its key has it; "" for mail of no account
 	At       time.Time `json:"at"`
 	Message  string    `json:"message"` // ID of the envelope
 	From     string    `json:"from"`
@@ -49,6 +52,9 @@ type Failure struct {
 }
 
 const failuresMost = 100
+
+// NoAccount stands in keys for mail that belongs to no account.
+const NoAccount = "-"
 
 func failureKey(day, account string, slot int) []byte {
 	return binary.BigEndian.AppendUint16([]byte(day+"\x00"+account+"\x00"), uint16(slot))
@@ -89,7 +95,7 @@ func (q *Queue) account(tx *store.Tx, c *change) error {
 
 // noteFailure keeps a failure; before are those noted by the same change.
 func (q *Queue) noteFailure(tx *store.Tx, c *change, d *decision, before int) error {
-	day, account := c.now.UTC().Format(time.DateOnly), cmp.Or(c.m.Envelope.Account, "-")
+	day, account := c.now.UTC().Format(time.DateOnly), cmp.Or(c.m.Envelope.Account, NoAccount)
 	counter := failureKey(day, account, 1<<16-1)
 	row, err := tx.Get(q.failures, counter)
 	if err != nil {
@@ -112,19 +118,41 @@ func (q *Queue) noteFailure(tx *store.Tx, c *change, d *decision, before int) er
 	return tx.Set(q.failures, counter, binary.BigEndian.AppendUint64(nil, n+1))
 }
 
-// Failures returns what was noted for an account ("" for mail of no account) on a day, in
-// no order.
-func (q *Queue) Failures(ctx context.Context, day time.Time, account string) (list []Failure, err error) {
-	d, a := day.UTC().Format(time.DateOnly), cmp.Or(account, "-")
-	for row, err := range q.failures.Scan(ctx, failureKey(d, a, 0), failureKey(d, a, failuresMost)) {
-		if err != nil {
-			return nil, err
-		}
-		var f Failure
-		if err := json.Unmarshal(row.Value, &f); err != nil {
-			return nil, fmt.Errorf("queue: %w", err)
-		}
-		list = append(list, f)
+// Failures goes through what was noted on a day, of an account, NoAccount or with "" of
+// all; of an account in no order.
+func (q *Queue) Failures(ctx context.Context, day time.Time, account string) iter.Seq2[Failure, error] {
+	d := day.UTC().Format(time.DateOnly)
+	from, to := []byte(d+"\x00"), []byte(d+"\x01")
+	if account != "" {
+		from, to = failureKey(d, account, 0), failureKey(d, account, failuresMost)
 	}
-	return list, nil
+	return func(yield func(Failure, error) bool) {
+		for row, err := range q.failures.Scan(ctx, from, to) {
+			f, noted, err := failureOf(row, err)
+			if (noted || err != nil) && (!yield(f, err) || err != nil) {
+				return
+			}
+		}
+	}
+}
+
+// failureOf reads a row; noted is false for one that only counts.
+func failureOf(row store.Row, err error) (f Failure, noted bool, _ error) {
+	if err != nil {
+		return f, false, err
+	}
+	parts := bytes.SplitN(row.Key, []byte{0}, 3)
+	if len(parts) != 3 || len(parts[2]) != 2 {
+		return f, false, errRecord
+	}
+	if binary.BigEndian.Uint16(parts[2]) >= failuresMost {
+		return f, false, nil
+	}
+	if err := json.Unmarshal(row.Value, &f); err != nil {
+		return f, false, fmt.Errorf("queue: %w", err)
+	}
+	if f.Account = string(parts[1]); f.Account == NoAccount {
+		f.Account = ""
+	}
+	return f, true, nil
 }

@@ -323,7 +323,7 @@ func TestDeliveredAtOnce(t *testing.T) {
 		t.Errorf("sent was %q in %d transactions", w.sent, w.attempts)
 	}
 	counts := map[string]int64{}
-	for c, err := range w.store.Counts(t.Context(), "2026-01-31/here.test/acc/") {
+	for c, err := range w.store.Counts(t.Context(), "2026-01-31/here.test/acc/", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -383,9 +383,16 @@ func TestScheduleUntilTheEnd(t *testing.T) {
 	if subject != "Your mail could not be delivered" || !strings.Contains(human, "The time for trying is over") || status != want || !strings.Contains(original, "message/rfc822") || !strings.Contains(original, text) {
 		t.Errorf("the report is %q\n%q\n%q\n%q", subject, human, status, original)
 	}
-	failures, err := w.Failures(t.Context(), w.clock(), "acc")
-	if err != nil || len(failures) != 1 || failures[0].To != "x@far.test" || failures[0].Text != later.Text {
-		t.Errorf("the failures are %+v, %v", failures, err)
+	for account, want := range map[string]int{"acc": 1, "": 1, NoAccount: 0, "ac": 0} {
+		n := 0
+		for f, err := range w.Failures(t.Context(), w.clock(), account) {
+			if n++; err != nil || f.Account != "acc" || f.To != "x@far.test" || f.Text != later.Text {
+				t.Errorf("of %q: %+v, %v", account, f, err)
+			}
+		}
+		if n != want {
+			t.Errorf("of %q there are %d failures, want %d", account, n, want)
+		}
 	}
 }
 

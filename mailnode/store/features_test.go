@@ -461,7 +461,7 @@ func TestRightsAnnotationsAndCounters(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []Count
-	for c, err := range s.Counts(t.Context(), "20250101/") {
+	for c, err := range s.Counts(t.Context(), "20250101/", "") {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -338,7 +339,19 @@ type iterable interface {
 // scan goes through the keys that begin with prefix, of which f gets the rest. Key
 // and value are good until f returns.
 func scan(from iterable, prefix []byte, f func(key, value []byte) error) (err error) {
-	it, err := from.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	return scanFrom(from, prefix, prefix, f)
+}
+
+// scanFrom is scan without the keys before first.
+func scanFrom(from iterable, prefix, first []byte, f func(key, value []byte) error) (err error) {
+	if bytes.Compare(first, prefix) < 0 {
+		first = prefix
+	}
+	end := after(prefix)
+	if end != nil && bytes.Compare(first, end) >= 0 {
+		return nil
+	}
+	it, err := from.NewIter(&pebble.IterOptions{LowerBound: first, UpperBound: end})
 	if err != nil {
 		return err
 	}

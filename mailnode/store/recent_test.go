@@ -96,7 +96,7 @@ func TestAFailedChangeIsNotRemembered(t *testing.T) {
 	if err != nil || receipts[0].UID != 2 {
 		t.Errorf("the next message has UID %d (%v), want 2", receipts[0].UID, err)
 	}
-	for c, err := range s.Counts(t.Context(), "a/") {
+	for c, err := range s.Counts(t.Context(), "a/", "") {
 		if err != nil || c.N != 4 {
 			t.Errorf("the counter is %d (%v), want 4", c.N, err)
 		}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -245,8 +244,9 @@ func (tx *Tx) finishCounts() error {
 	return nil
 }
 
-// Counts goes through the counters whose keys begin with prefix, in order.
-func (s *Store) Counts(ctx context.Context, prefix string) iter.Seq2[Count, error] {
+// Counts goes through the counters whose keys begin with prefix and are not before from,
+// in order.
+func (s *Store) Counts(ctx context.Context, prefix, from string) iter.Seq2[Count, error] {
 	return func(yield func(Count, error) bool) {
 		snap, err := s.view(ctx)
 		if err != nil {
@@ -254,11 +254,11 @@ func (s *Store) Counts(ctx context.Context, prefix string) iter.Seq2[Count, erro
 			return
 		}
 		end := errors.New("the caller has enough")
-		err = scan(snap, append([]byte{'c'}, prefix...), func(key, v []byte) error {
+		err = scanFrom(snap, append([]byte{'c'}, prefix...), append([]byte{'c'}, from...), func(key, v []byte) error {
 			if len(v) != 8 {
 				return errRecord
 			}
-			if !yield(Count{prefix + string(bytes.Clone(key)), int64(binary.BigEndian.Uint64(v))}, nil) {
+			if !yield(Count{prefix + string(key), int64(binary.BigEndian.Uint64(v))}, nil) {
 				return end
 			}
 			return nil

@@ -1,7 +1,6 @@
 import type { AppPassword, LiveSession, Person, Policy, Token } from '../console/api/types.ts'
 import { type Answer, complain, ok, refuse } from './answers.ts'
 import { type Fleet, never } from './fleet.ts'
-import { failures } from './queue.ts'
 
 /** The password of the one operator, admin. */
 export const password = 'fake-password'
@@ -171,7 +170,6 @@ export class FakeAccess {
         ],
       })
     }
-    if (sub === 'failures') return ok(failures())
     if (sub === 'app-passwords') return this.#appPassword(method, account, body as AppPassword)
     if (method !== 'GET' || sub) return undefined
     return ok({

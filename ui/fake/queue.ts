@@ -55,7 +55,7 @@ function sumOf(mails: QueuedMail[]) {
 
 /** What the fake's queue and ledger answer; undefined for the rest. */
 export function ofMail(fleet: Fleet, noun: string, id: string | undefined, q: URLSearchParams): Answer | undefined {
-  if (noun === 'ledger') return ok(ledger(q))
+  if (noun === 'ledger') return ok(id === 'failures' ? failures() : ledger(q))
   if (noun !== 'queue') return undefined
   const all = picked(queued(fleet), q)
   if (id === 'summary') {
@@ -104,15 +104,16 @@ function ledger(q: URLSearchParams) {
     out_bytes: sum(items, 'out_bytes'),
     failed: sum(items, 'failed'),
   }
-  return { from: q.get('from') ?? to, to, items, total, silent: [], partial: false }
+  return { from: q.get('from') ?? to, to, items, next: '', total, silent: [], partial: false }
 }
 
-/** Mail of an account that was given up. */
-export const failures = (): MailFailures => ({
+/** Mail that was given up. */
+const failures = (): MailFailures => ({
   items: [
     {
       at: new Date(Date.now() - hour).toISOString(),
       message: 'message-x',
+      address: 'user1@example.test',
       from: 'user1@example.test',
       to: 'nobody@example.org',
       host: 'mx.example.org',
@@ -121,6 +122,7 @@ export const failures = (): MailFailures => ({
       text: 'No such user here',
     },
   ],
+  next: '',
   silent: [],
   partial: false,
 })

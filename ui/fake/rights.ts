@@ -21,7 +21,8 @@ const table = `
   tenants      rw r  r  rw -  -   -
   plans        rw r  r  rw r  r   -
   domains      rw r  r  rw rc r   -
-  queue        rw r  r  -  -  -   -
+  queue        rw r  r  rsd rsd rs  -
+  queued-messages r - - - - - -
   ledger       r  r  r  r  r  r   -
   groups       rw r  r  rw rw r   -
   dkim-keys    rw r  r  rw rw r   -
@@ -34,7 +35,7 @@ const table = `
   audit-chain  r  -  r  -  -  -   -
   session      rw rw rw rw rw rw  rw`
 
-const verbs = ['read', 'write', 'change', 'suspend', 'password']
+const verbs = ['read', 'write', 'change', 'suspend', 'delete', 'password']
 
 /** The rights of a role as a session has them. */
 export function rightsOf(role: Role): string[] {

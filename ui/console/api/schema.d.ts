@@ -87,66 +87,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/accounts/{id}/failures": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Mail of an account that was given up
-         * @description With how each attempt ended; of a day the last hundred.
-         */
-        get: operations["list-mail-failures"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/accounts/{id}/held-mail": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Delete an account's held mail
-         * @description Nobody is told. The account stays held. 404 when its mail is not held; 503 while its server is away.
-         */
-        delete: operations["delete-held-mail"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/accounts/{id}/hold": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Let an account send again, and its held mail go
-         * @description What it has sent in this hour is not held against it any more. 404 when its mail is not held; 503 while its server is away.
-         */
-        delete: operations["release-hold"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/accounts/{id}/mailboxes": {
         parameters: {
             query?: never;
@@ -570,26 +510,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/holds": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Accounts whose mail is held because they send far more than usual
-         * @description The latest first. All servers are asked at once; when some do not answer the list is partial. Suspend an account by changing its state: nobody signs in to it any more, its sessions end, and its held mail stays held.
-         */
-        get: operations["list-holds"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/join": {
         parameters: {
             query?: never;
@@ -619,7 +539,7 @@ export interface paths {
         };
         /**
          * What was sent and got
-         * @description Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for. Days are of UTC.
+         * @description Messages and octets in and out, and failures, summed up over all servers by day, domain and account as asked for, in that order. Days are of UTC. The total is of all pages.
          */
         get: operations["read-ledger"];
         put?: never;
@@ -639,9 +559,49 @@ export interface paths {
         };
         /**
          * The ledger as CSV
-         * @description With a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole.
+         * @description All of it, with a header line (RFC 4180). 503 when a server does not answer: half a ledger must not look whole.
          */
         get: operations["export-ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Mail that was given up
+         * @description Of a domain's senders, or of an account, the latest first, with how the last attempt ended. Of an account and day the last hundred are kept on each server.
+         */
+        get: operations["list-mail-failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/failures.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Mail that was given up as CSV
+         * @description All of it, with a header line (RFC 4180). 503 when a server does not answer.
+         */
+        get: operations["export-mail-failures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1045,11 +1005,31 @@ export interface paths {
         };
         /**
          * Mail that waits to be delivered
-         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. What is done with queued mail is an operation, queue.hold and others, on a filter.
+         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send. What is done with queued mail is an operation, queue.hold and others, on a filter.
          */
         get: operations["list-queue"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/acts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hold, release or delete what one's domains send
+         * @description On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Deleting wants queue:delete, and the number of entries confirmed that the summary showed.
+         */
+        post: operations["act-on-queue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1940,8 +1920,6 @@ export interface components {
             entries: number;
             intact: boolean;
             problem?: string;
-            /** @description Problem, for another language */
-            said?: components["schemas"]["Sentence"];
         };
         AuditEntry: {
             action: string;
@@ -2222,36 +2200,6 @@ export interface components {
             version: number;
             writers: string;
         };
-        Hold: {
-            account: string;
-            address: string;
-            /** Format: int64 */
-            bytes: number;
-            domain: string;
-            /** Format: int64 */
-            messages: number;
-            /** @description A duration such as "1m30s"; a number is taken as seconds */
-            over: string | number;
-            /** Format: int64 */
-            recipients: number;
-            /** Format: int64 */
-            sent: number;
-            /** Format: date-time */
-            since: string;
-            /** @enum {string} */
-            state: "active" | "suspended";
-            /** Format: int64 */
-            usual: number;
-            /** Format: int64 */
-            version: number;
-        };
-        Holds: {
-            items: components["schemas"]["Hold"][];
-            /** @description Some servers did not answer */
-            partial: boolean;
-            /** @description Servers that did not answer */
-            silent: string[];
-        };
         Hook: {
             /**
              * @description Which. None: all.
@@ -2377,11 +2325,13 @@ export interface components {
         Ledger: {
             from: string;
             items: components["schemas"]["LedgerEntry"][];
+            next: string;
             /** @description Some servers did not answer */
             partial: boolean;
             /** @description Servers that did not answer */
             silent: string[];
             to: string;
+            /** @description Of all pages */
             total: components["schemas"]["LedgerEntry"];
         };
         LedgerEntry: {
@@ -2419,15 +2369,11 @@ export interface components {
             /** Format: int64 */
             messages?: number;
             /** Format: int64 */
-            messages_an_hour?: number;
-            /** Format: int64 */
             quota?: number;
             /** Format: int64 */
             recipients?: number;
             /** Format: int64 */
             sent_a_day?: number;
-            /** Format: int64 */
-            sent_an_hour?: number;
             /** Format: int64 */
             sms_a_month?: number;
         };
@@ -2472,6 +2418,9 @@ export interface components {
             skipped?: number;
         };
         MailFailure: {
+            account?: string;
+            /** @description Of the account; absent: it has gone, or it is mail of none */
+            address?: string;
             /** Format: date-time */
             at: string;
             /** Format: int64 */
@@ -2486,19 +2435,13 @@ export interface components {
         MailFailures: {
             /** @description The latest first */
             items: components["schemas"]["MailFailure"][];
+            next: string;
             /** @description Some servers did not answer */
             partial: boolean;
             /** @description Servers that did not answer */
             silent: string[];
         };
         MailFlow: {
-            /**
-             * @description Networks of addresses that are not public which the domains' hooks may be in. Whoever may set a hook can then make this server post to them. None: hooks reach public addresses only.
-             * @example [
-             *       "192.0.2.0/24"
-             *     ]
-             */
-            hooks_to?: string[];
             /** @description Filters that are asked about each message (milter protocol), in this order. */
             milters?: components["schemas"]["Milter"][];
             /** @description Mail from other servers. */
@@ -3022,8 +2965,6 @@ export interface components {
             params?: components["schemas"]["Params"];
             reason: string;
             rolling?: components["schemas"]["Rolling"];
-            /** @description Stopped, for another language */
-            said?: components["schemas"]["Sentence"];
             selector?: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
@@ -3247,8 +3188,6 @@ export interface components {
         };
         PowerStatus: {
             message?: string;
-            /** @description Message, for another language */
-            said?: components["schemas"]["Sentence"];
             /** @enum {string} */
             state: "on" | "off" | "unknown";
             /** @description A duration such as "1m30s"; a number is taken as seconds */
@@ -3334,6 +3273,35 @@ export interface components {
             /** @description Servers that did not answer */
             silent: string[];
         };
+        QueueActed: {
+            /**
+             * Format: int64
+             * @description That were meant
+             */
+            entries: number;
+            /** @description Absent: there was nothing to do */
+            operation?: string;
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer, where nothing was done */
+            silent: string[];
+            /** @enum {string} */
+            state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
+        };
+        QueueActing: {
+            /** @enum {string} */
+            act: "hold" | "release" | "delete";
+            /**
+             * Format: int64
+             * @description delete: the number of entries, as the summary has it; another one: 422, and nothing happens
+             */
+            confirm?: number;
+            /** @description Which entries; empty: all that lie in one's scope */
+            filter?: components["schemas"]["QueueFilter"];
+            reason?: string;
+            /** @description delete: tell the senders */
+            report?: boolean;
+        };
         QueueDestination: {
             /** Format: int64 */
             active: number;
@@ -3349,10 +3317,6 @@ export interface components {
             recipients: number;
             /** Format: date-time */
             rests?: string;
-        };
-        QueueDone: {
-            /** Format: int64 */
-            entries: number;
         };
         QueueFilter: {
             /** @description Domain, or local */
@@ -3513,13 +3477,6 @@ export interface components {
              * @enum {string}
              */
             reverse_names?: "none" | "mark" | "refuse";
-            /**
-             * @description Domains whose ARC seals are believed: mail that passed DMARC when it came to one of them is not held to fail because it was changed there since (RFC 8617). None: nobody's are.
-             * @example [
-             *       "lists.example.test"
-             *     ]
-             */
-            sealers?: string[];
             /**
              * @description Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are.
              * @example [
@@ -3729,10 +3686,6 @@ export interface components {
              * @example {1} on {2} is to run it: upgrade that to another release first
              */
             template: string;
-            /** @description Params that are sentences or words of the fleet themselves, by their number from 1 */
-            within?: {
-                [key: string]: components["schemas"]["Sentence"];
-            };
         };
         Series: {
             metric: string;
@@ -3765,8 +3718,6 @@ export interface components {
             off?: boolean;
             problem?: string;
             region: string;
-            /** @description Problem, for another language */
-            said?: components["schemas"]["Sentence"];
             services: components["schemas"]["Service"][];
             /** Format: date-time */
             since: string;
@@ -3817,8 +3768,6 @@ export interface components {
             reload_signal?: string;
             /** Format: int64 */
             restarts: number;
-            /** @description Exit, health and note, for another language */
-            said?: components["schemas"]["StatusSaid"];
             server: string;
             /** Format: date-time */
             since: string;
@@ -3891,8 +3840,6 @@ export interface components {
             /** Format: int64 */
             index: number;
             problems: string[];
-            /** @description The problems, for another language */
-            said: components["schemas"]["Sentence"][];
             servers: {
                 [key: string]: number;
             };
@@ -3902,11 +3849,6 @@ export interface components {
             /** Format: date-time */
             started: string;
             version: string;
-        };
-        StatusSaid: {
-            exit?: components["schemas"]["Sentence"];
-            health?: components["schemas"]["Sentence"];
-            note?: components["schemas"]["Sentence"];
         };
         Step: {
             agent?: string;
@@ -3924,8 +3866,6 @@ export interface components {
             message?: string;
             /** Format: int64 */
             needs?: number;
-            /** @description Message, for another language */
-            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             started: string;
             /** @enum {string} */
@@ -3937,8 +3877,6 @@ export interface components {
             was?: string;
         };
         StepLine: {
-            /** @description Text, for another language */
-            said?: components["schemas"]["Sentence"];
             text: string;
             /** Format: date-time */
             time: string;
@@ -3956,18 +3894,6 @@ export interface components {
              * @example 50
              */
             brake_least?: number;
-            /**
-             * Format: int64
-             * @description Messages an hour that a user may send whose account, plan and domain say nothing. 0: 1000.
-             * @example 1000
-             */
-            messages_an_hour?: number;
-            /**
-             * Format: int64
-             * @description Recipients an hour that a user may write to whose account, plan and domain say nothing. 0: 3000.
-             * @example 3000
-             */
-            sent_an_hour?: number;
         };
         TOTPCode: {
             code: string;
@@ -4297,113 +4223,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "list-mail-failures": {
-        parameters: {
-            query?: {
-                /** @description First day; default 30 days ago */
-                from?: string;
-                /** @description Last day; default today */
-                to?: string;
-            };
-            header?: never;
-            path: {
-                /** @description Id, or the name when it has a unique one */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MailFailures"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "delete-held-mail": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag that was seen; absent: whatever the version is */
-                "If-Match"?: string;
-            };
-            path: {
-                /** @description Id, or the name when it has a unique one */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["QueueDone"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "release-hold": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag that was seen; absent: whatever the version is */
-                "If-Match"?: string;
-            };
-            path: {
-                /** @description Id, or the name when it has a unique one */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["QueueDone"];
-                };
             };
             /** @description Error */
             default: {
@@ -5635,40 +5454,6 @@ export interface operations {
             };
         };
     };
-    "list-holds": {
-        parameters: {
-            query?: {
-                /** @description Id or address */
-                account?: string;
-                /** @description Id or name */
-                domain?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Holds"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     join: {
         parameters: {
             query?: never;
@@ -5709,12 +5494,16 @@ export interface operations {
                 from?: string;
                 /** @description Last day; default today */
                 to?: string;
-                /** @description Default day and domain */
-                by?: ("day" | "domain" | "account")[];
                 /** @description Id or name */
                 domain?: string;
                 /** @description Id or address */
                 account?: string;
+                /** @description Default day and domain */
+                by?: ("day" | "domain" | "account")[];
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -5749,8 +5538,88 @@ export interface operations {
                 from?: string;
                 /** @description Last day; default today */
                 to?: string;
+                /** @description Id or name */
+                domain?: string;
+                /** @description Id or address */
+                account?: string;
                 /** @description Default day and domain */
                 by?: ("day" | "domain" | "account")[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-mail-failures": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
+                /** @description Id or name */
+                domain?: string;
+                /** @description Id or address */
+                account?: string;
+                /** @description Most items in the answer */
+                limit?: number;
+                /** @description next of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailFailures"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-mail-failures": {
+        parameters: {
+            query?: {
+                /** @description First day; default 30 days ago */
+                from?: string;
+                /** @description Last day; default today */
+                to?: string;
                 /** @description Id or name */
                 domain?: string;
                 /** @description Id or address */
@@ -6941,6 +6810,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Queue"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "act-on-queue": {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the end at most, up to 60s */
+                wait?: string;
+            };
+            header?: {
+                /** @description Unique to this request; absent: each request is a new operation */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueActing"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueActed"];
                 };
             };
             /** @description Error */

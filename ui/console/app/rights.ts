@@ -2,7 +2,7 @@ import { useCallback } from 'react'
 import { useSession } from '../api/queries'
 
 /** What one may do with a resource of the API; who may write may do everything but read. */
-export type Verb = 'read' | 'write' | 'change' | 'suspend' | 'password'
+export type Verb = 'read' | 'write' | 'change' | 'suspend' | 'delete' | 'password'
 
 /** Looks up what the signed-in person may do. */
 export function useRights(): (resource: string, verb: Verb) => boolean {

@@ -24,10 +24,12 @@ interface TimeChartProps {
   step: number
   /** Lays the lines on top of each other. */
   stacked?: boolean
+  /** Points are days of UTC. */
+  days?: boolean
 }
 
 /** One chart over time. Charts on the same screen share their cursor. */
-export function TimeChart({ title, unit, lines, from, to, step, stacked }: TimeChartProps) {
+export function TimeChart({ title, unit, lines, from, to, step, stacked, days }: TimeChartProps) {
   const { t, format, language } = useText()
   const scheme = useComputedColorScheme('light')
   const box = useRef<HTMLDivElement>(null)
@@ -56,6 +58,7 @@ export function TimeChart({ title, unit, lines, from, to, step, stacked }: TimeC
       write: (v) => write(format, unit, v),
       percent: unit === 'percent',
       binary: unit === 'bytes' || unit === 'rate',
+      days: days === true,
       span: () => [now.current.from, now.current.to],
       column: (i) => now.current.columns[i],
       css: getComputedStyle(el),
@@ -69,7 +72,7 @@ export function TimeChart({ title, unit, lines, from, to, step, stacked }: TimeC
       u.destroy()
       plot.current = null
     }
-  }, [labels, unit, stacked, scheme, language])
+  }, [labels, unit, stacked, days, scheme, language])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the span is read while drawing
   useEffect(() => plot.current?.setData(data), [data, from, to])

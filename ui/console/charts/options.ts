@@ -11,6 +11,8 @@ interface Look {
   write: (v: number) => string
   percent: boolean
   binary: boolean
+  /** Points are days of UTC, whatever the reader's time zone is. */
+  days: boolean
   span: () => [from: number, to: number]
   column: (i: number) => Column | undefined
   css: CSSStyleDeclaration
@@ -37,6 +39,7 @@ export function chartOptions(look: Look): uPlot.Options & { height: number } {
   return {
     width: look.width,
     height,
+    ...(look.days && { tzDate: (s: number) => new Date(inUTC(s * 1000)) }),
     padding: [8, 20, 0, 0],
     cursor: {
       sync: { key: together, scales: ['x', null] },
@@ -58,7 +61,7 @@ export function chartOptions(look: Look): uPlot.Options & { height: number } {
       },
     ],
     series: [
-      { label: look.time, value: (_, v) => (v === null ? '' : look.format.time(v * 1000)) },
+      { label: look.time, value: (_, v) => (v === null ? '' : moment(look, v * 1000)) },
       ...look.labels.map((label, i) => ({
         label,
         stroke: lines[i],
@@ -94,8 +97,16 @@ function lonely(u: uPlot, series: number, from: number, to: number): boolean {
   return false
 }
 
+/** The moment at which clocks here show what those of UTC show at another. */
+const inUTC = (ms: number) => ms + new Date(ms).getTimezoneOffset() * 60_000
+
+function moment(look: Look, ms: number): string {
+  return look.days ? new Date(ms).toISOString().slice(0, 10) : look.format.time(ms)
+}
+
 function tick(look: Look, ms: number): string {
   const [from, to] = look.span()
+  if (look.days) return look.format.day(inUTC(ms))
   if (to - from > day) return look.format.day(ms)
   return look.format.clock(ms)
 }

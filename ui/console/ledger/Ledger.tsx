@@ -10,7 +10,7 @@ import { Empty, Failure, Loading } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Screen, Section } from '../parts/Screen'
 import { useText } from '../text/language'
-import { daily, dayBefore, type Figure, type LedgerOf, useLedger } from './data'
+import { daily, dayBefore, type Figure, type LedgerOf, useDays, useLedger, useToday } from './data'
 import { Failures } from './Failures'
 import './ledger.css'
 import { LedgerTable } from './LedgerTable'
@@ -28,10 +28,10 @@ export default function Ledger() {
   const domains = useAll<Domain>('domains')
   const [span, setSpan] = useState<(typeof spans)[number]>('30')
   const [group, setGroup] = useState<Group>('day')
-  const [now] = useState(Date.now)
+  const now = useToday()
   const of: LedgerOf = { domain, account, from: dayBefore(now, Number(span) - 1), to: dayBefore(now, 0) }
-  const days = useLedger(of, ['day'])
-  const rows = useLedger(of, [group])
+  const days = useDays(of)
+  const rows = useLedger(of, group)
   const csv = address('/ledger.csv', { ...of, by: group === 'day' ? ['day', 'domain'] : ['day', 'domain', 'account'] })
   return (
     <Screen
@@ -69,6 +69,7 @@ export default function Ledger() {
       {days.isPending && <Loading rows={6} />}
       {days.error && <Failure error={days.error} retry={() => days.refetch()} />}
       {days.data && <Charts ledger={days.data} />}
+      <p className="dim">{t('ledger.utc')}</p>
       <Section
         title={t('ledger.table')}
         aside={
@@ -82,10 +83,15 @@ export default function Ledger() {
       >
         {rows.isPending && <Loading rows={6} />}
         {rows.error && <Failure error={rows.error} retry={() => rows.refetch()} />}
-        {rows.data && rows.data.items.length === 0 && <Empty title={t('ledger.none')} />}
-        {rows.data && rows.data.items.length > 0 && <LedgerTable ledger={rows.data} />}
+        {rows.data && rows.data.pages[0]?.items.length === 0 && <Empty title={t('ledger.none')} />}
+        {rows.data && rows.data.pages[0]?.items.length !== 0 && <LedgerTable pages={rows.data.pages} />}
+        {rows.hasNextPage && (
+          <Button variant="default" size="xs" loading={rows.isFetchingNextPage} onClick={() => rows.fetchNextPage()}>
+            {t('action.more')}
+          </Button>
+        )}
       </Section>
-      {account && <Failures account={account} />}
+      <Failures of={of} />
     </Screen>
   )
 }
@@ -149,6 +155,7 @@ function Charts({ ledger }: { ledger: LedgerType }) {
           from={Date.parse(from) / 1000}
           to={Math.max(Date.parse(to), Date.parse(from) + 86_400_000) / 1000}
           step={86_400}
+          days
         />
       ))}
     </div>

@@ -6,8 +6,8 @@ import { figures } from './data'
 
 type Line = LedgerEntry & { id: string; sum?: boolean }
 
-/** What was sent and got, line by line, the sum last. */
-export function LedgerTable({ ledger }: { ledger: Ledger }) {
+/** What was sent and got, line by line, the sum of all last. */
+export function LedgerTable({ pages }: { pages: Ledger[] }) {
   const { t, format } = useText()
   const columns: Column<Line>[] = [
     { head: t('ledger.of'), wide: true, cell: (e) => <Of line={e} /> },
@@ -23,8 +23,8 @@ export function LedgerTable({ ledger }: { ledger: Ledger }) {
       }),
     ),
   ]
-  const lines: Line[] = ledger.items.map((e) => ({ ...e, id: `${e.day} ${e.domain} ${e.account}` }))
-  if (lines.length > 1) lines.push({ ...ledger.total, id: 'sum', sum: true })
+  const lines: Line[] = pages.flatMap((p) => p.items).map((e) => ({ ...e, id: `${e.day} ${e.domain} ${e.account}` }))
+  if (lines.length > 1 && pages[0]) lines.push({ ...pages[0].total, id: 'sum', sum: true })
   return <Rows label={t('ledger.table')} columns={columns} rows={lines} />
 }
 

@@ -46,7 +46,7 @@ function Acts({ operation: o }: { operation: Operation }) {
   const { t } = useText()
   const text = useOperationText()
   const mayChange = useMay('operations', 'write')
-  const mayExport = useMay('queue', 'write')
+  const mayExport = useMay('queued-messages', 'read')
   const cancel = useDecide('cancel')
   const [cancelling, setCancelling] = useState(false)
   const [order, setOrder] = useState<Order>()

@@ -10,28 +10,32 @@ import { Failure, Loading } from '../parts/Feedback'
 import { State } from '../parts/State'
 import { Ago, At, Until } from '../parts/Time'
 import { useText } from '../text/language'
-import { Acts } from './Acts'
+import { Acts, type QueueKind } from './Acts'
 import { useMessage } from './data'
 
 interface EntryDrawerProps {
   entry: QueuedMail
   /** Absent when nothing may be done with it. */
   onAct: ((kind: OperationKind) => void) | undefined
+  acts: readonly QueueKind[]
   onClose: () => void
 }
 
 /** One message in the queue: its envelope, and how it stands with each of its recipients. */
-export function EntryDrawer({ entry: m, onAct, onClose }: EntryDrawerProps) {
+export function EntryDrawer({ entry: m, acts, onAct, onClose }: EntryDrawerProps) {
   const { t, format } = useText()
-  const mayExport = useMay('queue', 'write')
+  const mayExport = useMay('queued-messages', 'read')
+  const mayServers = useMay('servers', 'read')
   const message = useMessage(m)
   const entries = message.data?.items ?? [m]
   const facts: Record<string, ReactNode> = {
     [t('queue.sender')]: m.from || t('queue.report'),
-    [t('sessions.server')]: (
+    [t('sessions.server')]: mayServers ? (
       <Link to="/servers/$server" params={{ server: m.server }}>
         {m.server}
       </Link>
+    ) : (
+      m.server
     ),
     [t('queue.size')]: format.bytes(m.size),
     [t('queue.received')]: <At at={m.received} />,
@@ -53,7 +57,7 @@ export function EntryDrawer({ entry: m, onAct, onClose }: EntryDrawerProps) {
         {message.isPending && <Loading rows={2} />}
         {message.error && <Failure error={message.error} retry={() => message.refetch()} />}
         <Parts entries={entries} />
-        {onAct && <Acts onAct={onAct} />}
+        {onAct && <Acts acts={acts} onAct={onAct} />}
         {mayExport && (
           <Button
             component="a"

@@ -9,7 +9,8 @@ const ages = [600, 3600, 4 * 3600, 86_400, 3 * 86_400]
 interface FiltersProps {
   filter: Filter
   onChange: (f: Filter) => void
-  servers: Server[]
+  /** Absent when which there are is not the reader's to know. */
+  servers: Server[] | undefined
 }
 
 /** Which of the queued mail is looked at. */
@@ -39,12 +40,13 @@ export function Filters({ filter, onChange, servers }: FiltersProps) {
   )
   return (
     <search className="toolbar">
-      {choice(
-        'server',
-        t('sessions.server'),
-        t('sessions.anyServer'),
-        servers.filter((s) => s.state !== 'removed').map((s) => ({ value: s.name, label: s.name })),
-      )}
+      {servers &&
+        choice(
+          'server',
+          t('sessions.server'),
+          t('sessions.anyServer'),
+          servers.filter((s) => s.state !== 'removed').map((s) => ({ value: s.name, label: s.name })),
+        )}
       {text('destination', t('queue.destination'), 'example.org', 'search')}
       {text('sender', t('queue.sender'), 'a@example.test, @example.test')}
       {text('recipient', t('queue.recipient'), 'b@example.org')}

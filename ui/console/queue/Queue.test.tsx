@@ -72,3 +72,27 @@ test('mail is rerouted to a host that is asked for first', async () => {
     }),
   )
 })
+
+test('a domain administrator deletes what the domain sends once the count is typed, and may not reroute', async () => {
+  const user = userEvent.setup()
+  const { requests } = show('/queue', { role: 'domain-admin' })
+  await screen.findByText('筛选出 60 封')
+  expect(screen.queryByRole('button', { name: '改道' })).toBeNull()
+  expect(screen.queryByLabelText('服务器')).toBeNull()
+  await user.click(screen.getByRole('button', { name: '删除' }))
+  const dialog = await screen.findByRole('dialog')
+  const button = within(dialog).getByRole('button', { name: '删除' })
+  await user.type(await within(dialog).findByLabelText(/输入 60 以确认/), '59')
+  expect(button.hasAttribute('disabled')).toBe(true)
+  await user.clear(within(dialog).getByLabelText(/输入 60 以确认/))
+  await user.type(within(dialog).getByLabelText(/输入 60 以确认/), '60')
+  await user.click(button)
+  await waitFor(() =>
+    expect(requests.find((r) => r.url.startsWith('/api/v1/queue/acts'))?.body).toMatchObject({
+      act: 'delete',
+      filter: {},
+      confirm: 60,
+      report: true,
+    }),
+  )
+})

@@ -7,29 +7,41 @@ import { Failure, Loading } from '../parts/Feedback'
 import { Glyph } from '../parts/Glyph'
 import { Screen } from '../parts/Screen'
 import { useText } from '../text/language'
-import { Acts } from './Acts'
-import { everything, type Filter, orderOf, useQueue, useSummary } from './data'
+import { Acts, useActs } from './Acts'
+import { everything, type Filter, orderOf, type Picked, useQueue, useSummary } from './data'
 import { EntryDrawer } from './EntryDrawer'
 import { Filters } from './Filters'
+import { OwnDialog, type OwnOrder } from './OwnDialog'
 import { QueueList } from './QueueList'
 import './queue.css'
 import { RerouteDialog } from './RerouteDialog'
 import { Summary } from './Summary'
 
-/** Mail that waits to be delivered, on all servers or one: how much for whom, and what is done with it. */
+/**
+ * Mail that waits to be delivered, on all servers or one: how much for whom, and what is done with it. Who looks after
+ * domains sees what those send.
+ */
 export default function Queue() {
   const { t } = useText()
   const [typed, setTyped] = useState<Filter>(everything)
   const filter = useDeferredValue(typed)
   const summary = useSummary(filter)
   const list = useQueue(filter)
-  const mayOperate = useMay('operations', 'write')
+  const mayServers = useMay('servers', 'read')
+  const { acts, own } = useActs()
   const servers = useServers().data ?? []
   const [opened, setOpened] = useState<QueuedMail>()
   const [order, setOrder] = useState<Order>()
   const [rerouting, setRerouting] = useState<Order>()
 
-  const begin = (kind: OperationKind, picked: object, at: string[]) => {
+  const [ownOrder, setOwnOrder] = useState<OwnOrder>()
+
+  const begin = (kind: OperationKind, picked: Picked, at: string[]) => {
+    if (own) {
+      setOpened(undefined)
+      setOwnOrder({ kind, filter: picked })
+      return
+    }
     const next: Order = { kind, targets: at.map((server) => ({ server })), params: { queue: { filter: picked } } }
     setOpened(undefined)
     if (kind === 'queue.reroute') setRerouting(next)
@@ -42,7 +54,7 @@ export default function Queue() {
 
   return (
     <Screen title={t('nav.queue')}>
-      <Filters filter={typed} onChange={setTyped} servers={servers} />
+      <Filters filter={typed} onChange={setTyped} servers={mayServers ? servers : undefined} />
       {silent.length > 0 && (
         <div className="notice" data-tone="warn">
           <Glyph name="warning" />
@@ -58,8 +70,8 @@ export default function Queue() {
           onServer={(server) => setTyped({ ...typed, server })}
         />
       )}
-      {mayOperate && total && total.entries > 0 && (
-        <Acts count={total.entries} onAct={(kind) => begin(kind, orderOf(filter), holders)} />
+      {acts.length > 0 && total && total.entries > 0 && (
+        <Acts count={total.entries} acts={acts} onAct={(kind) => begin(kind, orderOf(filter), holders)} />
       )}
       {list.isPending && <Loading rows={8} />}
       {list.error && <Failure error={list.error} retry={() => list.refetch()} />}
@@ -69,7 +81,8 @@ export default function Queue() {
       {opened && (
         <EntryDrawer
           entry={opened}
-          onAct={mayOperate ? (kind) => begin(kind, { ids: [opened.entry] }, [opened.server_id]) : undefined}
+          acts={acts}
+          onAct={acts.length > 0 ? (kind) => begin(kind, { ids: [opened.entry] }, [opened.server_id]) : undefined}
           onClose={() => setOpened(undefined)}
         />
       )}
@@ -83,6 +96,7 @@ export default function Queue() {
           onClose={() => setRerouting(undefined)}
         />
       )}
+      {ownOrder && <OwnDialog order={ownOrder} onClose={() => setOwnOrder(undefined)} />}
       <Operate order={order} onClose={() => setOrder(undefined)} />
     </Screen>
   )

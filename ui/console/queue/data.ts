@@ -33,6 +33,23 @@ export function orderOf({ server: _, ...f }: Filter): Record<string, string> {
   return Object.fromEntries(Object.entries(f).filter(([, value]) => value !== ''))
 }
 
+/** A filter as orders have it. */
+export type Picked = { ids?: string[] } | Record<string, string>
+
+/** How much a filter picks now. */
+export function useCount(picked: Picked) {
+  return useQuery({
+    queryKey: ['queue', 'count', picked],
+    queryFn: ({ signal }) =>
+      api.get<QueueSummary>('/queue/summary', {
+        query: Array.isArray(picked.ids) ? { ids: picked.ids.join(',') } : (picked as Query),
+        signal,
+      }),
+    staleTime: 0,
+    refetchInterval: askEvery,
+  })
+}
+
 export function useSummary(filter: Filter) {
   return useQuery({
     queryKey: ['queue', 'summary', filter],
