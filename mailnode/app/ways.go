@@ -139,7 +139,7 @@ func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte
 // Judge implements smtpd.Judge.
 func (f *flow) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error) {
 	var v smtpd.Verdict
-	if v.Refusal = f.guard.Message(m.Peer.Address); v.Refusal == nil {
+	if v.Refusal = f.guard.Message(m.Peer.Address, f.without(m.Peer.Port, "")); v.Refusal == nil {
 		return f.origins(ctx, m)
 	}
 	return v, nil
@@ -177,7 +177,7 @@ type reputation struct{ *flow }
 
 // Connect implements smtpd.Reputation.
 func (r reputation) Connect(ctx context.Context, p smtpd.Peer) smtpd.Opinion {
-	o := r.guard.Connect(ctx, p.Address)
+	o := r.guard.Connect(ctx, p.Address, r.without(p.Port, ""))
 	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name}
 }
 
@@ -185,7 +185,8 @@ func (r reputation) Connect(ctx context.Context, p smtpd.Peer) smtpd.Opinion {
 func (r reputation) Recipient(ctx context.Context, p smtpd.Peer, from, to string) smtpd.Opinion {
 	o := r.guard.Recipient(ctx, guard.Attempt{
 		Address: p.Address, From: from, To: to,
-		SPF: func(ctx context.Context) bool { return r.judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass },
+		SPF:     func(ctx context.Context) bool { return r.judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass },
+		Without: func(domain string) guard.Without { return r.without(p.Port, domain) },
 	})
 	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name}
 }
