@@ -24,6 +24,7 @@ var MailRoutes = []string{
 	"GET " + MailPath + "accounts/{id}/sign-ins",
 	"GET " + MailPath + "queue",
 	"GET " + MailPath + "queue/summary",
+	"GET " + MailPath + "queue/export",
 	"GET " + MailPath + "queue/{id}/message",
 	"GET " + MailPath + "holds",
 	"POST " + MailPath + "holds/{account}/release",
@@ -119,7 +120,20 @@ func (c *Client) MailFailures(ctx context.Context, q inventory.LedgerQuery) ([]i
 
 // QueuedMessage opens the message of an entry and tells its size. Whoever asked closes it.
 func (c *Client) QueuedMessage(ctx context.Context, id string) (io.ReadCloser, int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+MailPath+"queue/"+url.PathEscape(id)+"/message", nil)
+	return c.open(ctx, "queue/"+url.PathEscape(id)+"/message")
+}
+
+// ExportQueue opens the stream of what a filter picks (inventory.QueueExportReader).
+// Whoever asked closes it.
+func (c *Client) ExportQueue(ctx context.Context, f inventory.QueueFilter) (io.ReadCloser, error) {
+	stream, _, err := c.open(ctx, "queue/export?"+f.Values().Encode())
+	return stream, err
+}
+
+// open asks the mailnode for what is read piece by piece, and tells its size, -1 when
+// that is not known.
+func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+MailPath+path, nil)
 	if err != nil {
 		return nil, 0, err
 	}

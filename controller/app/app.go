@@ -25,6 +25,7 @@ import (
 	"mailfleet/controller/auth"
 	"mailfleet/controller/dkim"
 	"mailfleet/controller/fleet"
+	"mailfleet/controller/handshake"
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
@@ -403,7 +404,9 @@ func (a *App) Run(ctx context.Context) error {
 	keys := &dkim.Keeper{Store: a.store, Seal: a.seal, DNS: net.DefaultResolver, Rotation: domainkey.DefaultRotation, Log: a.log.With("component", "dkim")}
 	g.Go(func() error { return keys.Run(ctx) })
 	g.Go(func() error {
-		err := a.server.Serve(tls.NewListener(a.listener, a.server.TLSConfig))
+		err := a.server.Serve(handshake.New(a.listener, handshake.Options{
+			Config: a.server.TLSConfig, Log: a.log.With("component", "handshake"),
+		}))
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}

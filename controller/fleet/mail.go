@@ -112,6 +112,12 @@ func (f *Fleet) DeleteHeld(ctx context.Context, id, account inventory.ID) (int, 
 	return askMail(ctx, f, id, func(c *agentapi.Client) (int, error) { return c.DeleteHeld(ctx, account) })
 }
 
+// ExportQueue opens the stream of what a filter picks of a server's queue. Whoever asked
+// closes it.
+func (f *Fleet) ExportQueue(ctx context.Context, id inventory.ID, q inventory.QueueFilter) (io.ReadCloser, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (io.ReadCloser, error) { return c.ExportQueue(ctx, q) })
+}
+
 // Ledger asks a server for rows of its ledger.
 func (f *Fleet) Ledger(ctx context.Context, id inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
 	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.LedgerRow, error) { return c.Ledger(ctx, q) })

@@ -35,6 +35,11 @@ type Operations interface {
 	Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
 	Approve(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
 	Preview(ctx context.Context, actor inventory.Actor, req api.NewOperation) (api.Impact, error)
+
+	// BeginExport makes an export the caller's to hand out.
+	BeginExport(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
+	// TellExport keeps how far the export of a server is; going is false when it was cancelled.
+	TellExport(ctx context.Context, id, server inventory.ID, state inventory.OperationState, message inventory.Sentence) (going bool, err error)
 }
 
 // Fleet enrols and changes servers and knows how they are. A version of 0 is
@@ -63,12 +68,12 @@ type Options struct {
 	Fleet      Fleet
 	Powers     Powers
 	Mailnodes  Mailnodes
-	Seal       *seal.Key       // of what domains keep secret
-	DNS        zone.Resolver   // what the world sees
-	Releases   *releases.Shelf // files of builds; nil: none are taken
-	Problems   func() []string // what ails the controller itself, a sentence each
-	Console    fs.FS           // the built console; without index.html a page says how to build it
-	Version    string          // of the program
+	Seal       *seal.Key                   // of what domains keep secret
+	DNS        zone.Resolver               // what the world sees
+	Releases   *releases.Shelf             // files of builds; nil: none are taken
+	Problems   func() []inventory.Sentence // what ails the controller itself, a sentence each
+	Console    fs.FS                       // the built console; without index.html a page says how to build it
+	Version    string                      // of the program
 	Logger     *slog.Logger
 }
 
@@ -88,6 +93,7 @@ type Server struct {
 	joins   *auth.Limiter
 	started time.Time
 	tails   atomic.Int64    // logs that are followed now
+	exports chan struct{}   // holds one for each export of queued mail that goes on
 	gzipped sync.Map        // of the console's immutable files by name: []byte
 	closing context.Context // ends blocking reads and streams
 	close   context.CancelFunc
@@ -97,13 +103,14 @@ type Server struct {
 // Close stops it.
 func New(o Options) (*Server, error) {
 	if o.Problems == nil {
-		o.Problems = func() []string { return nil }
+		o.Problems = func() []inventory.Sentence { return nil }
 	}
 	o.Logger = o.Logger.With("component", "rest")
 	s := &Server{
 		Options: o,
 		joins:   auth.NewLimiter(joinBurst, joinEvery),
 		started: time.Now().UTC(),
+		exports: make(chan struct{}, maxExports),
 	}
 	s.route()
 	if err := s.routeDocs(); err != nil {

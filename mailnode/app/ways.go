@@ -119,7 +119,7 @@ func (w allowance) Message(ctx context.Context, e *envelope.Envelope) error {
 	return nil
 }
 
-// Sign implements smtpd.Signer.
+// Sign implements smtpd.Signer and outbound.Signer.
 func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte, error) {
 	d := f.terms.Load().domains[strings.ToLower(domain)]
 	if d == nil || len(d.keys) == 0 {
@@ -134,6 +134,11 @@ func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte
 	}
 	fields, err := signer.Fields()
 	return []byte(fields), err
+}
+
+// Signed implements outbound.Signer.
+func (f *flow) Signed(domain, name string, value []byte) bool {
+	return origin.Signed(domain, name, value)
 }
 
 // Judge implements smtpd.Judge.

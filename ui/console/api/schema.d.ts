@@ -808,6 +808,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operations/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the mail of a queue.export operation
+         * @description A ZIP archive: each message as SERVER/ENTRY.eml, and messages.jsonl with a line of JSON for each entry of the queue. It can be fetched once, before the operation expires; the operation tells how far it is. Cancelling the operation, or hanging up, ends it. What a server could not give is said in incomplete.txt, and the operation has failed then.
+         */
+        get: operations["export-queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/people": {
         parameters: {
             query?: never;
@@ -1920,6 +1940,8 @@ export interface components {
             entries: number;
             intact: boolean;
             problem?: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
         };
         AuditEntry: {
             action: string;
@@ -2770,7 +2792,7 @@ export interface components {
             /** @description Not delivered within this: expired. Default 5m, of a batch from when it is its turn */
             expires?: string | number;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             /**
              * @description Names of the refusals of the preview to pass over
              * @example [
@@ -3050,11 +3072,13 @@ export interface components {
             expires: string;
             id: string;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             override?: string[];
             params?: components["schemas"]["Params"];
             reason: string;
             rolling?: components["schemas"]["Rolling"];
+            /** @description Stopped, for another language */
+            said?: components["schemas"]["Sentence"];
             selector?: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
@@ -3221,7 +3245,7 @@ export interface components {
             version: number;
         };
         Policy: {
-            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute")[];
+            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export")[];
             /** @description A duration such as "1m30s"; a number is taken as seconds */
             password_age: string | number;
             /** Format: int64 */
@@ -3278,6 +3302,8 @@ export interface components {
         };
         PowerStatus: {
             message?: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** @enum {string} */
             state: "on" | "off" | "unknown";
             /** @description A duration such as "1m30s"; a number is taken as seconds */
@@ -3386,7 +3412,7 @@ export interface components {
         QueueFilter: {
             /** @description Domain, or local */
             destination?: string;
-            /** @description Of entries */
+            /** @description Of entries, on their servers */
             ids?: string[];
             /** @description A part of how the last attempt ended */
             last?: string;
@@ -3400,6 +3426,8 @@ export interface components {
             sender?: string;
             /** @enum {string} */
             state?: "held" | "future" | "active" | "waiting";
+            /** @description Domains, one of which the sender is of */
+            within?: string[];
             /** @description At most so long in the queue */
             younger?: string | number;
         };
@@ -3769,6 +3797,10 @@ export interface components {
              * @example {1} on {2} is to run it: upgrade that to another release first
              */
             template: string;
+            /** @description Params that are sentences or words of the fleet themselves, by their number from 1 */
+            within?: {
+                [key: string]: components["schemas"]["Sentence"];
+            };
         };
         Series: {
             metric: string;
@@ -3801,6 +3833,8 @@ export interface components {
             off?: boolean;
             problem?: string;
             region: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
             services: components["schemas"]["Service"][];
             /** Format: date-time */
             since: string;
@@ -3851,6 +3885,8 @@ export interface components {
             reload_signal?: string;
             /** Format: int64 */
             restarts: number;
+            /** @description Exit, health and note, for another language */
+            said?: components["schemas"]["StatusSaid"];
             server: string;
             /** Format: date-time */
             since: string;
@@ -3923,6 +3959,8 @@ export interface components {
             /** Format: int64 */
             index: number;
             problems: string[];
+            /** @description The problems, for another language */
+            said: components["schemas"]["Sentence"][];
             servers: {
                 [key: string]: number;
             };
@@ -3932,6 +3970,11 @@ export interface components {
             /** Format: date-time */
             started: string;
             version: string;
+        };
+        StatusSaid: {
+            exit?: components["schemas"]["Sentence"];
+            health?: components["schemas"]["Sentence"];
+            note?: components["schemas"]["Sentence"];
         };
         Step: {
             agent?: string;
@@ -3944,11 +3987,13 @@ export interface components {
             /** Format: int64 */
             index?: number;
             /** @enum {string} */
-            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             log?: components["schemas"]["StepLine"][];
             message?: string;
             /** Format: int64 */
             needs?: number;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             started: string;
             /** @enum {string} */
@@ -3960,6 +4005,8 @@ export interface components {
             was?: string;
         };
         StepLine: {
+            /** @description Text, for another language */
+            said?: components["schemas"]["Sentence"];
             text: string;
             /** Format: date-time */
             time: string;
@@ -6100,6 +6147,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
                 };
             };
             /** @description Error */
