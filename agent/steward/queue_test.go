@@ -78,7 +78,7 @@ func TestAnActOnTheQueueThatFailsSaysWhy(t *testing.T) {
 		"no mailnode": {silent, inventory.Params{Queue: &inventory.QueueOrder{}}, ""},
 	} {
 		state, message := one.s.onQueue()[inventory.OpQueueHold].Do(t.Context(), api.Order{Params: one.params}, nil)
-		if state != inventory.OpFailed || message.None() || one.want != "" && message != one.want {
+		if state != inventory.OpFailed || message.None() || one.want != "" && message.String() != one.want {
 			t.Errorf("%s: %s, %s", name, state, message)
 		}
 	}

@@ -245,15 +245,15 @@ func (f *flow) within(networks func(*terms) []netip.Prefix) gate.Networks {
 	}
 }
 
-// policy is what a listener of a kind does.
-func (f *flow) policy(k smtpd.Kind) smtpd.Policy {
+// policy is what a listener of a kind, on a port, does.
+func (f *flow) policy(k smtpd.Kind, port int) smtpd.Policy {
 	p := smtpd.DefaultPolicy(k)
 	if k != smtpd.Receiving {
 		return p
 	}
 	r := f.terms.Load().mail.Receiving
 	p.EarlyTalk = 0
-	if r.EarlyTalkers != inventory.Off {
+	if r.Listener(port).EarlyTalkers != inventory.Off {
 		p.EarlyTalk = time.Duration(cmp.Or(r.GreetingDelay, inventory.Duration(time.Second)))
 	}
 	p.Known = f.within(func(t *terms) []netip.Prefix { return t.known })
@@ -318,25 +318,39 @@ func (f *flow) guardSettings() guard.Settings {
 	}
 	action := guard.Action(strings.TrimPrefix(string(cmp.Or(r.ReverseNames, inventory.HandleMark)), string(inventory.HandleNone)))
 	s.Reverse = guard.Reverse{Missing: action, Unconfirmed: action}
-	s.Greylist = guard.Greylist{On: r.Greylisting == inventory.On || t.greylistsAny(), Delay: time.Duration(cmp.Or(r.GreylistDelay, inventory.Duration(5*time.Minute)))}
+	s.Greylist = guard.Greylist{On: t.greylists(), Delay: time.Duration(cmp.Or(r.GreylistDelay, inventory.Duration(5*time.Minute)))}
 	s.Rates.Messages = guard.Rate{N: cmp.Or(r.AddressRate, 300), Per: time.Minute}
 	s.Rates.Errors = guard.Rate{N: cmp.Or(r.ErrorRate, 60), Per: time.Hour}
-	s.Without = func(domain string) guard.Without {
-		var m inventory.DomainMail
-		if d := f.terms.Load().domains[domain]; d != nil {
-			m = d.mail
-		}
-		return guard.Without{
-			Lists:    m.Blocklists == inventory.Off,
-			Reverse:  m.ReverseNames == inventory.HandleNone,
-			Greylist: cmp.Or(m.Greylisting, r.Greylisting) != inventory.On,
-		}
-	}
 	return s
 }
 
-// greylistsAny reports whether a domain greylists where the server does not.
-func (t *terms) greylistsAny() bool {
+// without are the rules that are off for a domain on the listener of a port; no domain
+// is none in particular.
+func (f *flow) without(port int, domain string) guard.Without {
+	t := f.terms.Load()
+	var m inventory.DomainMail
+	if d := t.domains[domain]; d != nil {
+		m = d.mail
+	}
+	r := &t.mail.Receiving
+	l := r.Listener(port)
+	never := slices.ContainsFunc(r.Listeners, func(l inventory.Listener) bool { return l.Port == port && l.Greylisting == inventory.Off })
+	return guard.Without{
+		Lists:    m.Blocklists == inventory.Off || l.Blocklists == inventory.Off,
+		Reverse:  m.ReverseNames == inventory.HandleNone || l.ReverseNames == inventory.Off,
+		Greylist: never || cmp.Or(m.Greylisting, l.Greylisting) != inventory.On,
+		Rates:    l.Rates == inventory.Off,
+		Tarpit:   l.Tarpit == inventory.Off,
+	}
+}
+
+// greylists reports whether anything is greylisted at all: by the server, on one of its
+// listeners or for a domain.
+func (t *terms) greylists() bool {
+	r := &t.mail.Receiving
+	if r.Greylisting == inventory.On || slices.ContainsFunc(r.Listeners, func(l inventory.Listener) bool { return l.Greylisting == inventory.On }) {
+		return true
+	}
 	for _, d := range t.domains {
 		if d.mail.Greylisting == inventory.On {
 			return true

@@ -144,7 +144,7 @@ func (f *flow) Signed(domain, name string, value []byte) bool {
 // Judge implements smtpd.Judge.
 func (f *flow) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error) {
 	var v smtpd.Verdict
-	if v.Refusal = f.guard.Message(m.Peer.Address); v.Refusal == nil {
+	if v.Refusal = f.guard.Message(m.Peer.Address, f.without(m.Peer.Port, "")); v.Refusal == nil {
 		return f.origins(ctx, m)
 	}
 	return v, nil
@@ -182,7 +182,7 @@ type reputation struct{ *flow }
 
 // Connect implements smtpd.Reputation.
 func (r reputation) Connect(ctx context.Context, p smtpd.Peer) smtpd.Opinion {
-	o := r.guard.Connect(ctx, p.Address)
+	o := r.guard.Connect(ctx, p.Address, r.without(p.Port, ""))
 	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name}
 }
 
@@ -193,6 +193,7 @@ func (r reputation) Recipient(ctx context.Context, p smtpd.Peer, from, to string
 		SPF: func(ctx context.Context) bool {
 			return r.terms.Load().judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass
 		},
+		Without: func(domain string) guard.Without { return r.without(p.Port, domain) },
 	})
 	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name, Marks: o.Marks}
 }

@@ -62,6 +62,7 @@ type Signer interface {
 // Peer is who is connected.
 type Peer struct {
 	Kind    Kind       // of the listener it came by
+	Port    int        // of that listener; 0 for a local socket
 	Address netip.Addr // not valid for a local socket
 	Name    string     // its verified reverse name; "" when it has none or nobody has looked
 	Helo    string     // what it calls itself; "" before it has

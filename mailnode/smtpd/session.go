@@ -365,7 +365,7 @@ func (s *session) drain() {
 
 // peer is who is connected, for those who are asked about it.
 func (s *session) peer() Peer {
-	p := Peer{Kind: s.kind, Name: s.name, Helo: s.helo, TLS: s.tls != nil}
+	p := Peer{Kind: s.kind, Port: s.base.Port(), Name: s.name, Helo: s.helo, TLS: s.tls != nil}
 	if tcp, ok := s.base.RemoteAddr().(*net.TCPAddr); ok {
 		p.Address = tcp.AddrPort().Addr().Unmap()
 	}
