@@ -51,6 +51,7 @@ export function launch() {
  */
 
 export const desktop = { width: 1360, height: 900 }
+export const tablet = { width: 900, height: 900 }
 export const phone = { width: 360, height: 740 }
 
 /**
