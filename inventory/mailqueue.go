@@ -46,15 +46,16 @@ type QueueEntry struct {
 
 // QueueFilter picks entries: those that fit all it names. Texts are compared without case.
 type QueueFilter struct {
-	IDs         []string   `json:"ids,omitempty" maxItems:"1000" doc:"Of entries"`
-	Message     string     `json:"message,omitempty" maxLength:"200" doc:"As in Received fields and logs"`
-	Destination string     `json:"destination,omitempty" maxLength:"253" doc:"Domain, or local"`
-	Sender      string     `json:"sender,omitempty" maxLength:"320" doc:"Address, or @domain, or the id of an account"`
-	Recipient   string     `json:"recipient,omitempty" maxLength:"320" doc:"Address, or a part of one"`
-	State       QueueState `json:"state,omitempty" enum:"held,future,active,waiting"`
-	Last        string     `json:"last,omitempty" maxLength:"200" doc:"A part of how the last attempt ended"`
+	IDs         []string   `json:"ids,omitempty" query:"ids" maxItems:"1000" doc:"Of entries, on their servers"`
+	Message     string     `json:"message,omitempty" query:"message" maxLength:"200" doc:"As in Received fields and logs"`
+	Destination string     `json:"destination,omitempty" query:"destination" maxLength:"253" doc:"Domain, or local"`
+	Sender      string     `json:"sender,omitempty" query:"sender" maxLength:"320" doc:"Address, or @domain, or the id of an account"`
+	Recipient   string     `json:"recipient,omitempty" query:"recipient" maxLength:"320" doc:"Address, or a part of one"`
+	State       QueueState `json:"state,omitempty" query:"state" enum:"held,future,active,waiting"`
+	Last        string     `json:"last,omitempty" query:"last" maxLength:"200" doc:"A part of how the last attempt ended"`
 	Older       Duration   `json:"older,omitempty" doc:"At least so long in the queue"`
 	Younger     Duration   `json:"younger,omitempty" doc:"At most so long in the queue"`
+	Within      []string   `json:"within,omitempty" maxItems:"1000" doc:"Domains, one of which the sender is of"`
 }
 
 // All reports whether the filter picks everything.
@@ -86,8 +87,10 @@ func (f *QueueFilter) Values() url.Values {
 			v.Set(name, time.Duration(age).String())
 		}
 	}
-	if len(f.IDs) > 0 {
-		v.Set("ids", strings.Join(f.IDs, ","))
+	for name, list := range map[string][]string{"ids": f.IDs, "within": f.Within} {
+		if len(list) > 0 {
+			v.Set(name, strings.Join(list, ","))
+		}
 	}
 	return v
 }
@@ -120,8 +123,10 @@ func ParseQueueQuery(v url.Values) (q QueueQuery, err error) {
 		Message: v.Get("message"), Destination: v.Get("destination"), Sender: v.Get("sender"), Recipient: v.Get("recipient"),
 		State: QueueState(v.Get("state")), Last: v.Get("last"),
 	}, After: v.Get("after"), Limit: MaxQueueEntries}
-	if ids := v.Get("ids"); ids != "" {
-		q.IDs = strings.Split(ids, ",")
+	for name, list := range map[string]*[]string{"ids": &q.IDs, "within": &q.Within} {
+		if text := v.Get(name); text != "" {
+			*list = strings.Split(text, ",")
+		}
 	}
 	for name, age := range map[string]*Duration{"older": &q.Older, "younger": &q.Younger} {
 		if text := v.Get(name); text != "" {
@@ -189,10 +194,11 @@ const (
 	ActRetry   QueueAct = "retry"
 	ActDelete  QueueAct = "delete"
 	ActReroute QueueAct = "reroute"
+	ActExport  QueueAct = "export" // nothing becomes of them
 )
 
 // QueueActs lists them all.
-var QueueActs = []QueueAct{ActHold, ActRelease, ActRetry, ActDelete, ActReroute}
+var QueueActs = []QueueAct{ActHold, ActRelease, ActRetry, ActDelete, ActReroute, ActExport}
 
 // QueueOrder is an act on what a filter picks.
 type QueueOrder struct {

@@ -61,13 +61,14 @@ const (
 	OpQueueRetry       OperationKind = "queue.retry"     // try queued mail now
 	OpQueueDelete      OperationKind = "queue.delete"    // take mail out of the queue
 	OpQueueReroute     OperationKind = "queue.reroute"   // send queued mail to another host
+	OpQueueExport      OperationKind = "queue.export"    // hand queued mail out; begins when it is fetched
 )
 
 // OperationKinds lists every kind.
 var OperationKinds = []OperationKind{
 	OpServerAdd, OpServerRemove, OpServerReboot, OpServerShutdown, OpServerPowerOn, OpServerPowerCycle, OpServerPreflight, OpServerTune,
 	OpServiceStart, OpServiceStop, OpServiceRestart, OpServiceReload, OpServiceDrain, OpServiceUndrain, OpServiceUpgrade,
-	OpAgentUpgrade, OpConfigApply, OpQueueHold, OpQueueRelease, OpQueueRetry, OpQueueDelete, OpQueueReroute,
+	OpAgentUpgrade, OpConfigApply, OpQueueHold, OpQueueRelease, OpQueueRetry, OpQueueDelete, OpQueueReroute, OpQueueExport,
 }
 
 // Said is the kind in a sentence.

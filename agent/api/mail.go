@@ -24,7 +24,11 @@ var MailRoutes = []string{
 	"GET " + MailPath + "accounts/{id}/sign-ins",
 	"GET " + MailPath + "queue",
 	"GET " + MailPath + "queue/summary",
+	"GET " + MailPath + "queue/export",
 	"GET " + MailPath + "queue/{id}/message",
+	"GET " + MailPath + "holds",
+	"POST " + MailPath + "holds/{account}/release",
+	"DELETE " + MailPath + "holds/{account}/mail",
 	"GET " + MailPath + "ledger",
 	"GET " + MailPath + "ledger/failures",
 }
@@ -72,6 +76,30 @@ func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter) (sum
 	return sum, c.mail(ctx, http.MethodGet, "queue/summary?"+f.Values().Encode(), &sum)
 }
 
+// Holds tells of the accounts whose mail is held, and how much of it there is.
+func (c *Client) Holds(ctx context.Context) ([]inventory.MailHold, error) {
+	var list struct {
+		Holds []inventory.MailHold `json:"holds"`
+	}
+	err := c.mail(ctx, http.MethodGet, "holds", &list)
+	return list.Holds, err
+}
+
+// ReleaseHold lets an account send again and its held mail go, and returns of how many
+// entries of the queue that is. NotFound: it is not held.
+func (c *Client) ReleaseHold(ctx context.Context, account inventory.ID) (int, error) {
+	var done inventory.QueueDone
+	err := c.mail(ctx, http.MethodPost, "holds/"+url.PathEscape(string(account))+"/release", &done)
+	return done.Entries, err
+}
+
+// DeleteHeld deletes an account's held mail, and returns how many entries of the queue that were.
+func (c *Client) DeleteHeld(ctx context.Context, account inventory.ID) (int, error) {
+	var done inventory.QueueDone
+	err := c.mail(ctx, http.MethodDelete, "holds/"+url.PathEscape(string(account))+"/mail", &done)
+	return done.Entries, err
+}
+
 // Ledger reads rows of the mailnode's ledger.
 func (c *Client) Ledger(ctx context.Context, q inventory.LedgerQuery) ([]inventory.LedgerRow, error) {
 	var out struct {
@@ -92,7 +120,20 @@ func (c *Client) MailFailures(ctx context.Context, q inventory.LedgerQuery) ([]i
 
 // QueuedMessage opens the message of an entry and tells its size. Whoever asked closes it.
 func (c *Client) QueuedMessage(ctx context.Context, id string) (io.ReadCloser, int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+MailPath+"queue/"+url.PathEscape(id)+"/message", nil)
+	return c.open(ctx, "queue/"+url.PathEscape(id)+"/message")
+}
+
+// ExportQueue opens the stream of what a filter picks (inventory.QueueExportReader).
+// Whoever asked closes it.
+func (c *Client) ExportQueue(ctx context.Context, f inventory.QueueFilter) (io.ReadCloser, error) {
+	stream, _, err := c.open(ctx, "queue/export?"+f.Values().Encode())
+	return stream, err
+}
+
+// open asks the mailnode for what is read piece by piece, and tells its size, -1 when
+// that is not known.
+func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+MailPath+path, nil)
 	if err != nil {
 		return nil, 0, err
 	}

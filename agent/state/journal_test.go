@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -242,6 +243,37 @@ func TestDroppedOrdersAreNotFreshAgain(t *testing.T) {
 			t.Fatal("a new order is not fresh")
 		}
 	})
+}
+
+func TestNobodyWaitsForTheDiskForWhatTheControllerHas(t *testing.T) {
+	j := openJournal(t, filepath.Join(t.TempDir(), "journal"))
+	hurry := func() bool {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return j.syncing != nil
+	}
+	first, second := inventory.NewID(), inventory.NewID()
+	begin(t, j, first)
+	begin(t, j, second)
+	if hurry() {
+		t.Error("what was begun is on disk, and is to be synced")
+	}
+	finish(t, j, first, inventory.OpSucceeded)
+	report(t, j)
+	if !hurry() {
+		t.Error("an end is not to be synced while another step goes on")
+	}
+	finish(t, j, second, inventory.OpFailed)
+	if !hurry() {
+		t.Error("an end that nobody knows of is not to be synced")
+	}
+	report(t, j)
+	if hurry() {
+		t.Error("what the controller has taken is to be synced")
+	}
+	if begin(t, j, first) || !slices.ContainsFunc(j.Unreported(), func(r api.StepReport) bool { return r.ID == first }) {
+		t.Error("a step that was over is not reported again when it is asked for")
+	}
 }
 
 func TestJournalStaysSmall(t *testing.T) {

@@ -94,6 +94,7 @@ func (s *Steward) processOf(service string) int {
 // inLine carries an order out when those before it that it would disturb have ended.
 func (s *Steward) inLine(x Executor, o api.Order, act func() (inventory.OperationState, inventory.Sentence)) {
 	before, done := s.lines.join(reachOf(o, x))
+	s.inHand.Add(1)
 	s.orders.Go(func() {
 		defer done()
 		for _, other := range before {
@@ -104,7 +105,11 @@ func (s *Steward) inLine(x Executor, o api.Order, act func() (inventory.Operatio
 		if err := s.Journal.Finish(o.ID, state, message); err != nil {
 			s.log.Error("the end of an order is not on disk", "order", o.ID, "err", err)
 		}
-		s.reportSoon()
+		if s.inHand.Add(-1) == 0 {
+			s.reportNow()
+		} else {
+			s.reportSoon()
+		}
 	})
 }
 

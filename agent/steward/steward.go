@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,9 +65,11 @@ type Steward struct {
 	Options
 	log      *slog.Logger
 	mailnode *mailnode
-	changed  chan struct{} // a report is due
+	changed  chan struct{} // a report is due soon
+	idle     chan struct{} // a report is due: orders have ended and no other is in hand
 	kinds    map[inventory.OperationKind]Executor
 	orders   sync.WaitGroup
+	inHand   atomic.Int32 // orders
 	lines    lines
 	picks    *picks
 	wanting  chan struct{} // has a value when a build is wanted that is not here
@@ -87,7 +90,7 @@ type Steward struct {
 // New returns a steward that knows the last desired state on disk.
 func New(o Options) (*Steward, error) {
 	s := &Steward{
-		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1),
+		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		news: make(chan struct{}), fresh: make(chan struct{}), wanting: make(chan struct{}, 1), gate: upgradeGate,
 	}
 	s.kinds = s.executors()

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -89,6 +91,24 @@ func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter, serv
 		v["server"] = servers
 	}
 	return get[QueueSummary](ctx, c, with(path("queue", "summary"), v))
+}
+
+// ExportQueue fetches the ZIP archive of a queue.export operation. It is whole when it was
+// read to its end; whoever asked closes it.
+func (c *Client) ExportQueue(ctx context.Context, operation inventory.ID) (io.ReadCloser, error) {
+	res, err := c.do(ctx, http.MethodGet, path("operations", string(operation), "export"), nil)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	return nil, problem(res, b)
 }
 
 // LedgerQuery asks the ledger. Zero fields are left to the controller.

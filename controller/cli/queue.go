@@ -59,11 +59,12 @@ var destinationColumns = []column[inventory.QueueDestination]{
 
 func (s *settings) queueCommand() *cobra.Command {
 	return parent("queue", "Mail that waits to be delivered", s.listQueueCommand(), s.sumQueueCommand(),
-		s.onQueue("hold", "Keep queued mail from being tried", inventory.OpQueueHold),
-		s.onQueue("release", "Take a hold back", inventory.OpQueueRelease),
-		s.onQueue("retry", "Try queued mail now", inventory.OpQueueRetry),
-		s.onQueue("delete", "Take mail out of the queue", inventory.OpQueueDelete),
-		s.onQueue("reroute", "Send queued mail to another host, or without --host to where it goes by itself", inventory.OpQueueReroute))
+		s.onQueue("hold", "Keep queued mail from being tried", inventory.OpQueueHold, s.operate),
+		s.onQueue("release", "Take a hold back", inventory.OpQueueRelease, s.operate),
+		s.onQueue("retry", "Try queued mail now", inventory.OpQueueRetry, s.operate),
+		s.onQueue("delete", "Take mail out of the queue", inventory.OpQueueDelete, s.operate),
+		s.onQueue("reroute", "Send queued mail to another host, or without --host to where it goes by itself", inventory.OpQueueReroute, s.operate),
+		s.exportQueueCommand())
 }
 
 func (s *settings) listQueueCommand() *cobra.Command {
@@ -101,8 +102,9 @@ func (s *settings) sumQueueCommand() *cobra.Command {
 	return cmd
 }
 
-// onQueue is a command that does something with the queued mail of servers.
-func (s *settings) onQueue(verb, short string, kind inventory.OperationKind) *cobra.Command {
+// onQueue is a command that does something with the queued mail of servers, once the
+// operation is as the flags say.
+func (s *settings) onQueue(verb, short string, kind inventory.OperationKind, do func(*cobra.Command, *api.Client, *act) error) *cobra.Command {
 	order, route, everything := &inventory.QueueOrder{}, &inventory.Route{}, false
 	a := &act{in: api.NewOperation{Kind: kind, Params: api.NewParams{Queue: order}}}
 	cmd := s.ask(verb+" [SERVER...]", short, cobra.ArbitraryArgs, func(cmd *cobra.Command, c *api.Client, args []string) error {
@@ -117,7 +119,7 @@ func (s *settings) onQueue(verb, short string, kind inventory.OperationKind) *co
 		case *route != inventory.Route{}:
 			order.Route = route
 		}
-		return s.operate(cmd, c, a)
+		return do(cmd, c, a)
 	})
 	cmd.ValidArgsFunction = s.completeServers
 	a.flags(cmd.Flags())

@@ -289,6 +289,8 @@ func (o *Ops) begin(tx inventory.Tx, f *snapshot, op *inventory.Operation, s *in
 		}
 		end(s, inventory.OpSucceeded, inventory.Say("removed from the fleet, its certificates revoked"), f.now)
 		return []inventory.ID{s.Target.Server}, nil
+	case inventory.OpQueueExport:
+		s.Message = "waits to be fetched"
 	case inventory.OpServiceStop, inventory.OpServiceStart:
 		s.Was = wasStopped
 		if v := f.service(s.Target); v != nil && v.Want == inventory.WantRunning {

@@ -42,7 +42,7 @@ func Orders(op *inventory.Operation, name func(inventory.ID) string, power func(
 // ours tells whether the controller carries a kind out itself.
 func ours(k inventory.OperationKind) bool {
 	switch k {
-	case inventory.OpServerAdd, inventory.OpServerRemove, inventory.OpServiceDrain, inventory.OpServiceUndrain:
+	case inventory.OpServerAdd, inventory.OpServerRemove, inventory.OpServiceDrain, inventory.OpServiceUndrain, inventory.OpQueueExport:
 		return true
 	default:
 		return false
@@ -53,7 +53,7 @@ func ours(k inventory.OperationKind) bool {
 // operation whose turn has come.
 func Undelivered(op *inventory.Operation) (servers []inventory.ID) {
 	for i := range op.Steps {
-		if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Turn.IsZero() {
+		if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Turn.IsZero() && kindOf(op, s) != inventory.OpQueueExport {
 			servers = append(servers, acting(s))
 		}
 	}
@@ -74,7 +74,7 @@ func Deliver(tx inventory.Tx, servers map[inventory.ID]bool, now time.Time) erro
 		var due []*inventory.Step
 		for i := range op.Steps {
 			s := &op.Steps[i]
-			if servers[acting(s)] && s.State == inventory.OpQueued && !s.Turn.IsZero() && !now.After(s.Turn.Add(life(op))) {
+			if servers[acting(s)] && s.State == inventory.OpQueued && !s.Turn.IsZero() && !now.After(s.Turn.Add(life(op))) && kindOf(op, s) != inventory.OpQueueExport {
 				due = append(due, s)
 			}
 		}

@@ -226,7 +226,7 @@ func rolling(f *snapshot, req api.NewOperation) (*inventory.Rolling, error) {
 	if r == nil {
 		return nil, nil
 	}
-	if req.Kind == inventory.OpServerAdd || req.Kind == inventory.OpServerRemove {
+	if req.Kind == inventory.OpServerAdd || req.Kind == inventory.OpServerRemove || req.Kind == inventory.OpQueueExport {
 		return nil, inventory.FieldErrorf("rolling", "%s does not roll", req.Kind)
 	}
 	out := &inventory.Rolling{

@@ -192,15 +192,15 @@ func person(tx inventory.Tx, actor string) (string, error) {
 	return actor, nil
 }
 
-// Cancel ends the steps of an operation that no agent has been handed yet, and
-// has a rolling one undrain what it drained. With none left to cancel it is a
-// Conflict.
+// Cancel ends the steps of an operation that no agent has been handed yet, has a
+// rolling one undrain what it drained, and ends an export even while it goes on. With
+// nothing left to cancel it is a Conflict.
 func (o *Ops) Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (op *inventory.Operation, err error) {
 	err = o.change(ctx, actor, id, "operation.cancel", func(_ inventory.Tx, got *inventory.Operation, now time.Time) error {
 		op = got
 		cancelled, by := 0, inventory.Say("cancelled by %s", actor.Name)
 		for i := range op.Steps {
-			if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Undo {
+			if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Undo || s.State == inventory.OpRunning && kindOf(op, s) == inventory.OpQueueExport {
 				end(s, inventory.OpCancelled, by, now)
 				cancelled++
 			}

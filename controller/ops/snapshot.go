@@ -297,4 +297,6 @@ func (f *snapshot) holder(op *inventory.Operation, t inventory.Target) *inventor
 }
 
 // quiet tells whether a kind disturbs nothing, so that it may go on beside others.
-func quiet(k inventory.OperationKind) bool { return k == inventory.OpServerPreflight }
+func quiet(k inventory.OperationKind) bool {
+	return k == inventory.OpServerPreflight || k == inventory.OpQueueExport
+}

@@ -112,6 +112,9 @@ func (f *snapshot) verdict(op *inventory.Operation, s *inventory.Step) (to inven
 	due := s.Turn.Add(life(op))
 	switch s.State {
 	case inventory.OpQueued:
+		if f.now.After(due) && kind == inventory.OpQueueExport {
+			return inventory.OpExpired, inventory.Say("nobody fetched it in time; nothing was handed out")
+		}
 		if f.now.After(due) {
 			return inventory.OpExpired, inventory.Say("the agent of %s could not be reached in time; nothing was done", f.name(acting(s)))
 		}
@@ -135,6 +138,9 @@ func (f *snapshot) overtime(op *inventory.Operation, s *inventory.Step, kind inv
 		began = s.Turn
 	}
 	switch {
+	case kind == inventory.OpQueueExport && f.now.After(op.Updated.Add(exportSilence)):
+		return inventory.OpFailed, inventory.Say("the controller that handed it out has stopped")
+	case kind == inventory.OpQueueExport: // who hands it out tells how it ends
 	case s.Index > 0 && f.now.After(due):
 		if s.Undo || kind == inventory.OpServiceUndrain && op.Kind != inventory.OpServiceUndrain {
 			return inventory.OpSucceeded, inventory.Say("it holds when its agent is back, which has not applied it yet")

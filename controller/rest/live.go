@@ -25,7 +25,12 @@ type Mailnodes interface {
 	SignIns(ctx context.Context, server, account inventory.ID) ([]inventory.MailSignIn, error)
 	Queue(ctx context.Context, server inventory.ID, q inventory.QueueQuery) (inventory.QueuePage, error)
 	QueueSummary(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (inventory.QueueSummary, error)
+	// ExportQueue opens the stream of what a filter picks (inventory.QueueExportReader).
+	ExportQueue(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (io.ReadCloser, error)
 	QueuedMessage(ctx context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error)
+	Holds(ctx context.Context, server inventory.ID) ([]inventory.MailHold, error)
+	ReleaseHold(ctx context.Context, server, account inventory.ID) (int, error)
+	DeleteHeld(ctx context.Context, server, account inventory.ID) (int, error)
 	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.LedgerRow, error)
 	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) ([]inventory.MailFailure, error)
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,41 @@ type mailnodes struct {
 	mu     sync.Mutex
 	open   map[inventory.ID][]inventory.MailSession
 	silent map[inventory.ID]bool
+
+	endless bool                  // exports go on until they are closed
+	cutOff  map[inventory.ID]bool // exports end without their last line
+	holds   map[inventory.ID][]inventory.MailHold
+}
+
+func (m *mailnodes) Holds(_ context.Context, server inventory.ID) ([]inventory.MailHold, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.silent[server] {
+		return nil, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
+	}
+	return slices.Clone(m.holds[server]), nil
+}
+
+func (m *mailnodes) ReleaseHold(_ context.Context, server, account inventory.ID) (n int, err error) {
+	return m.onHold(server, account, func(h *inventory.MailHold) { h.Account = "" })
+}
+
+func (m *mailnodes) DeleteHeld(_ context.Context, server, account inventory.ID) (int, error) {
+	return m.onHold(server, account, func(h *inventory.MailHold) { h.Messages, h.Recipients = 0, 0 })
+}
+
+func (m *mailnodes) onHold(server, account inventory.ID, do func(*inventory.MailHold)) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.holds[server], func(h inventory.MailHold) bool { return h.Account == account })
+	if i < 0 {
+		return 0, inventory.Errorf(inventory.NotFound, "not held")
+	}
+	h := &m.holds[server][i]
+	n := h.Messages
+	do(h)
+	m.holds[server] = slices.DeleteFunc(m.holds[server], func(h inventory.MailHold) bool { return h.Account == "" })
+	return n, nil
 }
 
 func (m *mailnodes) connect(server inventory.ID, protocol string, user string, account inventory.ID) {
@@ -101,9 +137,13 @@ func (m *mailnodes) Queue(_ context.Context, server inventory.ID, q inventory.Qu
 		return page, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
 	}
 	for i := range 5 {
-		e := inventory.QueueEntry{ID: fmt.Sprintf("%040d", i), Destination: []string{"a.test", "b.test"}[i%2], Recipients: []string{"x"}}
+		e := inventory.QueueEntry{
+			ID: fmt.Sprintf("%040d", i), Message: fmt.Sprint("m", i/2), From: []string{"user@in.test", "user@out.test"}[i%2],
+			Destination: []string{"a.test", "b.test"}[i%2], Recipients: []string{"x"}, Last: "450 later",
+		}
 		switch {
-		case e.ID <= q.After, q.Destination != "" && q.Destination != e.Destination:
+		case e.ID <= q.After, q.Destination != "" && q.Destination != e.Destination,
+			len(q.Within) > 0 && !slices.Contains(q.Within, strings.SplitAfter(e.From, "@")[1]):
 		case len(page.Entries) == q.Limit:
 			page.Next = page.Entries[q.Limit-1].ID
 		default:
@@ -121,6 +161,37 @@ func (m *mailnodes) QueueSummary(ctx context.Context, server inventory.ID, f inv
 		sum.Destinations = append(sum.Destinations, inventory.QueueDestination{Name: e.Destination, QueueTotal: one, Last: "450 later"})
 	}
 	return sum, err
+}
+
+// ExportQueue implements Mailnodes. With endless it goes on until it is closed.
+func (m *mailnodes) ExportQueue(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (io.ReadCloser, error) {
+	page, err := m.Queue(ctx, server, inventory.QueueQuery{QueueFilter: f, Limit: 100})
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	go func() {
+		x, last := inventory.NewQueueExportWriter(w), ""
+		for err == nil {
+			for _, e := range page.Entries {
+				text := "Subject: " + e.Message + "\r\n\r\n"
+				var message io.Reader
+				if e.Message != last {
+					last, message = e.Message, strings.NewReader(text)
+				}
+				err = errors.Join(err, x.Entry(e, message, int64(len(text))))
+			}
+			if !m.endless {
+				break
+			}
+		}
+		if m.cutOff[server] {
+			_ = w.CloseWithError(io.ErrUnexpectedEOF)
+			return
+		}
+		_ = w.CloseWithError(errors.Join(err, x.End()))
+	}()
+	return r, nil
 }
 
 func (m *mailnodes) QueuedMessage(_ context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error) {

@@ -24,31 +24,25 @@ func (s *Server) queueRoutes() {
 	add(s, operation{"sum-queue", http.MethodGet, "/queue/summary", "Waiting mail by destination and server", auth.Queue, auth.Read, 0, ""}, s.sumQueue)
 	add(s, operation{"export-queued", http.MethodGet, "/queue/{id}/message", "A waiting message as it would be sent", auth.Queue, auth.Write, 0,
 		"Who reads other people's mail is in the audit log."}, s.exportQueued)
+	s.queueExportRoute()
 	o := s.api.OpenAPI()
 	o.Paths["/api/v1/queue/{id}/message"].Get.Responses["200"].Content = map[string]*huma.MediaType{
 		"message/rfc822": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 	}
 }
 
-// QueueFilter is the input that picks queued mail.
-type QueueFilter struct {
-	IDs         []string `query:"ids" maxItems:"1000" doc:"Of entries, on their servers"`
-	Message     string   `query:"message" maxLength:"200" doc:"As in Received fields and logs"`
-	Destination string   `query:"destination" maxLength:"253" doc:"Domain, or local"`
-	Sender      string   `query:"sender" maxLength:"320" doc:"Address, or @domain, or the id of an account"`
-	Recipient   string   `query:"recipient" maxLength:"320" doc:"Address, or a part of one"`
-	State       string   `query:"state" enum:"held,future,active,waiting"`
-	Last        string   `query:"last" maxLength:"200" doc:"A part of how the last attempt ended"`
-	Older       Span     `query:"older" doc:"At least so long in the queue, as 1h30m"`
-	Younger     Span     `query:"younger" doc:"At most so long in the queue"`
-	Server      []string `query:"server" doc:"Id or name"`
+// QueuePick is the input that picks queued mail.
+type QueuePick struct {
+	inventory.QueueFilter
+	Older   Span     `query:"older" doc:"At least so long in the queue, as 1h30m"`
+	Younger Span     `query:"younger" doc:"At most so long in the queue"`
+	Server  []string `query:"server" doc:"Id or name"`
 }
 
-func (f *QueueFilter) filter() inventory.QueueFilter {
-	return inventory.QueueFilter{
-		IDs: f.IDs, Message: f.Message, Destination: f.Destination, Sender: f.Sender, Recipient: f.Recipient,
-		State: inventory.QueueState(f.State), Last: f.Last, Older: inventory.Duration(f.Older.Duration), Younger: inventory.Duration(f.Younger.Duration),
-	}
+func (p *QueuePick) filter() inventory.QueueFilter {
+	f := p.QueueFilter
+	f.Older, f.Younger = inventory.Duration(p.Older.Duration), inventory.Duration(p.Younger.Duration)
+	return f
 }
 
 // queueServers are those to ask.
@@ -61,7 +55,7 @@ func (s *Server) queueServers(ctx context.Context, refs []string) (servers []*in
 }
 
 type queueInput struct {
-	QueueFilter
+	QueuePick
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most items in the answer"`
 	Cursor string `query:"cursor" maxLength:"100" doc:"next of the page before"`
 }
@@ -112,7 +106,7 @@ func (s *Server) listQueue(ctx context.Context, in *queueInput) (*queueOutput, e
 }
 
 type queueSummaryInput struct {
-	QueueFilter
+	QueuePick
 }
 
 type queueSummaryOutput struct {

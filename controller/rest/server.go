@@ -35,6 +35,11 @@ type Operations interface {
 	Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
 	Approve(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
 	Preview(ctx context.Context, actor inventory.Actor, req api.NewOperation) (api.Impact, error)
+
+	// BeginExport makes an export the caller's to hand out.
+	BeginExport(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
+	// TellExport keeps how far the export of a server is; going is false when it was cancelled.
+	TellExport(ctx context.Context, id, server inventory.ID, state inventory.OperationState, message inventory.Sentence) (going bool, err error)
 }
 
 // Fleet enrols and changes servers and knows how they are. A version of 0 is
@@ -88,6 +93,7 @@ type Server struct {
 	joins   *auth.Limiter
 	started time.Time
 	tails   atomic.Int64    // logs that are followed now
+	exports chan struct{}   // holds one for each export of queued mail that goes on
 	gzipped sync.Map        // of the console's immutable files by name: []byte
 	closing context.Context // ends blocking reads and streams
 	close   context.CancelFunc
@@ -104,6 +110,7 @@ func New(o Options) (*Server, error) {
 		Options: o,
 		joins:   auth.NewLimiter(joinBurst, joinEvery),
 		started: time.Now().UTC(),
+		exports: make(chan struct{}, maxExports),
 	}
 	s.route()
 	if err := s.routeDocs(); err != nil {

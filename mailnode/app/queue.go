@@ -25,7 +25,7 @@ type waiting struct {
 func filterOf(f inventory.QueueFilter) queue.Filter {
 	return queue.Filter{
 		IDs: f.IDs, Message: f.Message, Destination: f.Destination, Sender: f.Sender, Recipient: f.Recipient,
-		State: queue.EntryState(f.State), Last: f.Last, Older: time.Duration(f.Older), Younger: time.Duration(f.Younger),
+		State: queue.EntryState(f.State), Last: f.Last, Older: time.Duration(f.Older), Younger: time.Duration(f.Younger), Within: f.Within,
 	}
 }
 
@@ -37,15 +37,54 @@ func totalOf(t queue.Total) inventory.QueueTotal {
 func (w waiting) List(ctx context.Context, q inventory.QueueQuery) (inventory.QueuePage, error) {
 	page := inventory.QueuePage{Entries: []inventory.QueueEntry{}}
 	list, next, err := w.queue.List(ctx, filterOf(q.QueueFilter), q.After, q.Limit)
-	for _, e := range list {
-		page.Entries = append(page.Entries, inventory.QueueEntry{
-			ID: e.ID, Message: e.Message, From: e.From, Account: inventory.ID(e.Account), Destination: e.Destination, Route: e.Route,
-			Recipients: e.Recipients, Size: e.Size, Priority: int(e.Priority), Received: e.Received, Expires: e.Expires, Next: e.Next,
-			Attempts: e.Attempts, State: inventory.QueueState(e.State), Last: e.Last, LastCode: e.LastCode, LastHost: e.LastHost, LastAt: e.LastAt,
-		})
+	for i := range list {
+		page.Entries = append(page.Entries, entryOf(&list[i]))
 	}
 	page.Next = next
 	return page, err
+}
+
+func entryOf(e *queue.Entry) inventory.QueueEntry {
+	return inventory.QueueEntry{
+		ID: e.ID, Message: e.Message, From: e.From, Account: inventory.ID(e.Account), Destination: e.Destination, Route: e.Route,
+		Recipients: e.Recipients, Size: e.Size, Priority: int(e.Priority), Received: e.Received, Expires: e.Expires, Next: e.Next,
+		Attempts: e.Attempts, State: inventory.QueueState(e.State), Last: e.Last, LastCode: e.LastCode, LastHost: e.LastHost, LastAt: e.LastAt,
+	}
+}
+
+// listPage is how many entries are read at once of a queue that is gone through.
+const listPage = 1000
+
+// Export implements control.Queue.
+func (w waiting) Export(ctx context.Context, f inventory.QueueFilter, give func(inventory.QueueEntry, io.Reader, int64) error) error {
+	message := "" // given last
+	for after := ""; ; {
+		list, next, err := w.queue.List(ctx, filterOf(f), after, listPage)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			e := &list[i]
+			var text io.Reader
+			size := int64(0)
+			if e.Message != message {
+				text, size, err = w.queue.Export(e.ID)
+				if errors.Is(err, store.ErrNoMessage) {
+					continue // it has left since it was listed
+				}
+				if err != nil {
+					return err
+				}
+			}
+			if err := give(entryOf(e), text, size); err != nil {
+				return err
+			}
+			message = e.Message
+		}
+		if after = next; next == "" {
+			return nil
+		}
+	}
 }
 
 // Summary implements control.Queue.
@@ -80,6 +119,8 @@ func (w waiting) Act(ctx context.Context, act inventory.QueueAct, o inventory.Qu
 			to = smartHost(*o.Route, "")
 		}
 		return w.queue.Reroute(ctx, f, to)
+	case inventory.ActExport:
+		return 0, inventory.FieldErrorf("act", "queued mail is exported by GET /v1/queue/export: nothing becomes of it")
 	}
 	return 0, inventory.FieldErrorf("act", "%q is not one of %v", act, inventory.QueueActs)
 }
@@ -88,9 +129,8 @@ func (w waiting) Act(ctx context.Context, act inventory.QueueAct, o inventory.Qu
 // looked.
 func (w waiting) release(ctx context.Context, f queue.Filter) (int, error) {
 	braked := map[string]bool{}
-	const page = 1000
 	for after := ""; ; {
-		list, next, err := w.queue.List(ctx, f, after, page)
+		list, next, err := w.queue.List(ctx, f, after, listPage)
 		if err != nil {
 			return 0, err
 		}

@@ -19,6 +19,9 @@ type Queue interface {
 	Summary(ctx context.Context, f inventory.QueueFilter) (inventory.QueueSummary, error)
 	// Act returns with how many entries something was done.
 	Act(ctx context.Context, act inventory.QueueAct, o inventory.QueueOrder) (int, error)
+	// Export gives what a filter picks, entry by entry and with its message, which is nil
+	// when it is that of the entry before. What leaves the queue meanwhile is left out.
+	Export(ctx context.Context, f inventory.QueueFilter, give func(e inventory.QueueEntry, message io.Reader, size int64) error) error
 	// Message opens the message of an entry and tells its size; an error of code NotFound
 	// when it has left the queue.
 	Message(ctx context.Context, id string) (io.Reader, int64, error)
@@ -51,6 +54,7 @@ func (s *Server) HandleQueue(q Queue) {
 		s.told(w, "The queue was not summed up", summary, err)
 	})
 	s.mux.HandleFunc("POST /v1/queue/acts", func(w http.ResponseWriter, r *http.Request) { s.act(w, r, q) })
+	s.mux.HandleFunc("GET /v1/queue/export", func(w http.ResponseWriter, r *http.Request) { s.export(w, r, q) })
 	s.mux.HandleFunc("GET /v1/queue/{id}/message", func(w http.ResponseWriter, r *http.Request) { s.message(w, r, q) })
 	s.mux.HandleFunc("GET /v1/ledger", func(w http.ResponseWriter, r *http.Request) {
 		query, err := inventory.ParseLedgerQuery(r.URL.Query())
@@ -88,7 +92,6 @@ func (s *Server) told(w http.ResponseWriter, title string, answer any, err error
 
 func (s *Server) act(w http.ResponseWriter, r *http.Request, q Queue) {
 	const title = "Nothing was done with the queue"
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(orderTime))
 	var req api.QueueRequest
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
 	body.DisallowUnknownFields()
@@ -98,6 +101,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, q Queue) {
 	} else {
 		err = req.Check(req.Act)
 	}
+	take(w, orderTime)
 	done := inventory.QueueDone{}
 	if err == nil {
 		done.Entries, err = q.Act(r.Context(), req.Act, req.QueueOrder)
@@ -114,10 +118,43 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request, q Queue) {
 		s.told(w, "The message was not opened", nil, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(messageTime))
+	take(w, messageTime)
 	w.Header().Set("Content-Type", "message/rfc822")
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	if _, err := io.CopyN(w, message, size); err != nil {
 		s.log.Debug("a message was not taken whole", "error", err)
 	}
+}
+
+// take gives an answer so long from now on. The time for the request is over by then, and
+// would end the answer with it.
+func take(w http.ResponseWriter, long time.Duration) {
+	c := http.NewResponseController(w)
+	_ = errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Now().Add(long))) // a connection without deadlines goes without
+}
+
+// export streams what a filter picks (inventory.QueueExportWriter).
+func (s *Server) export(w http.ResponseWriter, r *http.Request, q Queue) {
+	query, err := inventory.ParseQueueQuery(r.URL.Query())
+	if err != nil {
+		s.told(w, "The queue was not exported", nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	out := inventory.NewQueueExportWriter(w)
+	entries := 0
+	take(w, messageTime)
+	err = q.Export(r.Context(), query.QueueFilter, func(e inventory.QueueEntry, message io.Reader, size int64) error {
+		take(w, messageTime)
+		entries++
+		return out.Entry(e, message, size)
+	})
+	if err == nil {
+		err = out.End()
+	}
+	if err != nil {
+		s.log.Warn("an export of the queue ended early", "entries", entries, "error", err)
+		panic(http.ErrAbortHandler) // a part must not look whole
+	}
+	s.log.Info("the queue was exported", "entries", entries)
 }

@@ -107,6 +107,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accounts/{id}/held-mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete an account's held mail
+         * @description Nobody is told. The account stays held. 404 when its mail is not held; 503 while its server is away.
+         */
+        delete: operations["delete-held-mail"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Let an account send again, and its held mail go
+         * @description What it has sent in this hour is not held against it any more. 404 when its mail is not held; 503 while its server is away.
+         */
+        delete: operations["release-hold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/accounts/{id}/mailboxes": {
         parameters: {
             query?: never;
@@ -530,6 +570,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Accounts whose mail is held because they send far more than usual
+         * @description The latest first. All servers are asked at once; when some do not answer the list is partial. Suspend an account by changing its state: nobody signs in to it any more, its sessions end, and its held mail stays held.
+         */
+        get: operations["list-holds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/join": {
         parameters: {
             query?: never;
@@ -742,6 +802,26 @@ export interface paths {
          * @description A rolling operation undrains what it drained.
          */
         post: operations["cancel-operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operations/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the mail of a queue.export operation
+         * @description A ZIP archive: each message as SERVER/ENTRY.eml, and messages.jsonl with a line of JSON for each entry of the queue. It can be fetched once, before the operation expires; the operation tells how far it is. Cancelling the operation, or hanging up, ends it. What a server could not give is said in incomplete.txt, and the operation has failed then.
+         */
+        get: operations["export-queue"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2142,6 +2222,36 @@ export interface components {
             version: number;
             writers: string;
         };
+        Hold: {
+            account: string;
+            address: string;
+            /** Format: int64 */
+            bytes: number;
+            domain: string;
+            /** Format: int64 */
+            messages: number;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            over: string | number;
+            /** Format: int64 */
+            recipients: number;
+            /** Format: int64 */
+            sent: number;
+            /** Format: date-time */
+            since: string;
+            /** @enum {string} */
+            state: "active" | "suspended";
+            /** Format: int64 */
+            usual: number;
+            /** Format: int64 */
+            version: number;
+        };
+        Holds: {
+            items: components["schemas"]["Hold"][];
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer */
+            silent: string[];
+        };
         Hook: {
             /**
              * @description Which. None: all.
@@ -2309,11 +2419,15 @@ export interface components {
             /** Format: int64 */
             messages?: number;
             /** Format: int64 */
+            messages_an_hour?: number;
+            /** Format: int64 */
             quota?: number;
             /** Format: int64 */
             recipients?: number;
             /** Format: int64 */
             sent_a_day?: number;
+            /** Format: int64 */
+            sent_an_hour?: number;
             /** Format: int64 */
             sms_a_month?: number;
         };
@@ -2616,7 +2730,7 @@ export interface components {
             /** @description Not delivered within this: expired. Default 5m, of a batch from when it is its turn */
             expires?: string | number;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             /**
              * @description Names of the refusals of the preview to pass over
              * @example [
@@ -2896,7 +3010,7 @@ export interface components {
             expires: string;
             id: string;
             /** @enum {string} */
-            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             override?: string[];
             params?: components["schemas"]["Params"];
             reason: string;
@@ -3069,7 +3183,7 @@ export interface components {
             version: number;
         };
         Policy: {
-            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute")[];
+            approval_kinds: ("server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export")[];
             /** @description A duration such as "1m30s"; a number is taken as seconds */
             password_age: string | number;
             /** Format: int64 */
@@ -3229,10 +3343,14 @@ export interface components {
             /** Format: date-time */
             rests?: string;
         };
+        QueueDone: {
+            /** Format: int64 */
+            entries: number;
+        };
         QueueFilter: {
             /** @description Domain, or local */
             destination?: string;
-            /** @description Of entries */
+            /** @description Of entries, on their servers */
             ids?: string[];
             /** @description A part of how the last attempt ended */
             last?: string;
@@ -3246,6 +3364,8 @@ export interface components {
             sender?: string;
             /** @enum {string} */
             state?: "held" | "future" | "active" | "waiting";
+            /** @description Domains, one of which the sender is of */
+            within?: string[];
             /** @description At most so long in the queue */
             younger?: string | number;
         };
@@ -3785,7 +3905,7 @@ export interface components {
             /** Format: int64 */
             index?: number;
             /** @enum {string} */
-            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute";
+            kind?: "server.add" | "server.remove" | "server.reboot" | "server.shutdown" | "server.poweron" | "server.powercycle" | "server.preflight" | "server.tune" | "service.start" | "service.stop" | "service.restart" | "service.reload" | "service.drain" | "service.undrain" | "service.upgrade" | "agent.upgrade" | "config.apply" | "queue.hold" | "queue.release" | "queue.retry" | "queue.delete" | "queue.reroute" | "queue.export";
             log?: components["schemas"]["StepLine"][];
             message?: string;
             /** Format: int64 */
@@ -3822,6 +3942,18 @@ export interface components {
              * @example 50
              */
             brake_least?: number;
+            /**
+             * Format: int64
+             * @description Messages an hour that a user may send whose account, plan and domain say nothing. 0: 1000.
+             * @example 1000
+             */
+            messages_an_hour?: number;
+            /**
+             * Format: int64
+             * @description Recipients an hour that a user may write to whose account, plan and domain say nothing. 0: 3000.
+             * @example 3000
+             */
+            sent_an_hour?: number;
         };
         TOTPCode: {
             code: string;
@@ -4187,6 +4319,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MailFailures"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-held-mail": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueDone"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "release-hold": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueDone"];
                 };
             };
             /** @description Error */
@@ -5419,6 +5621,40 @@ export interface operations {
             };
         };
     };
+    "list-holds": {
+        parameters: {
+            query?: {
+                /** @description Id or address */
+                account?: string;
+                /** @description Id or name */
+                domain?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Holds"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     join: {
         parameters: {
             query?: never;
@@ -5829,6 +6065,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
                 };
             };
             /** @description Error */

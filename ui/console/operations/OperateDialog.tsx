@@ -7,9 +7,9 @@ import { Form, useForm } from '../parts/Form'
 import { type ConfigDraft, configOf, draftOf } from '../server/config'
 import { useText } from '../text/language'
 import { ConfigFields } from './ConfigFields'
-import { useOperate, useOperationText, usePreview } from './data'
+import { fetchExport, useOperate, useOperationText, usePreview } from './data'
 import { Impact, Refusals } from './Impact'
-import { dangerous, interrupts, needsRelease } from './kinds'
+import { dangerous, handsOut, interrupts, needsRelease } from './kinds'
 import './operate.css'
 import { ReleaseField } from './ReleaseField'
 import { type RollingDraft, RollingFields, rollingOf } from './RollingFields'
@@ -76,7 +76,9 @@ export default function OperateDialog({ order, onClose }: { order: Order; onClos
     if (!impact) return
     const operation = await operate.mutateAsync(requestOf(order, values, impact))
     onClose()
-    if (several || operation.approval) await navigate({ to: '/operations/$id', params: { id: operation.id } })
+    if (handsOut(kind) && !operation.approval) fetchExport(operation.id)
+    if (several || operation.approval || handsOut(kind))
+      await navigate({ to: '/operations/$id', params: { id: operation.id } })
   })
   const v = form.values
   const preview = usePreview(wanted(order, v), !needsRelease(kind) || v.release.trim() !== '')

@@ -12,8 +12,8 @@ import { Until } from '../parts/Time'
 import { useTell } from '../parts/Toasts'
 import { actorName } from '../text/format'
 import { useText } from '../text/language'
-import { useDecide, useOperation, useOperationText } from './data'
-import { final } from './kinds'
+import { fetchExport, useDecide, useOperation, useOperationText } from './data'
+import { final, handsOut } from './kinds'
 import { Operate, type Order } from './Operate'
 import { OperationFacts } from './OperationFacts'
 import './operations.css'
@@ -46,14 +46,18 @@ function Acts({ operation: o }: { operation: Operation }) {
   const { t } = useText()
   const text = useOperationText()
   const mayChange = useMay('operations', 'write')
+  const mayExport = useMay('queue', 'write')
   const cancel = useDecide('cancel')
   const [cancelling, setCancelling] = useState(false)
   const [order, setOrder] = useState<Order>()
   if (!mayChange) return null
-  const cancellable = !final(o.state) && o.steps.some((s) => s.state === 'queued')
+  const cancellable =
+    !final(o.state) && o.steps.some((s) => s.state === 'queued' || (handsOut(o.kind) && s.state === 'running'))
+  const waits = handsOut(o.kind) && o.state === 'queued' && (!o.approval || o.approval.by)
   const missed = final(o.state) && o.state !== 'succeeded' && o.kind !== 'server.add'
   return (
     <div className="acts">
+      {waits && mayExport && <Button onClick={() => fetchExport(o.id)}>{t('operation.download')}</Button>}
       {cancellable && (
         <Button variant="default" onClick={() => setCancelling(true)}>
           {t('operation.cancel')}

@@ -1,6 +1,6 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useRef } from 'react'
-import { api } from '../api/client'
+import { address, api } from '../api/client'
 import { useList, useReread, useServerName } from '../api/queries'
 import type { Impact, NewOperation, Operation, OperationKind, OperationState, Release } from '../api/types'
 import { useTell } from '../parts/Toasts'
@@ -69,6 +69,14 @@ export function usePreview(body: NewOperation, enabled: boolean) {
     staleTime: 0,
     gcTime: 0,
   })
+}
+
+/** Has the browser fetch what an export hands out: once, and before the operation expires. */
+export function fetchExport(id: string) {
+  const link = document.createElement('a')
+  link.href = address(`/operations/${id}/export`)
+  link.download = `queue-${id}.zip`
+  link.click()
 }
 
 /** Asks for an operation; who asks shows its failure. Asked again after a lost answer, it is still one. */

@@ -26,6 +26,7 @@ export const kinds: OperationKind[] = [
   'queue.retry',
   'queue.reroute',
   'queue.delete',
+  'queue.export',
 ]
 
 /** Kinds that need nothing but targets, as they are offered over a selection. */
@@ -52,6 +53,7 @@ export const queueActs = [
   'queue.release',
   'queue.retry',
   'queue.reroute',
+  'queue.export',
   'queue.delete',
 ] as const satisfies OperationKind[]
 
@@ -68,6 +70,9 @@ export const interrupts = (k: OperationKind) => interrupting.includes(k) || dest
 export const dangerous = (k: OperationKind) => destructive.includes(k) || k === 'service.stop' || k === 'queue.delete'
 
 export const needsRelease = (k: OperationKind) => k === 'service.upgrade' || k === 'agent.upgrade'
+
+/** Whether what it is about is downloaded, once. */
+export const handsOut = (k: OperationKind) => k === 'queue.export'
 
 /** Whether nothing can change the state any more; an unknown outcome may still be told. */
 export const final = (s: OperationState) => ['succeeded', 'failed', 'expired', 'cancelled'].includes(s)
