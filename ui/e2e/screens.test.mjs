@@ -174,7 +174,7 @@ async function wrongs(page, name, language) {
 }
 
 /**
- * The English sentences on a page, three words after each other, but for what
+ * The English sentences on a page, four words after each other, but for what
  * people and programs other than ours wrote.
  * @param {Page} page
  */
@@ -186,7 +186,7 @@ async function english(page) {
     const sentences = new Set()
     for (let n = texts.nextNode(); n; n = texts.nextNode()) {
       const text = n.nodeValue ?? ''
-      if (/\b[A-Za-z]+ [a-z]+ [a-z]+/.test(text) && !n.parentElement?.closest(others)) sentences.add(text)
+      if (/\b[A-Za-z]+( [a-z]+){3}/.test(text) && !n.parentElement?.closest(others)) sentences.add(text)
     }
     return [...sentences]
   })
