@@ -5,6 +5,9 @@ import "time"
 // CheckState is the outcome of one preflight check.
 type CheckState string
 
+// Said is the state in a sentence.
+func (s CheckState) Said() Sentence { return Word(string(s)) }
+
 // The outcomes of a check.
 const (
 	CheckOK      CheckState = "ok"
@@ -30,6 +33,15 @@ type Check struct {
 	Advice  string     `json:"advice,omitempty"` // what to do, one sentence
 	Fixable bool       `json:"fixable"`          // server.tune can do it
 	Said    *CheckSaid `json:"said,omitempty"`   // the same texts, for another language
+}
+
+// Told is what the check found and wants.
+func (c Check) Told() (found, wanted Sentence) {
+	var said CheckSaid
+	if c.Said != nil {
+		said = *c.Said
+	}
+	return Read(c.Found, &said.Found), Read(c.Wanted, said.Wanted)
 }
 
 // CheckSaid is what a check says.

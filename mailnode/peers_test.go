@@ -18,21 +18,14 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/api"
 )
 
-// peer runs another's program against ours and returns what it printed. A program
-// that is not installed fails the test unless PEERS=skip.
+// peer runs another's program against ours and returns what it printed.
 func peer(t *testing.T, debianPackage, name string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skipf("%s is not installed", name)
-		}
-		t.Fatalf("%s is not installed: apt-get install %s", name, debianPackage)
-	}
-	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), peers.Find(t, debianPackage, name), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}

@@ -59,7 +59,8 @@ func (a *App) preflight(ctx context.Context, _ api.Order, say func(inventory.Sen
 	checks := a.inspect.Look(ctx)
 	for _, c := range checks {
 		if c.State == inventory.CheckWarning || c.State == inventory.CheckFailed {
-			say(inventory.Say("%s: %s: found %s, wanted %s", c.State, c.Name, c.Found, c.Wanted))
+			found, wanted := c.Told()
+			say(inventory.Say("%s: %s: found %s, wanted %s", c.State, c.Name, found, wanted))
 		}
 	}
 	return inventory.OpSucceeded, preflight.Summary(checks)

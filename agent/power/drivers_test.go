@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mailfleet/controller/api"
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory"
 )
 
@@ -51,7 +52,7 @@ func TestAMagicPacketIsSentWhereItIsAddressed(t *testing.T) {
 // Two namespaces joined by a cable; what our agent and etherwake send in one is
 // captured in the other.
 func TestMagicPacketsAreThoseOfEtherwake(t *testing.T) {
-	ip, dump, reference := peer(t, "ip", "iproute2"), peer(t, "tcpdump", "tcpdump"), peer(t, "etherwake", "etherwake")
+	ip, dump, reference := peers.Find(t, "iproute2", "ip"), peers.Find(t, "tcpdump", "tcpdump"), peers.Find(t, "etherwake", "etherwake")
 	near, far := fmt.Sprintf("mfn%d", os.Getpid()), fmt.Sprintf("mff%d", os.Getpid())
 	if out, err := exec.CommandContext(t.Context(), ip, "netns", "add", near).CombinedOutput(); err != nil {
 		t.Skipf("no network namespaces here: %s", out)

@@ -19,6 +19,7 @@ import (
 	"github.com/bougou/go-ipmi/pkg/transport/udp"
 
 	"mailfleet/controller/api"
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory"
 )
 
@@ -34,7 +35,7 @@ func ipmiAt(t *testing.T, address, user, password string) *ipmi {
 
 // simulator starts OpenIPMI's with a chassis that is a file.
 func simulator(t *testing.T) (address, calls string) {
-	program := peer(t, "ipmi_sim", "openipmi")
+	program := peers.Find(t, "openipmi", "ipmi_sim")
 	dir := t.TempDir()
 	port := freeUDP(t)
 	for name, text := range map[string]string{
@@ -121,7 +122,7 @@ func goBMC(t *testing.T) (address string, chassis *mock.Chassis) {
 }
 
 func TestIPMISwitchesTheControllerThatIpmitoolSwitches(t *testing.T) {
-	tool := peer(t, "ipmitool", "ipmitool")
+	tool := peers.Find(t, "ipmitool", "ipmitool")
 	address, chassis := goBMC(t)
 	host, port, _ := net.SplitHostPort(address)
 	ask := func(words ...string) string {

@@ -32,22 +32,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// peer finds a Debian package's program. Without it the test fails, or is
-// skipped with PEERS=skip.
-func peer(t *testing.T, name, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-		return path
-	case os.Getenv("PEERS") == "skip":
-		t.Skipf("PEERS=skip: %s is not installed (Debian package %s)", name, debianPackage)
-	default:
-		t.Fatalf("%s is not installed: install the Debian package %s, or set PEERS=skip", name, debianPackage)
-	}
-	return ""
-}
-
 // start runs a peer until the test ends.
 func start(t *testing.T, dir, program string, args ...string) {
 	t.Helper()

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"mailfleet/controller/api"
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory"
 )
 
@@ -237,7 +238,7 @@ func TestRedfishFaultsAreOneSentence(t *testing.T) {
 }
 
 func TestDebiansRedfishClientsTakeTheFakeForReal(t *testing.T) {
-	tool := peer(t, "redfishtool", "redfishtool")
+	tool := peers.Find(t, "redfishtool", "redfishtool")
 	f := newFish(t)
 	host := strings.TrimPrefix(f.URL, "https://")
 	said := output(t, tool, "-r", host, "-S", "Always", "-A", "Basic", "-u", fishUser, "-p", fishPassword, "Systems", "-I", "437XR1138R2", "reset", "On")
@@ -262,7 +263,7 @@ system.reset_system(sushy.RESET_FORCE_OFF)
 		t.Fatal(err)
 	}
 	if _, err := os.Stat("/usr/lib/python3/dist-packages/sushy"); err != nil {
-		peer(t, "sushy", "python3-sushy")
+		peers.Find(t, "python3-sushy", "sushy")
 	}
 	output(t, "/usr/bin/python3", script, f.URL, fishUser, fishPassword, fishSystem)
 	if s := status(t, f.driver(t, fishPassword)); s != inventory.PowerOff {

@@ -17,10 +17,10 @@ func limitCheck(line, limit string, want, fail int64, advice inventory.Sentence)
 	return func(_ context.Context, s System, f Facts) result {
 		look := f.Services
 		if f.Agent != 0 {
-			look = append([]Process{{"the agent", f.Agent}}, look...)
+			look = append([]Process{{theAgent, f.Agent}}, look...)
 		}
 		if len(look) == 0 {
-			look = []Process{{"this process", 0}}
+			look = []Process{{thisProcess, 0}}
 		}
 		lowest, of := int64(math.MaxInt64), ""
 		for _, p := range look {
@@ -40,12 +40,25 @@ func limitCheck(line, limit string, want, fail int64, advice inventory.Sentence)
 		if of == "" {
 			return result{state: inventory.CheckSkipped, found: say("this machine does not tell")}
 		}
+		found := say("%s, of %s", amount(lowest), of)
+		switch of {
+		case theAgent:
+			found = say("%s, of the agent", amount(lowest))
+		case thisProcess:
+			found = say("%s, of this process", amount(lowest))
+		}
 		return result{
-			state: grade(lowest, want, fail), found: say("%s, of %s", amount(lowest), of), wanted: say("at least %d", want),
+			state: grade(lowest, want, fail), found: found, wanted: say("at least %d", want),
 			advice: advice, fix: &fix{limit: limit, value: want},
 		}
 	}
 }
+
+// The names of processes that are no services: none of a service has a space.
+const (
+	theAgent    = "the agent"
+	thisProcess = "this process"
+)
 
 func amount(n int64) string {
 	if n == math.MaxInt64 {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestAFullDiskOnTheControllerStopsWritesAndNothingElse(t *testing.T) {
+	t.Parallel() // its fleet is its own
 	if os.Getuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}

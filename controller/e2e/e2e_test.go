@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mailfleet/controller/e2e/fleettest"
+	"mailfleet/controller/e2e/peers"
 )
 
 // bin holds the programs, built with the race detector.
@@ -219,22 +220,10 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) 
 	}
 }
 
-// needs fails a test without a program, or skips it when PEERS=skip.
-func needs(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skipf("PEERS=skip: %s is not installed", name)
-		}
-		t.Fatalf("%s is needed: install the Debian package, or set PEERS=skip", name)
-	}
-}
-
-// peer runs a real mail program; without it the test fails, unless PEERS=skip.
+// peer runs a real mail program, of the Debian package of the same name.
 func peer(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	needs(t, name)
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), peers.Find(t, name, name), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}

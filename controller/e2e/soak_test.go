@@ -22,6 +22,7 @@ import (
 
 	"mailfleet/controller/api"
 	"mailfleet/controller/e2e/fleettest"
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory"
 )
 
@@ -85,7 +86,7 @@ func TestOperationsSurviveKills(t *testing.T) {
 		}
 		kills = n
 	}
-	needs(t, "python3")
+	peers.Find(t, "python3", "python3")
 	f := ownFleet(t)
 	s := &soak{t: t, f: f, client: f.Client(), dir: t.TempDir(), asked: make(map[string]inventory.ID)}
 	s.addLedgers()

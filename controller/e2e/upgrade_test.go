@@ -102,6 +102,7 @@ func (m *maker) agentVersion(server string) string {
 // TestAgentsAreUpgradedAndComeBack has real agents upgraded by their controller:
 // to builds that do not come up, and to one that does. Their mailnodes notice nothing.
 func TestAgentsAreUpgradedAndComeBack(t *testing.T) {
+	t.Parallel() // its fleet is its own, and waits most of the time
 	f := ownFleet(t, "--servers", "2")
 	m := &maker{script{t, f}, t.TempDir()}
 	old := m.agentVersion("mail1")
@@ -201,6 +202,7 @@ exec `+good+` run --dir "$dir.deaf" "$@"`))
 
 // TestAMailnodeIsUpgradedAndComesBack has a mailnode run another build.
 func TestAMailnodeIsUpgradedAndComesBack(t *testing.T) {
+	t.Parallel() // its fleet is its own, and waits most of the time
 	f := ownFleet(t, "--servers", "1")
 	m := &maker{script{t, f}, t.TempDir()}
 	target := []map[string]string{{"server": "mail1", "service": "mailnode"}}

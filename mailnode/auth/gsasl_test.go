@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/api"
 )
 
@@ -104,13 +105,7 @@ func (s *imap) authenticate(p *Peer, mechanism string, say func(string, ...any),
 
 // GNU SASL is a second implementation of the mechanisms and of channel binding.
 func TestGsaslSignsIn(t *testing.T) {
-	path, err := exec.LookPath("gsasl")
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("gsasl is not installed")
-		}
-		t.Fatal("gsasl is not installed: apt-get install gsasl")
-	}
+	path := peers.Find(t, "gsasl", "gsasl")
 	certificate := certified(t, x509.ECDSAWithSHA256, elliptic.P256())
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}), 0o600); err != nil {

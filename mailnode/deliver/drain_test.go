@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/queue"
 	"mailfleet/mailnode/resolve/resolvetest"
@@ -20,12 +21,7 @@ import (
 // smtpSink starts Postfix's sink on an address of this machine and returns its port.
 func smtpSink(t testing.TB, host string) int {
 	t.Helper()
-	program, err := exec.LookPath("smtp-sink")
-	if err != nil {
-		if program = "/usr/sbin/smtp-sink"; !exists(program) {
-			absent(t, "smtp-sink", "postfix")
-		}
-	}
+	program := peers.Find(t, "postfix", "/usr/sbin/smtp-sink")
 	port := freePort(t, host)
 	cmd := exec.Command(program, "-u", "postfix", fmt.Sprintf("%s:%d", host, port), "1000")
 	if os.Getuid() != 0 {
@@ -40,20 +36,6 @@ func smtpSink(t testing.TB, host string) int {
 	})
 	answers(t, host, port)
 	return port
-}
-
-// absent ends a test whose peer is not installed: it fails unless PEERS=skip.
-func absent(t testing.TB, name, debianPackage string) {
-	t.Helper()
-	if os.Getenv("PEERS") == "skip" {
-		t.Skipf("%s is not installed", name)
-	}
-	t.Fatalf("%s is not installed: apt-get install %s", name, debianPackage)
-}
-
-func exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
 }
 
 func freePort(t testing.TB, host string) int {

@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/gate"
@@ -148,9 +149,7 @@ postlog unix-dgram n - n - 1 postlogd
 // startPostfix starts Postfix on an address of this machine, with more lines for its main.cf.
 func startPostfix(t testing.TB, host string, port int, more string) *postfix {
 	t.Helper()
-	if !exists("/usr/sbin/postfix") {
-		absent(t, "Postfix", "postfix")
-	}
+	peers.Find(t, "postfix", "/usr/sbin/postfix")
 	if os.Getuid() != 0 {
 		t.Skip("Postfix starts as root only")
 	}

@@ -12,9 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +21,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/store"
 )
 
@@ -204,17 +203,8 @@ func TestEventsComeInBatches(t *testing.T) {
 
 // What the library of the Standard Webhooks project takes is signed as it has to be.
 func TestStandardWebhooks(t *testing.T) {
-	const peers = "../testdata/node"
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(peers, "node_modules", "standardwebhooks"))
-	}
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("npm's standardwebhooks is not installed")
-		}
-		t.Fatal("npm's standardwebhooks is needed: run make peers, or set PEERS=skip")
-	}
+	const folder = "../testdata/node"
+	node := peers.Node(t, folder, "standardwebhooks")
 	old := "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("o"), 24))
 	v := receive(t, nil)
 	to := target("t", v.URL)
@@ -238,7 +228,7 @@ func TestStandardWebhooks(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(t.Context(), node, "webhook.mjs")
-		cmd.Dir, cmd.Stdin = peers, bytes.NewReader(in)
+		cmd.Dir, cmd.Stdin = folder, bytes.NewReader(in)
 		out, err := cmd.Output()
 		if (err == nil && string(out) == "mail.events") != c.good {
 			t.Errorf("with %s: %s, %v", c.secret, out, err)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/store"
 )
 
@@ -71,24 +72,6 @@ func mixedCount(usual int) int {
 		return n
 	}
 	return usual
-}
-
-// needs finds another's program. One that is not installed fails the test unless PEERS=skip.
-func needs(t testing.TB, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		missing(t, program)
-	}
-	return path
-}
-
-func missing(t testing.TB, program string) {
-	t.Helper()
-	if os.Getenv("PEERS") == "skip" {
-		t.Skipf("%s is not installed", program)
-	}
-	t.Fatalf("%s is not installed: make peers", program)
 }
 
 func (n *fixture) port() string {
@@ -251,7 +234,7 @@ func synchronises(t *testing.T, n *fixture, user int, sync func(), dir string) {
 }
 
 func TestMbsync(t *testing.T) {
-	program := needs(t, "mbsync")
+	program := peers.Find(t, "isync", "mbsync")
 	n := start(t, nil)
 	home := memory(t)
 	write(t, filepath.Join(home, ".mbsyncrc"), fmt.Sprintf(`
@@ -290,7 +273,7 @@ SyncState *
 }
 
 func TestOfflineIMAP(t *testing.T) {
-	program := needs(t, "offlineimap")
+	program := peers.Find(t, "offlineimap3", "offlineimap")
 	n := start(t, nil)
 	home := memory(t)
 	write(t, filepath.Join(home, ".offlineimaprc"), fmt.Sprintf(`
@@ -319,7 +302,7 @@ auth_mechanisms = PLAIN
 }
 
 func TestCurl(t *testing.T) {
-	program := needs(t, "curl")
+	program := peers.Find(t, "curl", "curl")
 	n := start(t, nil)
 	count := mixedCount(manyMixed)
 	n.fill(t, 1, count, mixed)
@@ -349,7 +332,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestMutt(t *testing.T) {
-	mutt, program := needs(t, "mutt"), needs(t, "script")
+	mutt, program := peers.Find(t, "mutt", "mutt"), peers.Find(t, "bsdutils", "script")
 	n := start(t, nil)
 	count := mixedCount(fewMixed)
 	n.fill(t, 1, count, mixed)
@@ -419,7 +402,7 @@ m.logout()
 `
 
 func TestImaplib(t *testing.T) {
-	program := needs(t, "python3")
+	program := peers.Find(t, "python3", "python3")
 	n := start(t, nil)
 	count := mixedCount(manyMixed)
 	n.fill(t, 1, count, mixed)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailfleet/controller/e2e/peers"
 )
 
 // dovecotConfig is Debian's Dovecot in a directory of its own, on loopback, with all
@@ -93,17 +95,11 @@ protocol imap {
 }
 `
 
-// dovecot starts Debian's Dovecot and returns its address. Where it is not installed the
-// test fails unless PEERS=skip.
+// dovecot starts Debian's Dovecot and returns its address.
 func dovecot(t testing.TB) string {
 	t.Helper()
-	program, err := exec.LookPath("dovecot")
-	switch {
-	case err != nil && os.Getenv("PEERS") != "skip":
-		t.Fatal("Dovecot is not installed: apt-get install dovecot-imapd")
-	case err != nil:
-		t.Skip("Dovecot is not installed")
-	case os.Getuid() != 0:
+	program := peers.Find(t, "dovecot-imapd", "dovecot")
+	if os.Getuid() != 0 {
 		t.Skip("Dovecot is started by root only")
 	}
 	dir, err := os.MkdirTemp("", "dovecot-") // short, for its sockets' sake

@@ -3,10 +3,9 @@ package imapd
 import (
 	"crypto/sha256"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/store"
 )
 
@@ -15,10 +14,7 @@ const nodePeers = "../testdata/node"
 
 // An npm client that most webmails and mail APIs of today are built on.
 func TestImapflow(t *testing.T) {
-	program := needs(t, "node")
-	if _, err := os.Stat(filepath.Join(nodePeers, "node_modules", "imapflow")); err != nil {
-		missing(t, "imapflow")
-	}
+	program := peers.Node(t, nodePeers, "imapflow")
 	n := start(t, nil)
 	const count = 10_000
 	n.fill(t, 1, count, mixed)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mailfleet/controller/e2e/peers"
 )
 
 const dovecotIMAP = "/usr/lib/dovecot/imap"
@@ -25,12 +27,7 @@ type dovecot struct {
 
 func startDovecot(t *testing.T, messages []sample) *dovecot {
 	t.Helper()
-	if _, err := os.Stat(dovecotIMAP); err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("dovecot-imapd is not installed")
-		}
-		t.Fatal("Dovecot is not installed: apt-get install dovecot-imapd")
-	}
+	peers.Find(t, "dovecot-imapd", dovecotIMAP)
 	dir := t.TempDir()
 	uid := os.Getuid()
 	if uid == 0 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory/domainkey"
 	"mailfleet/mailnode/origin"
 	"mailfleet/mailnode/resolve/resolvetest"
@@ -18,13 +19,7 @@ import (
 
 // A real milter, on a library of sendmail's: it signs, and marks what is no message.
 func TestOpendkim(t *testing.T) {
-	path, err := exec.LookPath("/usr/sbin/opendkim")
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("opendkim is not installed")
-		}
-		t.Fatal("opendkim is needed: run make peers, or set PEERS=skip")
-	}
+	path := peers.Find(t, "opendkim", "/usr/sbin/opendkim")
 	key, err := domainkey.Generate(domainkey.RSA)
 	if err != nil {
 		t.Fatal(err)

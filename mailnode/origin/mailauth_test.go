@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory/domainkey"
 )
 
@@ -50,16 +49,7 @@ type peerAnswer struct {
 // mailauth asks npm's mailauth, which uses the same DNS server.
 func mailauth(t *testing.T, server string, asks []peerAsk) []peerAnswer {
 	t.Helper()
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(nodePeers, "node_modules", "mailauth"))
-	}
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("npm's mailauth is not installed")
-		}
-		t.Fatal("npm's mailauth is needed: run make peers, or set PEERS=skip")
-	}
+	node := peers.Node(t, nodePeers, "mailauth")
 	in, err := json.Marshal(map[string]any{"server": server, "asks": asks})
 	if err != nil {
 		t.Fatal(err)

@@ -19,20 +19,14 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/traditionalchinese"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/store"
 )
 
-// program returns how to run another's program. One that is not installed fails the
-// test unless PEERS=skip.
+// program returns how to run another's program.
 func program(t testing.TB, debianPackage, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skipf("%s is not installed", name)
-		}
-		t.Fatalf("%s is not installed: apt-get install %s", name, debianPackage)
-	}
+	path := peers.Find(t, debianPackage, name)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -287,12 +281,7 @@ func TestPoplibFetchesAndDeletesEveryOther(t *testing.T) {
 
 func TestNodePop3FetchesAndDeletesEveryOther(t *testing.T) {
 	const dir = "../testdata/node"
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "node-pop3")); err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("node-pop3 is not installed")
-		}
-		t.Fatal("node-pop3 is not installed: make peers")
-	}
+	peers.Node(t, dir, "node-pop3")
 	messages := mixed(t, clientMessages)
 	n := stocked(t, messages)
 	host, port, err := net.SplitHostPort(n.addr)

@@ -12,21 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/gate"
 )
 
-// program returns how to run another's program. One that is not installed fails the
-// test unless PEERS=skip.
+// program returns how to run another's program.
 func program(t testing.TB, debianPackage, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skipf("%s is not installed", name)
-		}
-		t.Fatalf("%s is not installed: apt-get install %s", name, debianPackage)
-	}
+	path := peers.Find(t, debianPackage, name)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return exec.CommandContext(ctx, path, args...)

@@ -53,6 +53,7 @@ export function launch() {
  */
 
 export const desktop = { width: 1360, height: 900 }
+export const tablet = { width: 900, height: 900 }
 export const phone = { width: 360, height: 740 }
 
 /**
@@ -198,22 +199,28 @@ export const servers = (page) =>
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+/** The rules about colours, which are all that a theme changes. */
+const themed = ['color-contrast', 'link-in-text-block']
 
 /**
  * What axe finds on the page (WCAG 2.2 AA).
  * @param {import('playwright-core').Page} page
+ * @param {boolean} [colours] only those
  */
-export async function violations(page) {
-  await page.evaluate(axe)
-  return page.evaluate(async (tags) => {
-    // @ts-expect-error axe has just been put there
-    const result = await window.axe.run(document, { runOnly: tags })
-    return result.violations.map((/** @type {import('axe-core').Result} */ v) => ({
-      rule: v.id,
-      help: v.help,
-      at: v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)),
-    }))
-  }, rules)
+export async function violations(page, colours = false) {
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe)
+  return page.evaluate(
+    async (runOnly) => {
+      // @ts-expect-error axe has just been put there
+      const result = await window.axe.run(document, { runOnly, resultTypes: ['violations'] })
+      return result.violations.map((/** @type {import('axe-core').Result} */ v) => ({
+        rule: v.id,
+        help: v.help,
+        at: v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)),
+      }))
+    },
+    colours ? themed : rules,
+  )
 }
 
 /** @param {import('playwright-core').Page} page */

@@ -19,6 +19,7 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 
 	"mailfleet/agent/supervise"
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory"
 )
 
@@ -56,12 +57,7 @@ type mocked struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	if _, err := exec.LookPath("dbus-daemon"); err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("PEERS=skip: dbus-daemon is not installed")
-		}
-		t.Fatal("dbus-daemon is needed: install the Debian package, or set PEERS=skip")
-	}
+	peers.Find(t, "dbus-daemon", "dbus-daemon")
 	b := &bed{t: t, address: "unix:path=" + filepath.Join(t.TempDir(), "bus"), known: make(map[string]*mocked)}
 	b.startBus()
 	b.units = &Units{address: b.address, journal: "journalctl"}

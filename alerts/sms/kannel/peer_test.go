@@ -20,6 +20,7 @@ import (
 	"unicode/utf16"
 
 	"mailfleet/alerts/sms"
+	"mailfleet/controller/e2e/peers"
 )
 
 // What the real Kannel knows us by.
@@ -38,26 +39,11 @@ type peerKannel struct {
 	network  *network
 }
 
-// program is where Debian puts a program of Kannel. The test fails when it is
-// missing, or is skipped with PEERS=skip.
-func program(t *testing.T, name, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("PEERS") == "skip" {
-		t.Skipf("PEERS=skip: %s is not installed (Debian package %s)", name, debianPackage)
-	}
-	t.Fatalf("%s is not installed: install the Debian package %s, or set PEERS=skip", name, debianPackage)
-	return ""
-}
-
 // startKannel starts a Kannel on free loopback ports and stops it when the test ends.
 func startKannel(t *testing.T) *peerKannel {
 	t.Helper()
-	bearerbox, smsbox := program(t, "bearerbox", "kannel"), program(t, "smsbox", "kannel")
-	fakesmsc := program(t, "/usr/lib/kannel/test/fakesmsc", "kannel-extras")
+	bearerbox, smsbox := peers.Find(t, "kannel", "bearerbox"), peers.Find(t, "kannel", "smsbox")
+	fakesmsc := peers.Find(t, "kannel-extras", "/usr/lib/kannel/test/fakesmsc")
 	ports := freePorts(t, 4)
 	config := filepath.Join(t.TempDir(), "kannel.conf")
 	if err := os.WriteFile(config, []byte(configuration(ports)), 0o600); err != nil {

@@ -1,0 +1,40 @@
+// Package peers finds the programs of others that tests talk to: mail servers and
+// clients of Debian, libraries of npm. Only tests import it, of every program.
+package peers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Find returns where a program is that a Debian package brings; name may be a
+// whole path. A test whose peer is not installed fails, or is skipped with
+// PEERS=skip.
+func Find(t testing.TB, debianPackage, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, name, "install the Debian package "+debianPackage)
+	}
+	return path
+}
+
+// Node returns where node is, when npm's package is in a folder's node_modules. A
+// test without either ends as in Find.
+func Node(t testing.TB, folder, npmPackage string) string {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", npmPackage)); err != nil {
+		missing(t, "npm's "+npmPackage, "run make peers")
+	}
+	return Find(t, "nodejs", "node")
+}
+
+func missing(t testing.TB, what, how string) {
+	t.Helper()
+	if os.Getenv("PEERS") == "skip" {
+		t.Skipf("PEERS=skip: %s is not installed", what)
+	}
+	t.Fatalf("%s is not installed: %s, or set PEERS=skip", what, how)
+}
