@@ -113,25 +113,43 @@ func partingOf(t reflect.Type) parting {
 	if known, ok := partings.Load(t); ok {
 		return known.(parting)
 	}
-	made := makeParting(t)
+	made := making{}.part(t)
 	partings.Store(t, made)
 	return made
 }
 
-// makeParting makes the parting of a type that JSON is read into.
-func makeParting(t reflect.Type) parting {
+// making is the types whose partings are being made: one may hold itself.
+type making map[reflect.Type]*parting
+
+func (m making) part(t reflect.Type) parting {
+	if p := m[t]; p != nil {
+		return func(v reflect.Value) {
+			if *p != nil {
+				(*p)(v)
+			}
+		}
+	}
+	p := new(parting)
+	m[t] = p
+	*p = m.make(t)
+	delete(m, t)
+	return *p
+}
+
+// make makes the parting of a type that JSON is read into.
+func (m making) make(t reflect.Type) parting {
 	switch t.Kind() {
 	case reflect.Pointer:
-		return partPointer(partingOf(t.Elem()))
+		return partPointer(m.part(t.Elem()))
 	case reflect.Slice:
-		return partSlice(partingOf(t.Elem()))
+		return partSlice(m.part(t.Elem()))
 	case reflect.Map:
-		return partMap(partingOf(t.Elem()))
+		return partMap(m.part(t.Elem()))
 	case reflect.Struct:
 		if !strings.HasPrefix(t.PkgPath(), "mailfleet/") { // a time, say: its values do not change
 			return nil
 		}
-		return partStruct(t)
+		return m.partStruct(t)
 	case reflect.Array, reflect.Interface, reflect.Func, reflect.Chan, reflect.UnsafePointer:
 		panic("dbstore: a record holds a " + t.String() + ", which cannot be copied")
 	default:
@@ -187,11 +205,11 @@ func partMap(inner parting) parting {
 	}
 }
 
-func partStruct(t reflect.Type) parting {
+func (m making) partStruct(t reflect.Type) parting {
 	inner := make(map[int]parting)
 	var fields []int
 	for i := range t.NumField() {
-		if p := partingOf(t.Field(i).Type); p != nil {
+		if p := m.part(t.Field(i).Type); p != nil {
 			inner[i] = p
 			fields = append(fields, i)
 		}

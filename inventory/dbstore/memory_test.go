@@ -12,22 +12,26 @@ import (
 	"mailfleet/inventory"
 )
 
-// fillAll sets all of a value to what n makes of it; nothing of it stays empty.
-func fillAll(v reflect.Value, n int) {
+// fillAll sets all of a value to what n makes of it; nothing of it stays
+// empty, but for what lies deeper than deep.
+func fillAll(v reflect.Value, n, deep int) {
+	if deep == 0 { // a type that holds itself
+		return
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		fillAll(v.Elem(), n)
+		fillAll(v.Elem(), n, deep-1)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		for i := range v.Len() {
-			fillAll(v.Index(i), n)
+			fillAll(v.Index(i), n, deep-1)
 		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fillAll(key, n)
-		fillAll(value, n)
+		fillAll(key, n, deep-1)
+		fillAll(value, n, deep-1)
 		v.SetMapIndex(key, value)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
@@ -35,7 +39,7 @@ func fillAll(v reflect.Value, n int) {
 			return
 		}
 		for i := range v.NumField() {
-			fillAll(v.Field(i), n)
+			fillAll(v.Field(i), n, deep-1)
 		}
 	case reflect.String:
 		v.SetString(fmt.Sprint(n))
@@ -54,7 +58,9 @@ func fillAll(v reflect.Value, n int) {
 func change(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		change(v.Elem())
+		if !v.IsNil() {
+			change(v.Elem())
+		}
 	case reflect.Slice:
 		for i := range v.Len() {
 			change(v.Index(i))
@@ -68,14 +74,14 @@ func change(v reflect.Value) {
 		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
-			fillAll(v, 8)
+			fillAll(v, 8, 1)
 			return
 		}
 		for i := range v.NumField() {
 			change(v.Field(i))
 		}
 	default:
-		fillAll(v, 8)
+		fillAll(v, 8, 1)
 	}
 }
 
@@ -91,7 +97,7 @@ func testCopy[R inventory.Record](t *testing.T) {
 	if c := copied(r); !reflect.DeepEqual(c, r) {
 		t.Errorf("an empty %T was copied as %+v", r, c)
 	}
-	fillAll(reflect.ValueOf(r).Elem(), 7)
+	fillAll(reflect.ValueOf(r).Elem(), 7, 12)
 	was, err := encode(r)
 	if err != nil {
 		t.Fatal(err)
