@@ -35,10 +35,16 @@ type Metric struct {
 const ServerUp = "server_up"
 
 // AccountsHeld is how many accounts of a server have their mail held because they send
-// far more than they are used to, until somebody releases it.
-const AccountsHeld = "mailnode_accounts_held"
+// far more than they are used to, until somebody releases it. AccountBurst is of each of
+// them how many recipients it has written to in its burst, tagged with its address by
+// AccountTag; of one that was let go it is 0.
+const (
+	AccountsHeld = "mailnode_accounts_held"
+	AccountBurst = "mailnode_account_burst"
+	AccountTag   = "account"
+)
 
-var catalogue = []Metric{
+var catalogue = slices.Concat([]Metric{
 	gauge(ServerUp, "服务器在线", "server up", ""),
 	gauge("load_load1", "1 分钟负载", "load (1 min)", ""),
 	gauge("load_load5", "5 分钟负载", "load (5 min)", ""),
@@ -84,6 +90,9 @@ var catalogue = []Metric{
 	counter("mailnode_messages_delivered", "邮件投递", "messages delivered", PerSecond),
 	counter("mailnode_bytes_delivered", "邮件投递量", "mail delivered", BytesPerSecond),
 	gauge(AccountsHeld, "被暂停发信的账户", "accounts held for sending too much", Count),
+	gauge(AccountBurst, "发信突增收件人", "recipients of a burst that is held", Count),
+	counter("mailnode_smtp_logins", "SMTP 登录", "SMTP sign-ins", PerSecond),
+	counter("mailnode_smtp_login_failures", "SMTP 登录失败", "SMTP sign-in failures", PerSecond),
 	counter("mailnode_mail_queued", "入队收件人", "recipients queued", PerSecond),
 	counter("mailnode_mail_sent", "外发收件人", "recipients sent on", PerSecond),
 	counter("mailnode_mail_deferred", "外发推迟", "recipients deferred", PerSecond),
@@ -93,6 +102,23 @@ var catalogue = []Metric{
 	counter("mailnode_pop3_retrieved", "POP3 取信", "POP3 messages retrieved", PerSecond),
 	counter("mailnode_pop3_deleted", "POP3 删信", "POP3 messages deleted", PerSecond),
 	counter("mailnode_pop3_refused", "POP3 连接超限", "POP3 connections over limit", PerSecond),
+	counter("mailnode_imap_logins", "IMAP 登录", "IMAP sign-ins", PerSecond),
+	counter("mailnode_imap_login_failures", "IMAP 登录失败", "IMAP sign-in failures", PerSecond),
+}, loginFailures())
+
+// loginFailures are failed sign-ins by cause, as mailnode_smtp_login_failures_refused.
+func loginFailures() (list []Metric) {
+	causes := []struct{ name, chinese, english string }{
+		{"refused", "密码错误", "wrong password"}, {"unknown", "账户不存在", "unknown account"}, {"throttled", "尝试过多", "too many attempts"},
+		{"suspended", "账户已停用", "account suspended"}, {"off", "协议未开通", "protocol switched off"}, {"malformed", "应答有误", "malformed answer"},
+	}
+	for _, protocol := range []string{"SMTP", "POP3", "IMAP"} {
+		for _, c := range causes {
+			name := "mailnode_" + strings.ToLower(protocol) + "_login_failures_" + c.name
+			list = append(list, counter(name, protocol+" 登录失败："+c.chinese, protocol+" sign-in failures: "+c.english, PerSecond))
+		}
+	}
+	return list
 }
 
 func gauge(name, chinese, english string, unit Unit) Metric {

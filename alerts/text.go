@@ -24,6 +24,7 @@ type wording struct {
 	// although nobody saw the value recover.
 	firing, resolved, closed string
 	down, up                 string // the same of a server that is down, and up again
+	held, released           string // and of an account whose mail is held, and that was let go
 }
 
 var chinese = wording{
@@ -52,6 +53,8 @@ var chinese = wording{
 	closed:   "[{severity}已关闭] {server} {what} 最后 {value}，规则或设备已变更，{time}",
 	down:     "[{severity}] {server} 服务器失联，{time}",
 	up:       "[{severity}已恢复] {server} 服务器已恢复在线，{time}",
+	held:     "[{severity}] {what} 发信异常，{value} 个收件人，已暂停，{server}，{time}",
+	released: "[{severity}已恢复] {what} 的发信已放行，{server}，{time}",
 }
 
 var english = wording{
@@ -79,6 +82,8 @@ var english = wording{
 	closed:   "CLOSED ({severity}) {server}: {what} was {value}, rule or device changed, at {time}",
 	down:     "{severity} {server}: the server is down, at {time}",
 	up:       "RESOLVED ({severity}) {server}: the server is up again, at {time}",
+	held:     "{severity} {what} wrote to {value} recipients and is held, on {server}, at {time}",
+	released: "RESOLVED ({severity}) {what} may send again, on {server}, at {time}",
 }
 
 // Text words the one text message a person gets about an alert: that it fires
@@ -100,33 +105,63 @@ func Text(alert inventory.Alert, language string) string {
 }
 
 func (w *wording) text(a inventory.Alert) string {
-	sentence, at := w.firing, a.Fired
-	absence := a.Metric == ServerUp
-	if absence && a.Value < 1 {
-		sentence = w.down
-	}
+	form, at := w.form(a), a.Fired
 	if a.State == inventory.AlertResolved {
-		sentence, at = w.resolved, a.Resolved
-		if absence && a.Value == 1 {
-			sentence = w.up
-		}
-		if compare(a.Comparison, a.Value, a.Threshold) {
-			sentence = w.closed
-		}
+		at = a.Resolved
 	}
 	if at.IsZero() {
 		at = a.Since
 	}
 	metric := Describe(a.Metric)
 	value, threshold := formatPair(metric.Unit, a.Value, a.Threshold)
-	sentence = strings.NewReplacer(
+	sentence := strings.NewReplacer(
 		"{severity}", cmp.Or(w.severity[a.Severity], w.severity[inventory.Warning]),
 		"{value}", value,
 		"{comparison}", cmp.Or(w.comparison[a.Comparison], "/"),
 		"{threshold}", threshold,
 		"{time}", at.Local().Format("15:04"),
-	).Replace(sentence)
+	).Replace(form)
+	if form == w.held || form == w.released { // it says what, and of whom
+		return w.fitAccount(sentence, a.ServerName, a.Tags[AccountTag])
+	}
 	return w.fit(sentence, a.ServerName, w.metric(metric), seriesName(a.Tags))
+}
+
+// form is the sentence that an alert is told in, before anything is put into it.
+func (w *wording) form(a inventory.Alert) string {
+	absence, hold := a.Metric == ServerUp, a.Metric == AccountBurst && a.Tags[AccountTag] != ""
+	over := a.State == inventory.AlertResolved
+	switch {
+	case over && compare(a.Comparison, a.Value, a.Threshold):
+		return w.closed
+	case absence && over && a.Value == 1:
+		return w.up
+	case absence && !over && a.Value < 1:
+		return w.down
+	case hold && over && a.Value == 0:
+		return w.released
+	case hold && !over:
+		return w.held
+	case over:
+		return w.resolved
+	}
+	return w.firing
+}
+
+// fitAccount puts an account and its server into the sentence, the server shortened
+// first where it would not fit one message: the account is what somebody must act on.
+func (w *wording) fitAccount(sentence, server, account string) string {
+	server, account = strings.Map(w.clean, server), strings.Map(w.clean, account)
+	for _, s := range []struct {
+		name    *string
+		keep    int // units; the last of each fit together
+		shorten func(string, int) string
+	}{{&server, 8, w.head}, {&account, 16, w.middle}} {
+		if over := w.units(compose(sentence, server, account, "")) - w.room; over > 0 {
+			*s.name = s.shorten(*s.name, max(w.units(*s.name)-over, s.keep))
+		}
+	}
+	return compose(sentence, server, account, "")
 }
 
 // fit puts the names into the sentence, shortened where it would not fit one message.
@@ -188,6 +223,16 @@ func (w *wording) tail(name string, limit int) string {
 		start -= size
 	}
 	return w.ellipsis + name[start:]
+}
+
+// middle shortens an address to limit units, keeping its beginning, which names the
+// user, and its end, which names the domain.
+func (w *wording) middle(address string, limit int) string {
+	if w.units(address) <= limit {
+		return address
+	}
+	begin := w.head(address, limit/2+w.units(w.ellipsis))
+	return strings.TrimSuffix(begin, w.ellipsis) + w.tail(address, limit-limit/2)
 }
 
 // seriesName is what people call a series: a disk by its mount, anything else

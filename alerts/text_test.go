@@ -48,6 +48,11 @@ func TestTextGolden(t *testing.T) {
 	longNames := fired(inventory.Warning, "disk_inodes_used_percent", "/srv/mail/stores/primary/very/deep/down/volume-0017/data", 99.9, inventory.AtLeast, 99)
 	longNames.ServerName = "mail-storage-0017.rack-12.row-4.dc-hong-kong-2.asia.example.net"
 	strange := fired(inventory.Critical, "disk_used_percent", "/mnt/备份\n`~{盘}\xff", 91, inventory.Above, 90)
+	held := fired(inventory.Critical, alerts.AccountBurst, "", 412, inventory.AtLeast, 1)
+	held.Tags = map[string]string{alerts.AccountTag: "user1@example.test"}
+	heldLong := held
+	heldLong.ServerName = longNames.ServerName
+	heldLong.Tags = map[string]string{alerts.AccountTag: "customer-relations-department@mail.subsidiary.hong-kong.example.com.hk"}
 	unknown := fired("", "mailnode_queue_length", "", 12000, inventory.Above, 10000)
 
 	var got strings.Builder
@@ -69,6 +74,10 @@ func TestTextGolden(t *testing.T) {
 		{"long names", longNames},
 		{"long names, resolved", over(longNames, 42)},
 		{"strange names", strange},
+		{"an account is held", held},
+		{"an account was let go", over(held, 0)},
+		{"an account is held no more, nobody knows why", over(held, 412)},
+		{"an account with a long address", heldLong},
 	} {
 		fmt.Fprintf(&got, "%s\n  %s\n  %s\n", c.name, alerts.Text(c.alert, "zh"), alerts.Text(c.alert, "en"))
 	}
@@ -103,7 +112,9 @@ func FuzzTextFitsOneMessage(f *testing.F) {
 		severities := []inventory.Severity{inventory.Info, inventory.Warning, inventory.Critical}
 		a := fired(severities[form%3], metric, mount, value, comparisons[form%4], threshold)
 		a.ServerName = server
-		for _, alert := range []inventory.Alert{a, over(a, value), over(a, threshold)} {
+		hold := a
+		hold.Metric, hold.Tags = alerts.AccountBurst, map[string]string{alerts.AccountTag: mount}
+		for _, alert := range []inventory.Alert{a, over(a, value), over(a, threshold), hold, over(hold, 0), over(hold, value)} {
 			zh, en := alerts.Text(alert, "zh"), alerts.Text(alert, "en")
 			if _, parts := sms.Encode(zh); parts != 1 {
 				t.Errorf("%d parts: %q", parts, zh)

@@ -57,8 +57,11 @@ type Receiving struct {
 
 // Submission is how mail of the users is taken.
 type Submission struct {
-	BrakeFactor int `json:"brake_factor,omitempty" minimum:"0" doc:"How many times a user's habit a burst may be before it is held. 0: 10." example:"10"`
-	BrakeLeast  int `json:"brake_least,omitempty" minimum:"0" doc:"Recipients an hour that are never a burst, whatever the habit. 0: 50." example:"50"`
+	BrakeFactor    int `json:"brake_factor,omitempty" minimum:"0" doc:"How many times a user's habit a burst may be before it is held. 0: 10." example:"10"`
+	SentAnHour     int `json:"sent_an_hour,omitempty" minimum:"0" doc:"Recipients an hour that a user may write to whose account, plan and domain say nothing. 0: 3000." example:"3000"`
+	MessagesAnHour int `json:"messages_an_hour,omitempty" minimum:"0" doc:"Messages an hour that a user may send whose account, plan and domain say nothing. 0: 1000." example:"1000"`
+
+	BrakeLeast int `json:"brake_least,omitempty" minimum:"0" doc:"Recipients an hour that are never a burst, whatever the habit. 0: 50." example:"50"`
 }
 
 // Sending is how mail to other servers is sent.
@@ -147,7 +150,7 @@ func (r *Receiving) check() error {
 
 func (s *Submission) check() error {
 	return notNegative("submission.", map[string]int{
-		"brake_factor": s.BrakeFactor, "brake_least": s.BrakeLeast,
+		"brake_factor": s.BrakeFactor, "brake_least": s.BrakeLeast, "sent_an_hour": s.SentAnHour, "messages_an_hour": s.MessagesAnHour,
 	})
 }
 

@@ -20,6 +20,9 @@ const (
 	OpCancelled OperationState = "cancelled" // by a person, before it was delivered
 )
 
+// Said is the state in a sentence.
+func (s OperationState) Said() Sentence { return Word(string(s)) }
+
 // Final reports whether nothing can change the state any more. Unknown is not
 // final: the agent's journal may still tell.
 func (s OperationState) Final() bool {
@@ -67,6 +70,9 @@ var OperationKinds = []OperationKind{
 	OpServiceStart, OpServiceStop, OpServiceRestart, OpServiceReload, OpServiceDrain, OpServiceUndrain, OpServiceUpgrade,
 	OpAgentUpgrade, OpConfigApply, OpQueueHold, OpQueueRelease, OpQueueRetry, OpQueueDelete, OpQueueReroute, OpQueueExport,
 }
+
+// Said is the kind in a sentence.
+func (k OperationKind) Said() Sentence { return Word(string(k)) }
 
 // OnQueue is what the kind does with queued mail; empty: nothing.
 func (k OperationKind) OnQueue() QueueAct {
@@ -136,6 +142,7 @@ type Operation struct {
 	Approval *Approval `json:"approval,omitempty"` // nil: none needed
 	Window   ID        `json:"window,omitempty"`   // of maintenance, open from its first step to its end
 	Stopped  string    `json:"stopped,omitempty"`  // why no further step began
+	Said     *Sentence `json:"said,omitempty" doc:"Stopped, for another language"`
 
 	IdempotencyKey string `json:"-"` // unique per actor
 	RequestHash    string `json:"-"` // of what was asked with that key
@@ -169,7 +176,11 @@ type Approval struct {
 type StepLine struct {
 	Time time.Time `json:"time"`
 	Text string    `json:"text"`
+	Said *Sentence `json:"said,omitempty" doc:"Text, for another language"`
 }
+
+// Same reports whether two lines are one.
+func (l StepLine) Same(o StepLine) bool { return l.Time.Equal(o.Time) && l.Text == o.Text }
 
 // Step is an operation on one target. Its ID is what the agent journals.
 type Step struct {
@@ -183,10 +194,11 @@ type Step struct {
 	Log     []StepLine     `json:"log,omitempty"`     // newest last, bounded
 	State   OperationState `json:"state"`
 	Message string         `json:"message,omitempty"` // why it failed, what was done, or what it waits for
-	Turn    time.Time      `json:"turn,omitzero"`     // when it could begin; zero: it waits for its turn
-	Index   uint64         `json:"index,omitempty"`   // of the desired state that does it, once its agent has applied that
-	Needs   uint64         `json:"needs,omitempty"`   // index its agent must have applied to be believed that it is done
-	Was     string         `json:"was,omitempty"`     // how the target was: drained, running or stopped; empty: not known
+	Said    *Sentence      `json:"said,omitempty" doc:"Message, for another language"`
+	Turn    time.Time      `json:"turn,omitzero"`   // when it could begin; zero: it waits for its turn
+	Index   uint64         `json:"index,omitempty"` // of the desired state that does it, once its agent has applied that
+	Needs   uint64         `json:"needs,omitempty"` // index its agent must have applied to be believed that it is done
+	Was     string         `json:"was,omitempty"`   // how the target was: drained, running or stopped; empty: not known
 	Started time.Time      `json:"started"`
 	Ended   time.Time      `json:"ended"`
 }

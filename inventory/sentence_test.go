@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"testing"
 )
@@ -31,5 +32,57 @@ func TestASentenceIsATemplateAndItsParams(t *testing.T) {
 	}
 	if b, err := json.Marshal(Say("nothing")); err != nil || string(b) != `{"template":"nothing"}` {
 		t.Errorf("%s %v", b, err)
+	}
+}
+
+func TestASentenceKeepsThePartsOfThoseInIt(t *testing.T) {
+	cause := Fail("the disk of %s is full", "mail1")
+	for _, c := range []struct {
+		said Sentence
+		at   int
+		in   string
+	}{
+		{Say("%s of %s", OpServiceStop, "x"), 1, "service.stop"},
+		{Say("%d: %v", 1, cause), 2, "the disk of {1} is full"},
+		{Say("%s, so it waits", Errorf(NotFound, "there is no %s", "x")), 1, "there is no {1}"},
+		{Say("%s", Wrap(Internal, cause, "it failed")), 2, "the disk of {1} is full"},
+		{Say("%q", OpServiceStop), 0, ""},
+		{Say("%s", "text"), 0, ""},
+	} {
+		if got := c.said.Within[c.at].Template; got != c.in || c.at == 0 && c.said.Within != nil {
+			t.Errorf("%+v has %q at %d, want %q", c.said, got, c.at, c.in)
+		}
+		if b, err := json.Marshal(c.said); err != nil || Read(c.said.String(), sentOver(t, b)).Template != c.said.Template {
+			t.Errorf("%s is not read back: %v", b, err)
+		}
+	}
+	if f := Fail("it is gone: %v", cause); !errors.Is(f, cause) || f.Error() != "it is gone: the disk of mail1 is full" {
+		t.Errorf("%v does not wrap its cause", f)
+	}
+}
+
+func sentOver(t *testing.T, text []byte) *Sentence {
+	t.Helper()
+	var s Sentence
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	return &s
+}
+
+func TestWhatIsSaidBesideATextMustBeThatText(t *testing.T) {
+	deep := Word("a")
+	for range 2 * mostWithin {
+		deep = Say("%s", Sentence{Template: "{1}", Params: []string{"a"}, Within: map[int]Sentence{1: deep}})
+	}
+	lie := Sentence{Template: "{1}", Params: []string{"a"}, Within: map[int]Sentence{1: Word("b")}}
+	beyond := Sentence{Template: "a", Within: map[int]Sentence{7: Word("b")}}
+	for _, s := range []*Sentence{nil, {Template: "b"}, &deep, &lie, &beyond} {
+		if got := Read("a", s); got.Template != "a" || got.Within != nil {
+			t.Errorf("%+v is believed", s)
+		}
+	}
+	if got := Read("stop it", Say("stop %s", "it").Beside()); got.Template != "stop {1}" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -19,6 +19,9 @@ func (m *Meta) Base() *Meta { return m }
 // ServerState is what the controller holds to be true of a server.
 type ServerState string
 
+// Said is the state in a sentence.
+func (s ServerState) Said() Sentence { return Word(string(s)) }
+
 // The states of a server.
 const (
 	ServerJoining ServerState = "joining" // added, its agent has not joined yet
@@ -46,6 +49,7 @@ type Server struct {
 	CertExpires  time.Time `json:"certificate_expires"` // of the agent's certificate
 	Applied      uint64    `json:"applied"`             // index of the desired state the agent works from
 	Problem      string    `json:"problem,omitempty"`   // why the agent could not apply it; empty when it could
+	Said         *Sentence `json:"said,omitempty" doc:"Problem, for another language"`
 }
 
 // ServiceKind tells how a service's command line and configuration come about.
@@ -69,6 +73,9 @@ const (
 
 // ServiceState is what a service's supervisor sees.
 type ServiceState string
+
+// Said is the state in a sentence.
+func (s ServiceState) Said() Sentence { return Word(string(s)) }
 
 // The states of a service.
 const (
@@ -159,6 +166,49 @@ type ServiceStatus struct {
 	Program  string       `json:"program,omitempty"` // version the running process told of itself
 	Pending  bool         `json:"pending,omitempty"` // its settings have changed since its process was started, and hold from its next start
 	Note     string       `json:"note,omitempty"`    // what of its settings cannot be put in force here, or what its start waits for
+	Said     *StatusSaid  `json:"said,omitempty" doc:"Exit, health and note, for another language"`
+}
+
+// StatusSaid is what a service's status says, for another language.
+type StatusSaid struct {
+	Exit   *Sentence `json:"exit,omitempty"`
+	Health *Sentence `json:"health,omitempty"`
+	Note   *Sentence `json:"note,omitempty"`
+}
+
+// Tell makes sentences the status's exit, health and note. Nil: that stays.
+func (s *ServiceStatus) Tell(exit, health, note *Sentence) {
+	var said StatusSaid
+	if s.Said != nil {
+		said = *s.Said
+	}
+	for _, t := range []struct {
+		text   *string
+		beside **Sentence
+		to     *Sentence
+	}{{&s.Exit, &said.Exit, exit}, {&s.Health, &said.Health, health}, {&s.Note, &said.Note, note}} {
+		if t.to != nil {
+			*t.text, *t.beside = t.to.String(), t.to.Beside()
+		}
+	}
+	if s.Said = nil; said != (StatusSaid{}) {
+		s.Said = &said
+	}
+}
+
+// Told is the status's exit, health and note.
+func (s ServiceStatus) Told() (exit, health, note Sentence) {
+	var said StatusSaid
+	if s.Said != nil {
+		said = *s.Said
+	}
+	return Read(s.Exit, said.Exit), Read(s.Health, said.Health), Read(s.Note, said.Note)
+}
+
+// Same reports whether two statuses tell the same.
+func (s ServiceStatus) Same(o ServiceStatus) bool {
+	s.Said, o.Said = nil, nil
+	return s == o
 }
 
 // JoinToken lets one agent join the fleet as one server, once.

@@ -31,6 +31,9 @@ type Limits struct {
 	Recipients  int   `json:"recipients,omitempty"`   // of one message sent
 	SentADay    int   `json:"sent_a_day,omitempty"`   // recipients written to in a day
 	SMSAMonth   int   `json:"sms_a_month,omitempty"`
+
+	SentAnHour     int `json:"sent_an_hour,omitempty"`     // recipients written to in an hour; 0 everywhere: the server's own (Submission)
+	MessagesAnHour int `json:"messages_an_hour,omitempty"` // messages sent in an hour; 0 everywhere: likewise
 }
 
 // Feature is something an account may or may not use (功能服务定制).

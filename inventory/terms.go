@@ -45,6 +45,9 @@ func (t *Terms) add(l Limits, features map[Feature]bool) {
 		Recipients:  first(t.Limits.Recipients, l.Recipients),
 		SentADay:    first(t.Limits.SentADay, l.SentADay),
 		SMSAMonth:   first(t.Limits.SMSAMonth, l.SMSAMonth),
+
+		SentAnHour:     first(t.Limits.SentAnHour, l.SentAnHour),
+		MessagesAnHour: first(t.Limits.MessagesAnHour, l.MessagesAnHour),
 	}
 	for f, on := range features {
 		if _, said := t.Features[f]; !said {
@@ -72,6 +75,7 @@ func (t Terms) Grants(l Limits, features map[Feature]bool) error {
 		{"message_size", l.MessageSize, t.Limits.MessageSize}, {"attachment", l.Attachment, t.Limits.Attachment},
 		{"recipients", int64(l.Recipients), int64(t.Limits.Recipients)},
 		{"sent_a_day", int64(l.SentADay), int64(t.Limits.SentADay)}, {"sms_a_month", int64(l.SMSAMonth), int64(t.Limits.SMSAMonth)},
+		{"sent_an_hour", int64(l.SentAnHour), int64(t.Limits.SentAnHour)}, {"messages_an_hour", int64(l.MessagesAnHour), int64(t.Limits.MessagesAnHour)},
 	} {
 		if one.most != 0 && one.asked > one.most {
 			return FieldErrorf("limits."+one.name, "%s can be %d at most here, not %d", one.name, one.most, one.asked)
@@ -90,6 +94,7 @@ func (l Limits) Check() error {
 	for name, n := range map[string]int64{
 		"quota": l.Quota, "messages": l.Messages, "message_size": l.MessageSize, "attachment": l.Attachment,
 		"recipients": int64(l.Recipients), "sent_a_day": int64(l.SentADay), "sms_a_month": int64(l.SMSAMonth),
+		"sent_an_hour": int64(l.SentAnHour), "messages_an_hour": int64(l.MessagesAnHour),
 	} {
 		if n < 0 {
 			return FieldErrorf("limits."+name, "%s must not be negative", name)

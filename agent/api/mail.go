@@ -26,6 +26,9 @@ var MailRoutes = []string{
 	"GET " + MailPath + "queue/summary",
 	"GET " + MailPath + "queue/export",
 	"GET " + MailPath + "queue/{id}/message",
+	"GET " + MailPath + "holds",
+	"POST " + MailPath + "holds/{account}/release",
+	"DELETE " + MailPath + "holds/{account}/mail",
 	"GET " + MailPath + "ledger",
 	"GET " + MailPath + "ledger/failures",
 }
@@ -71,6 +74,30 @@ func (c *Client) Queue(ctx context.Context, q inventory.QueueQuery) (page invent
 // QueueSummary sums up what a filter picks.
 func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter) (sum inventory.QueueSummary, err error) {
 	return sum, c.mail(ctx, http.MethodGet, "queue/summary?"+f.Values().Encode(), &sum)
+}
+
+// Holds tells of the accounts whose mail is held, and how much of it there is.
+func (c *Client) Holds(ctx context.Context) ([]inventory.MailHold, error) {
+	var list struct {
+		Holds []inventory.MailHold `json:"holds"`
+	}
+	err := c.mail(ctx, http.MethodGet, "holds", &list)
+	return list.Holds, err
+}
+
+// ReleaseHold lets an account send again and its held mail go, and returns of how many
+// entries of the queue that is. NotFound: it is not held.
+func (c *Client) ReleaseHold(ctx context.Context, account inventory.ID) (int, error) {
+	var done inventory.QueueDone
+	err := c.mail(ctx, http.MethodPost, "holds/"+url.PathEscape(string(account))+"/release", &done)
+	return done.Entries, err
+}
+
+// DeleteHeld deletes an account's held mail, and returns how many entries of the queue that were.
+func (c *Client) DeleteHeld(ctx context.Context, account inventory.ID) (int, error) {
+	var done inventory.QueueDone
+	err := c.mail(ctx, http.MethodDelete, "holds/"+url.PathEscape(string(account))+"/mail", &done)
+	return done.Entries, err
 }
 
 // Ledger reads a page of the mailnode's ledger.

@@ -31,6 +31,7 @@ type Power struct {
 type PowerState struct {
 	State   inventory.PowerState `json:"state"`
 	Message string               `json:"message,omitempty"` // why it could not be told
+	Said    *inventory.Sentence  `json:"said,omitempty"`
 }
 
 // Power asks for the power of another server.

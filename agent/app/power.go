@@ -27,7 +27,8 @@ func (a *App) power(w http.ResponseWriter, r *http.Request) {
 		out.State, err = power.Status(r.Context(), d)
 	}
 	if err != nil {
-		out.Message = err.Error()
+		why := inventory.Say("%s", err)
+		out.Message, out.Said = why.String(), why.Beside()
 	}
 	answer(w, out)
 }

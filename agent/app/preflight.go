@@ -55,35 +55,35 @@ func (a *App) inspections() map[inventory.OperationKind]steward.Executor {
 	}
 }
 
-func (a *App) preflight(ctx context.Context, _ api.Order, say func(string)) (inventory.OperationState, string) {
+func (a *App) preflight(ctx context.Context, _ api.Order, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	checks := a.inspect.Look(ctx)
 	for _, c := range checks {
 		if c.State == inventory.CheckWarning || c.State == inventory.CheckFailed {
-			say(fmt.Sprintf("%s: %s: found %s, wanted %s", c.State, c.Name, c.Found, c.Wanted))
+			say(inventory.Say("%s: %s: found %s, wanted %s", c.State, c.Name, c.Found, c.Wanted))
 		}
 	}
 	return inventory.OpSucceeded, preflight.Summary(checks)
 }
 
 // tune applies the fixes an operator named.
-func (a *App) tune(ctx context.Context, o api.Order, say func(string)) (inventory.OperationState, string) {
+func (a *App) tune(ctx context.Context, o api.Order, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	t := preflight.Tuner{Limit: raise}
 	changes, err := t.Tune(ctx, a.facts(ctx), o.Params.Fixes)
 	for _, c := range changes {
-		say(c.String())
+		say(c.Said())
 	}
 	if err != nil {
-		return inventory.OpFailed, err.Error()
+		return inventory.OpFailed, inventory.Say("%s", err)
 	}
 	a.inspect.Look(ctx)
 	if len(changes) == 0 {
-		return inventory.OpSucceeded, "nothing had to be changed"
+		return inventory.OpSucceeded, inventory.Say("nothing had to be changed")
 	}
-	return inventory.OpSucceeded, fmt.Sprintf("%d changes were made", len(changes))
+	return inventory.OpSucceeded, inventory.Say("%d changes were made", len(changes))
 }
 
 // settleTune finds out whether fixes were made that an earlier agent was at.
-func (a *App) settleTune(step state.Step) (inventory.OperationState, string) {
+func (a *App) settleTune(step state.Step) (inventory.OperationState, inventory.Sentence) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var left []string
@@ -98,9 +98,9 @@ func (a *App) settleTune(step state.Step) (inventory.OperationState, string) {
 		}
 	}
 	if len(left) > 0 {
-		return inventory.OpFailed, "after the agent was back these were still to be mended: " + strings.Join(left, ", ")
+		return inventory.OpFailed, inventory.Say("after the agent was back these were still to be mended: %s", strings.Join(left, ", "))
 	}
-	return inventory.OpSucceeded, "found mended after the agent was back"
+	return inventory.OpSucceeded, inventory.Say("found mended after the agent was back")
 }
 
 // raise raises a limit of this agent, which services inherit from their next start.

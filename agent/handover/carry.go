@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"mailfleet/inventory"
 )
 
 const (
@@ -36,20 +37,20 @@ func (h *Handover) Carry(ctx context.Context, limit time.Duration) error {
 	h.log.Info("another build of the agent is on trial", "version", t.To.Number, "instead", t.From, "limit", limit)
 	why := h.try(ctx, t.To, limit)
 	if ctx.Err() != nil {
-		return h.judge(false, fmt.Sprintf("returned to %s because the agent was told to stop while %s was on trial", t.From, t.To.Number))
+		return h.judge(false, inventory.Say("returned to %s because the agent was told to stop while %s was on trial", t.From, t.To.Number))
 	}
-	if why == "" {
+	if why.None() {
 		if err := h.accept(t); err != nil {
-			why = err.Error()
+			why = inventory.Say("%s", err.Error())
 		}
 	}
-	if why == "" {
+	if why.None() {
 		h.log.Info("the agent is handed over", "version", t.To.Number, "instead", t.From)
-		why = become(t.To.Path, t.To.SHA256).Error()
+		why = inventory.Say("%s", become(t.To.Path, t.To.SHA256).Error())
 		h.book.Current, h.book.Previous, h.book.Trial = h.book.Previous, nil, t
 	}
-	h.log.Error("another build of the agent is not taken", "version", t.To.Number, "why", why)
-	if err := h.judge(false, fmt.Sprintf("returned to %s because %s %s", t.From, t.To.Number, why)); err != nil {
+	h.log.Error("another build of the agent is not taken", "version", t.To.Number, "why", why.String())
+	if err := h.judge(false, inventory.Say("returned to %s because %s %s", t.From, t.To.Number, why)); err != nil {
 		h.log.Error("why the agent returned is not kept", "err", err) // the next start says that it was ended
 	}
 	return become("/proc/self/exe", h.build)
@@ -65,7 +66,7 @@ func (h *Handover) accept(t *trial) error {
 		}
 	}
 	h.book.Previous, h.book.Current, h.book.Starts = h.book.Current, &t.To, 0
-	if err := h.judge(true, fmt.Sprintf("upgraded from %s to %s", t.From, t.To.Number)); err != nil {
+	if err := h.judge(true, inventory.Say("upgraded from %s to %s", t.From, t.To.Number)); err != nil {
 		h.book = before
 		return err
 	}
@@ -73,14 +74,14 @@ func (h *Handover) accept(t *trial) error {
 }
 
 // try runs a build on trial and tells why it may not be taken; empty: it may.
-func (h *Handover) try(ctx context.Context, p Program, limit time.Duration) (why string) {
+func (h *Handover) try(ctx context.Context, p Program, limit time.Duration) (why inventory.Sentence) {
 	// The child is killed by the kernel when this thread ends, that is with this
 	// process: two agents never run at once.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	r, w, err := os.Pipe()
 	if err != nil {
-		return "cannot be watched: " + err.Error()
+		return inventory.Say("cannot be watched: %v", err)
 	}
 	defer func() { _ = r.Close() }()
 	last := &lastLine{to: os.Stderr}
@@ -95,7 +96,7 @@ func (h *Handover) try(ctx context.Context, p Program, limit time.Duration) (why
 	err = cmd.Start()
 	_ = w.Close()
 	if err != nil {
-		return "cannot be started: " + err.Error()
+		return inventory.Say("cannot be started: %v", err)
 	}
 	stands, ended := make(chan bool, 1), make(chan error, 1)
 	go func() {
@@ -116,7 +117,7 @@ type watched struct {
 	leave  time.Duration // it may take to end
 }
 
-func (b watched) watch(ctx context.Context, limit time.Duration) (why string) {
+func (b watched) watch(ctx context.Context, limit time.Duration) (why inventory.Sentence) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -126,7 +127,7 @@ func (b watched) watch(ctx context.Context, limit time.Duration) (why string) {
 		}
 	case <-timer.C:
 		_ = b.kill()
-		return fmt.Sprintf("did not reach the controller within %s%s", limit, b.last.quote())
+		return inventory.Say("did not reach the controller within %s%s", limit, b.last.quote())
 	case <-ctx.Done():
 		_ = b.cmd.Process.Signal(syscall.SIGTERM)
 		return b.leaves()
@@ -137,7 +138,7 @@ func (b watched) watch(ctx context.Context, limit time.Duration) (why string) {
 		return b.fell(err)
 	case <-timer.C:
 		_ = b.kill()
-		return fmt.Sprintf("gave no sign of life within %s%s", limit, b.last.quote())
+		return inventory.Say("gave no sign of life within %s%s", limit, b.last.quote())
 	case <-ctx.Done():
 		_ = b.cmd.Process.Signal(syscall.SIGTERM)
 		return b.leaves()
@@ -145,7 +146,7 @@ func (b watched) watch(ctx context.Context, limit time.Duration) (why string) {
 }
 
 // leaves waits for the build to end by itself.
-func (b watched) leaves() string {
+func (b watched) leaves() inventory.Sentence {
 	timer := time.NewTimer(b.leave)
 	defer timer.Stop()
 	select {
@@ -153,10 +154,10 @@ func (b watched) leaves() string {
 		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 			return b.fell(err)
 		}
-		return ""
+		return inventory.Sentence{}
 	case <-timer.C:
 		_ = b.kill()
-		return fmt.Sprintf("came up and did not let go within %s", b.leave)
+		return inventory.Say("came up and did not let go within %s", b.leave)
 	}
 }
 
@@ -166,12 +167,12 @@ func (b watched) kill() error {
 	return <-b.ended
 }
 
-func (b watched) fell(err error) string {
+func (b watched) fell(err error) inventory.Sentence {
 	how := "exit status 0"
 	if err != nil {
 		how = err.Error()
 	}
-	return fmt.Sprintf("ended after %.1f s with %s%s", time.Since(b.began).Seconds(), how, b.last.quote())
+	return inventory.Say("ended after %.1f s with %s%s", time.Since(b.began).Seconds(), how, b.last.quote())
 }
 
 // lastLine passes on what a build writes and remembers the last line of it.

@@ -77,10 +77,14 @@ type Program struct {
 
 // Verdict is how an upgrade went.
 type Verdict struct {
-	Up      bool      `json:"up"`
-	Message string    `json:"message"`
-	Time    time.Time `json:"time"`
+	Up      bool                `json:"up"`
+	Message string              `json:"message"`
+	Said    *inventory.Sentence `json:"said,omitempty"`
+	Time    time.Time           `json:"time"`
 }
+
+// Told is the verdict's message.
+func (v Verdict) Told() inventory.Sentence { return inventory.Read(v.Message, v.Said) }
 
 // trial is an upgrade that was begun.
 type trial struct {
@@ -131,7 +135,7 @@ func Begin(dir string, log *slog.Logger) (*Handover, error) {
 	}
 	if t := h.book.Trial; t != nil {
 		h.log.Warn("the agent was ended while another build was on trial", "version", t.To.Number)
-		if err := h.judge(false, fmt.Sprintf("returned to %s because the agent was ended while %s was on trial", t.From, t.To.Number)); err != nil {
+		if err := h.judge(false, inventory.Say("returned to %s because the agent was ended while %s was on trial", t.From, t.To.Number)); err != nil {
 			return nil, err
 		}
 	}
@@ -273,11 +277,11 @@ func (h *Handover) Runs() []string {
 }
 
 // judge ends the trial.
-func (h *Handover) judge(up bool, message string) error {
+func (h *Handover) judge(up bool, message inventory.Sentence) error {
 	if h.book.Verdicts == nil {
 		h.book.Verdicts = make(map[inventory.ID]Verdict)
 	}
-	h.book.Verdicts[h.book.Trial.Order] = Verdict{Up: up, Message: message, Time: time.Now().UTC()}
+	h.book.Verdicts[h.book.Trial.Order] = Verdict{Up: up, Message: message.String(), Said: message.Beside(), Time: time.Now().UTC()}
 	for len(h.book.Verdicts) > keepVerdicts {
 		var oldest inventory.ID
 		for id := range h.book.Verdicts { // ids are in order of time

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -57,7 +56,7 @@ func (d *command) Status(ctx context.Context) (inventory.PowerState, error) {
 	case inventory.PowerOn, inventory.PowerOff, inventory.PowerUnknown:
 		return state, nil
 	default:
-		return inventory.PowerUnknown, fmt.Errorf("%s status printed %q, not on, off or unknown", d.program[0], mask(oneLine(out), d.secret))
+		return inventory.PowerUnknown, inventory.Fail("%s status printed %q, not on, off or unknown", d.program[0], mask(oneLine(out), d.secret))
 	}
 }
 
@@ -82,14 +81,14 @@ func (d *command) run(ctx context.Context, verb string) (string, error) {
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s %s did not end in time and was killed", d.program[0], verb)
+		return "", inventory.Fail("%s %s did not end in time and was killed", d.program[0], verb)
 	case errors.Is(err, exec.ErrWaitDelay): // it ended well and left something behind
 	case err != nil:
 		said := mask(oneLine(lastLine(stderr.String())), d.secret)
 		if said != "" {
 			said = ": " + said
 		}
-		return "", fmt.Errorf("%s %s: %w%s", d.program[0], verb, err, said)
+		return "", inventory.Fail("%s %s: %v%s", d.program[0], verb, err, said)
 	}
 	return strings.TrimSpace(stdout.String()), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -54,17 +53,17 @@ func (d *dev) act(ctx context.Context, word string) error {
 func (d *dev) say(ctx context.Context, word string) (string, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", d.socket)
 	if err != nil {
-		return "", fmt.Errorf("the dev fleet has no such machine: %w", err)
+		return "", inventory.Fail("the dev fleet has no such machine: %v", err)
 	}
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write([]byte(word + "\n")); err != nil {
-		return "", fmt.Errorf("tell the machine: %w", err)
+		return "", inventory.Fail("tell the machine: %v", err)
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
-		return "", fmt.Errorf("the machine did not answer: %w", err)
+		return "", inventory.Fail("the machine did not answer: %v", err)
 	}
 	kind, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	if kind != "ok" {

@@ -29,7 +29,7 @@ func TestAMagicPacketIsSentWhereItIsAddressed(t *testing.T) {
 			t.Fatal(err)
 		}
 		done, err := Do(t.Context(), d, On)
-		if err != nil || !strings.Contains(done, "cannot see") {
+		if err != nil || !strings.Contains(done.String(), "cannot see") {
 			t.Fatalf("%q, %v", done, err)
 		}
 		b := make([]byte, 200)

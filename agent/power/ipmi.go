@@ -3,7 +3,6 @@ package power
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -124,7 +123,7 @@ func (d *ipmi) fault(err error) error {
 		return nil
 	}
 	if r, ok := types.IsResponseError(err); ok {
-		return fmt.Errorf("the management controller %s refused (completion code %#02x)", d.host, uint8(r.CompletionCode()))
+		return inventory.Fail("the management controller %s refused (completion code %#02x)", d.host, uint8(r.CompletionCode()))
 	}
 	text := err.Error()
 	says := func(of ...string) bool {
@@ -138,21 +137,21 @@ func (d *ipmi) fault(err error) error {
 	var netErr net.Error
 	switch {
 	case says(client.ErrRAKPAuthentication.Error(), rakp(types.RmcpStatusCodeInvalidIntegrityCheckValue)):
-		return fmt.Errorf("the management controller %s does not take the password of user %q", d.host, d.user)
+		return inventory.Fail("the management controller %s does not take the password of user %q", d.host, d.user)
 	case says(rakp(types.RmcpStatusCodeUnauthorizedName)):
-		return fmt.Errorf("the management controller %s has no user %q", d.host, d.user)
+		return inventory.Fail("the management controller %s has no user %q", d.host, d.user)
 	case says(rakp(types.RmcpStatusCodeUnauthorizedRoleOfPriLevel)):
-		return fmt.Errorf("the management controller %s does not let user %q switch the power: it needs the privilege of an operator", d.host, d.user)
+		return inventory.Fail("the management controller %s does not let user %q switch the power: it needs the privilege of an operator", d.host, d.user)
 	case says(rakp(types.RmcpStatusCodeNoResToCreateSess), rakp(types.RmcpStatusCodeNoResToCreateSessAtRole)):
-		return fmt.Errorf("the management controller %s has no session free", d.host)
+		return inventory.Fail("the management controller %s has no session free", d.host)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout(), says("deadline", "timed out", "no matching IPMI response"):
-		return fmt.Errorf("the management controller %s does not answer (IPMI, port %d)", d.host, d.port)
+		return inventory.Fail("the management controller %s does not answer (IPMI, port %d)", d.host, d.port)
 	case says("connection refused"):
-		return fmt.Errorf("nothing answers IPMI at %s, port %d", d.host, d.port)
+		return inventory.Fail("nothing answers IPMI at %s, port %d", d.host, d.port)
 	case says("resolve addr failed"):
-		return fmt.Errorf("the management controller %s cannot be found by name", d.host)
+		return inventory.Fail("the management controller %s cannot be found by name", d.host)
 	default:
-		return fmt.Errorf("IPMI with %s: %s", d.host, strings.Join(strings.Fields(text), " "))
+		return inventory.Fail("IPMI with %s: %s", d.host, strings.Join(strings.Fields(text), " "))
 	}
 }
 

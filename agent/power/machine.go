@@ -3,11 +3,12 @@ package power
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
+
+	"mailfleet/inventory"
 )
 
 // Machine is the one the agent runs on.
@@ -45,7 +46,7 @@ type hardware struct{}
 func (hardware) BootID(context.Context) (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "", fmt.Errorf("read the boot id: %w", err)
+		return "", inventory.Fail("read the boot id: %v", err)
 	}
 	return strings.TrimSpace(string(b)), nil
 }
@@ -64,16 +65,16 @@ func leave(ctx context.Context, verb string, command int) error {
 	if _, err := os.Stat("/run/systemd/system"); err == nil {
 		out, err := exec.CommandContext(ctx, "systemctl", "--no-block", "--no-wall", verb).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("systemctl %s: %w: %s", verb, err, oneLine(string(out)))
+			return inventory.Fail("systemctl %s: %v: %s", verb, err, oneLine(string(out)))
 		}
 		return nil
 	}
 	syscall.Sync()
 	if err := syscall.Reboot(command); err != nil {
 		if errors.Is(err, syscall.EPERM) {
-			return fmt.Errorf("the agent may not %s this machine: it does not run as root", verb)
+			return inventory.Fail("the agent may not %s this machine: it does not run as root", verb)
 		}
-		return fmt.Errorf("%s this machine: %w", verb, err)
+		return inventory.Fail("%s this machine: %v", verb, err)
 	}
 	return nil
 }

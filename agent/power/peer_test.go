@@ -132,7 +132,7 @@ func walk(t *testing.T, d Driver) {
 		{On, inventory.PowerOn, "the power is on"},
 	} {
 		done, err := Do(t.Context(), d, c.act)
-		if err != nil || done != c.done {
+		if err != nil || done.String() != c.done {
 			t.Fatalf("%s: %q, %v; want %q", c.act, done, err, c.done)
 		}
 		soon(t, "it is "+string(c.want), func() bool { return status(t, d) == c.want })

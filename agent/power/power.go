@@ -9,8 +9,6 @@ package power
 import (
 	"context"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"time"
 
 	"mailfleet/controller/api"
@@ -39,8 +37,11 @@ const (
 	Cycle Act = "cycle"
 )
 
+// Said is the act in a sentence.
+func (a Act) Said() inventory.Sentence { return inventory.Word(string(a)) }
+
 // errUnsupported is wrapped by drivers that cannot do an act at all.
-var errUnsupported = errors.New("this kind of power driver cannot do that")
+var errUnsupported = inventory.Fail("this kind of power driver cannot do that")
 
 const (
 	// callLimit is how long one question to a management controller may take,
@@ -85,32 +86,32 @@ func Status(ctx context.Context, d Driver) (inventory.PowerState, error) {
 
 // Do switches the power and waits until it is seen switched, where the driver
 // can see. It tells what was done. Cycling a server that is off switches it on.
-func Do(ctx context.Context, d Driver, act Act) (done string, err error) {
+func Do(ctx context.Context, d Driver, act Act) (done inventory.Sentence, err error) {
 	before, err := Status(ctx, d)
 	if err != nil {
-		return "", err
+		return done, err
 	}
 	switch {
 	case act == On && before == inventory.PowerOn:
-		return "the power was on already", nil
+		return inventory.Say("the power was on already"), nil
 	case act == Off && before == inventory.PowerOff:
-		return "the power was off already", nil
+		return inventory.Say("the power was off already"), nil
 	case act == Cycle && before == inventory.PowerOff:
 		act = On
 	}
 	if err := once(ctx, d, act); err != nil {
-		return "", err
+		return done, err
 	}
 	switch {
 	case act == Cycle:
-		return "the power was cycled", nil
+		return inventory.Say("the power was cycled"), nil
 	case before == inventory.PowerUnknown:
-		return "told to switch " + string(act) + "; this driver cannot see whether it did", nil
+		return inventory.Say("told to switch %s; this driver cannot see whether it did", act), nil
 	}
 	if err := settle(ctx, d, inventory.PowerState(act)); err != nil {
-		return "", err
+		return done, err
 	}
-	return "the power is " + string(act), nil
+	return inventory.Say("the power is %s", act), nil
 }
 
 func once(ctx context.Context, d Driver, act Act) error {
@@ -140,7 +141,7 @@ func settle(ctx context.Context, d Driver, want inventory.PowerState) error {
 			if err != nil {
 				return err
 			}
-			return fmt.Errorf("told to switch %s, the power was still %s after %s", want, now, settleLimit)
+			return inventory.Fail("told to switch %s, the power was still %s after %s", want, now, settleLimit)
 		case <-time.After(settlePoll):
 		}
 	}

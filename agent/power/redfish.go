@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -63,7 +62,7 @@ func newRedfish(how api.OrderPower, password string, roots *x509.CertPool) (*red
 	}}, nil
 }
 
-var errPin = errors.New("its certificate is not the one that was pinned")
+var errPin = inventory.Fail("its certificate is not the one that was pinned")
 
 // pin makes a certificate's SHA-256 what is trusted, instead of an authority.
 func pin(config *tls.Config, text string) error {
@@ -162,11 +161,11 @@ func (d *redfish) reset(ctx context.Context, types ...string) error {
 			}
 		}
 		if system.Actions.Reset.Target == "" {
-			return fmt.Errorf("the system at %s cannot be switched through Redfish: it has no reset action", d.base.Host)
+			return inventory.Fail("the system at %s cannot be switched through Redfish: it has no reset action", d.base.Host)
 		}
 		kind, err := choose(types, allowed)
 		if err != nil {
-			return fmt.Errorf("the system at %s: %w", d.base.Host, err)
+			return inventory.Fail("the system at %s: %v", d.base.Host, err)
 		}
 		return s.call(ctx, http.MethodPost, system.Actions.Reset.Target, map[string]string{"ResetType": kind}, nil)
 	})
@@ -182,7 +181,7 @@ func choose(types, allowed []string) (string, error) {
 			return t, nil
 		}
 	}
-	return "", fmt.Errorf("%w: it allows none of %s", errUnsupported, strings.Join(types, ", "))
+	return "", inventory.Fail("%v: it allows none of %s", errUnsupported, strings.Join(types, ", "))
 }
 
 // redfishSession is being signed in, by a token or, where there are no
@@ -221,7 +220,7 @@ func (s *redfishSession) signIn(ctx context.Context) error {
 	case http.StatusOK, http.StatusCreated:
 		s.token, s.location = res.Header.Get("X-Auth-Token"), res.Header.Get("Location")
 		if s.token == "" {
-			return fmt.Errorf("%s made a Redfish session without a token", s.base.Host)
+			return inventory.Fail("%s made a Redfish session without a token", s.base.Host)
 		}
 		return nil
 	default:
@@ -242,7 +241,7 @@ func (s *redfishSession) system(ctx context.Context) (system, error) {
 		return out, err
 	}
 	if root.Systems.ID == "" {
-		return out, fmt.Errorf("%s has no Redfish systems", s.base.Host)
+		return out, inventory.Fail("%s has no Redfish systems", s.base.Host)
 	}
 	var list struct {
 		Members []link `json:"Members"`
@@ -251,7 +250,7 @@ func (s *redfishSession) system(ctx context.Context) (system, error) {
 		return out, err
 	}
 	if len(list.Members) != 1 {
-		return out, fmt.Errorf("%s has %d Redfish systems: put the path of the one that is meant into the address", s.base.Host, len(list.Members))
+		return out, inventory.Fail("%s has %d Redfish systems: put the path of the one that is meant into the address", s.base.Host, len(list.Members))
 	}
 	return out, s.call(ctx, http.MethodGet, list.Members[0].ID, nil, &out)
 }
@@ -274,7 +273,7 @@ func (s *redfishSession) call(ctx context.Context, method, path string, in, out 
 		return s.fault(err)
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("%s answered %s with what is not the JSON expected", s.base.Host, path)
+		return inventory.Fail("%s answered %s with what is not the JSON expected", s.base.Host, path)
 	}
 	return nil
 }
@@ -282,7 +281,7 @@ func (s *redfishSession) call(ctx context.Context, method, path string, in, out 
 func (s *redfishSession) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	to, err := s.base.Parse(path)
 	if err != nil || to.Scheme != s.base.Scheme || to.Host != s.base.Host {
-		return nil, fmt.Errorf("%s points to another host, %q", s.base.Host, path)
+		return nil, inventory.Fail("%s points to another host, %q", s.base.Host, path)
 	}
 	var body io.Reader
 	if in != nil {
@@ -320,16 +319,16 @@ func (s *redfishSession) fault(err error) error {
 	var name x509.HostnameError
 	switch {
 	case errors.Is(err, errPin):
-		return fmt.Errorf("the management controller %s is not trusted: %w", s.base.Host, errPin)
+		return inventory.Fail("the management controller %s is not trusted: %v", s.base.Host, errPin)
 	case errors.As(err, &unknown), errors.As(err, &name):
-		return fmt.Errorf("the certificate of the management controller %s is not trusted: pin it (tls_pin) or have it signed by a known authority", s.base.Host)
+		return inventory.Fail("the certificate of the management controller %s is not trusted: pin it (tls_pin) or have it signed by a known authority", s.base.Host)
 	case errors.Is(err, context.DeadlineExceeded), timedOut(err):
-		return fmt.Errorf("the management controller %s does not answer (Redfish)", s.base.Host)
+		return inventory.Fail("the management controller %s does not answer (Redfish)", s.base.Host)
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the URL, which is said already
 	}
-	return fmt.Errorf("ask the management controller %s (Redfish): %w", s.base.Host, err)
+	return inventory.Fail("ask the management controller %s (Redfish): %v", s.base.Host, err)
 }
 
 func timedOut(err error) bool {
@@ -345,12 +344,12 @@ func timedOut(err error) bool {
 func (s *redfishSession) refused(res *http.Response) error {
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
-		return fmt.Errorf("the management controller %s does not take the password of user %q", s.base.Host, s.user)
+		return inventory.Fail("the management controller %s does not take the password of user %q", s.base.Host, s.user)
 	case http.StatusForbidden:
-		return fmt.Errorf("the management controller %s does not let user %q switch the power", s.base.Host, s.user)
+		return inventory.Fail("the management controller %s does not let user %q switch the power", s.base.Host, s.user)
 	}
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxResource))
-	return fmt.Errorf("the management controller %s answered %s%s", s.base.Host, res.Status, s.words(body))
+	return inventory.Fail("the management controller %s answered %s%s", s.base.Host, res.Status, s.words(body))
 }
 
 // words are what an error answer says, on one line, without the password.

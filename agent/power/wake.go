@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -68,7 +67,7 @@ func (d *wake) On(ctx context.Context) error {
 		errs = append(errs, d.send(ctx, address))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("send a magic packet: %w", err)
+		return inventory.Fail("send a magic packet: %v", err)
 	}
 	return nil
 }
@@ -87,7 +86,7 @@ func (d *wake) send(ctx context.Context, address string) error {
 func broadcasts() (to []string, err error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
-		return nil, fmt.Errorf("list this machine's networks: %w", err)
+		return nil, inventory.Fail("list this machine's networks: %v", err)
 	}
 	for _, i := range interfaces {
 		if i.Flags&(net.FlagUp|net.FlagBroadcast) != net.FlagUp|net.FlagBroadcast {
@@ -111,7 +110,7 @@ func broadcasts() (to []string, err error) {
 		}
 	}
 	if len(to) == 0 {
-		return nil, errors.New("this machine is in no network that has broadcasts")
+		return nil, inventory.Fail("this machine is in no network that has broadcasts")
 	}
 	return to, nil
 }
@@ -119,4 +118,4 @@ func broadcasts() (to []string, err error) {
 func (d *wake) Off(context.Context) error   { return errWake }
 func (d *wake) Cycle(context.Context) error { return errWake }
 
-var errWake = fmt.Errorf("%w: Wake-on-LAN can switch on only", errUnsupported)
+var errWake = inventory.Fail("%v: Wake-on-LAN can switch on only", errUnsupported)

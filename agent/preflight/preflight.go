@@ -10,7 +10,6 @@ package preflight
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"time"
@@ -176,11 +175,11 @@ func Offset(ctx context.Context, clock func(context.Context) (time.Time, error))
 }
 
 // Summary says the outcome of checks in one sentence.
-func Summary(checks []inventory.Check) string {
+func Summary(checks []inventory.Check) inventory.Sentence {
 	n := map[inventory.CheckState]int{}
 	for _, c := range checks {
 		n[c.State]++
 	}
-	return fmt.Sprintf("%d checks: %d well, %d warnings, %d failed, %d could not be made",
+	return inventory.Say("%d checks: %d well, %d warnings, %d failed, %d could not be made",
 		len(checks), n[inventory.CheckOK], n[inventory.CheckWarning], n[inventory.CheckFailed], n[inventory.CheckSkipped])
 }

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +58,14 @@ type Change struct {
 	After  string `json:"after"`
 }
 
-func (c Change) String() string {
-	return fmt.Sprintf("%s: %s: %s → %s", c.Check, c.What, cmp.Or(c.Before, "nothing"), c.After)
+func (c Change) String() string { return c.Said().String() }
+
+// Said tells of the change.
+func (c Change) Said() inventory.Sentence {
+	if c.Before == "" {
+		return inventory.Say("%s: %s: is set to %s", c.Check, c.What, c.After)
+	}
+	return inventory.Say("%s: %s: %s → %s", c.Check, c.What, c.Before, c.After)
 }
 
 // Tune mends the checks named, and tells what it changed: nothing, where all is
@@ -93,7 +98,7 @@ func (t Tuner) Tune(ctx context.Context, f Facts, names []string) ([]Change, err
 		}
 		changes = append(changes, made...)
 		if err != nil {
-			return changes, fmt.Errorf("mend %s: %w", c.name, err)
+			return changes, inventory.Fail("mend %s: %v", c.name, err)
 		}
 	}
 	return changes, nil
@@ -187,7 +192,7 @@ func (t Tuner) setLimit(name string, value int64) (changes []Change, err error) 
 		return changes, nil
 	}
 	if err := t.Limit(name, value); err != nil {
-		return changes, fmt.Errorf("the limit of the running agent: %w", err)
+		return changes, inventory.Fail("the limit of the running agent: %v", err)
 	}
 	return append(changes, Change{What: "limit of the running agent, and of services from their next start", Before: "lower", After: number}), nil
 }

@@ -58,10 +58,10 @@ func TestFixesAreAppliedOnceAndKept(t *testing.T) {
 		told = append(told, c.String())
 	}
 	for _, want := range []string{
-		"swappiness: vm.swappiness: 60 → 10", "swappiness: /etc/sysctl.d/90-mailfleet.conf: nothing → vm.swappiness = 10",
+		"swappiness: vm.swappiness: 60 → 10", "swappiness: /etc/sysctl.d/90-mailfleet.conf: is set to vm.swappiness = 10",
 		"somaxconn: net.core.somaxconn: 128 → 4096", "inotify: fs.inotify.max_user_watches: 8192 → 524288",
 		"huge_pages: " + hugePageFile + ": always → madvise",
-		"open_files: /etc/systemd/system/mailfleet-agent.service.d/90-mailfleet.conf: nothing → LimitNOFILE=65536",
+		"open_files: /etc/systemd/system/mailfleet-agent.service.d/90-mailfleet.conf: is set to LimitNOFILE=65536",
 	} {
 		if !slices.Contains(told, want) {
 			t.Errorf("not told: %s", want)

@@ -120,7 +120,7 @@ func (s *Shelf) trusted(ctx context.Context) (release.Chain, error) {
 	}
 	theirs, err := s.source.KeyChain(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the release keys: %w", err)
+		return nil, inventory.Fail("ask for the release keys: %v", err)
 	}
 	longer := mine.Follow(theirs)
 	if len(longer) == len(mine) {
@@ -133,7 +133,7 @@ func (s *Shelf) trusted(ctx context.Context) (release.Chain, error) {
 // Fetch gets a release from the controller and checks it, before and after: that
 // it is of the program, for this platform, signed, and what arrived is what was
 // signed. What is here already is not sent again. say is told how it goes.
-func (s *Shelf) Fetch(ctx context.Context, id inventory.ID, program string, say func(string)) (Build, error) {
+func (s *Shelf) Fetch(ctx context.Context, id inventory.ID, program string, say func(inventory.Sentence)) (Build, error) {
 	s.fetching.Lock()
 	defer s.fetching.Unlock()
 	keys, err := s.trusted(ctx)
@@ -142,7 +142,7 @@ func (s *Shelf) Fetch(ctx context.Context, id inventory.ID, program string, say 
 	}
 	r, err := s.source.OrderedRelease(ctx, id)
 	if err != nil {
-		return Build{}, fmt.Errorf("ask for the release: %w", err)
+		return Build{}, inventory.Fail("ask for the release: %v", err)
 	}
 	if err := keys.Verify(&r); err != nil {
 		return Build{}, err
@@ -158,14 +158,14 @@ func (s *Shelf) Fetch(ctx context.Context, id inventory.ID, program string, say 
 	if b, ok := s.build(r); ok {
 		return b, s.remember(r)
 	}
-	say(fmt.Sprintf("fetching %s, %d octets", r.Title(), r.Size))
+	say(inventory.Say("fetching %s, %d octets", r.Title(), r.Size))
 	if err := s.receive(ctx, r); err != nil {
 		return Build{}, err
 	}
-	say("signature and SHA-256 hold")
+	say(inventory.Say("signature and SHA-256 hold"))
 	b, ok := s.build(r)
 	if !ok {
-		return Build{}, fmt.Errorf("the file of %s is gone again", r.Title())
+		return Build{}, inventory.Fail("the file of %s is gone again", r.Title())
 	}
 	return b, s.remember(r)
 }
@@ -235,7 +235,7 @@ func (s *Shelf) receive(ctx context.Context, r inventory.Release) error {
 	arriving := s.file(r.SHA256 + part)
 	f, err := os.OpenFile(arriving, os.O_RDWR|os.O_CREATE, 0o700)
 	if err != nil {
-		return fmt.Errorf("keep a release: %w", err)
+		return inventory.Fail("keep a release: %v", err)
 	}
 	err = s.fill(ctx, f, r)
 	if err == nil {
@@ -249,7 +249,7 @@ func (s *Shelf) receive(ctx context.Context, r inventory.Release) error {
 	}
 	sum, err := digest(arriving)
 	if err != nil {
-		return fmt.Errorf("keep a release: %w", err)
+		return inventory.Fail("keep a release: %v", err)
 	}
 	if sum != r.SHA256 {
 		_ = os.Remove(arriving)
@@ -262,11 +262,11 @@ func (s *Shelf) fill(ctx context.Context, f *os.File, r inventory.Release) error
 	for {
 		have, err := f.Seek(0, io.SeekEnd)
 		if err != nil {
-			return fmt.Errorf("keep a release: %w", err)
+			return inventory.Fail("keep a release: %v", err)
 		}
 		if have > r.Size { // of an earlier attempt; it begins anew
 			if err := f.Truncate(0); err != nil {
-				return fmt.Errorf("keep a release: %w", err)
+				return inventory.Fail("keep a release: %v", err)
 			}
 			continue
 		}
@@ -278,17 +278,17 @@ func (s *Shelf) fill(ctx context.Context, f *os.File, r inventory.Release) error
 			continue
 		}
 		if p, refused := errors.AsType[*api.Problem](err); refused && p.Status < 500 {
-			return fmt.Errorf("fetch %s: %w", r.Title(), err)
+			return inventory.Fail("fetch %s: %v", r.Title(), err)
 		}
 		if _, disk := errors.AsType[*fs.PathError](err); disk {
-			return fmt.Errorf("keep a release: %w", err)
+			return inventory.Fail("keep a release: %v", err)
 		}
 		t := time.NewTimer(s.pause)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return fmt.Errorf("%s did not arrive in time: %w", r.Title(), err)
+			return inventory.Fail("%s did not arrive in time: %v", r.Title(), err)
 		}
 	}
 }

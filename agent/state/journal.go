@@ -43,6 +43,10 @@ type Step struct {
 
 func (s *Step) ended() bool { return s.Report.State.Final() }
 
+// over tells whether a step is only remembered: it has ended and the controller
+// knows how.
+func (s *Step) over() bool { return s.ended() && s.Reported }
+
 // Journal remembers which orders were taken, so that none is acted on twice: a
 // step is on disk before the agent acts. Ended and reported steps are dropped
 // after 30 days, or when there are 10,000 newer ones; an order that was made no
@@ -53,7 +57,8 @@ type Journal struct {
 	log       *durable.Log[record]
 	compacted int64 // size of the file when it was last compacted
 	steps     map[inventory.ID]*Step
-	floor     time.Time // orders made until then may have been dropped
+	live      map[inventory.ID]*Step // of steps, those that are not over: a few, where all may be thousands
+	floor     time.Time              // orders made until then may have been dropped
 	syncing   *time.Timer
 	logger    *slog.Logger
 }
@@ -67,7 +72,7 @@ type record struct {
 // OpenJournal opens or creates the journal at path. A step that was begun and
 // not finished becomes unknown.
 func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
-	j := &Journal{steps: make(map[inventory.ID]*Step), logger: log}
+	j := &Journal{steps: make(map[inventory.ID]*Step), live: make(map[inventory.ID]*Step), logger: log}
 	var err error
 	j.log, err = durable.OpenLog(path, log, j.replay)
 	if err != nil {
@@ -76,8 +81,11 @@ func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
 	for _, s := range j.steps {
 		if !s.ended() && !s.Open && s.Report.State != inventory.OpUnknown {
 			s.Report.State = inventory.OpUnknown
-			s.Report.Message = "the agent stopped while it carried this out"
+			s.Report.Tell(inventory.Say("the agent stopped while it carried this out"))
 			s.Reported = false
+		}
+		if !s.over() {
+			j.live[s.Order.ID] = s
 		}
 	}
 	if err := j.compact(); err != nil {
@@ -103,7 +111,7 @@ func (j *Journal) Begin(o api.Order, boot string, pid int) (fresh bool, err erro
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if s := j.steps[o.ID]; s != nil {
-		s.Reported = false // or the controller would not ask again
+		s.Reported, j.live[o.ID] = false, s // or the controller would not ask again
 		return false, nil
 	}
 	if !j.floor.IsZero() && !o.ID.Time().After(j.floor) {
@@ -113,14 +121,14 @@ func (j *Journal) Begin(o api.Order, boot string, pid int) (fresh bool, err erro
 	if err := j.log.Append(record{Step: s}); err != nil {
 		return false, fmt.Errorf("order %s was not taken: %w", o.ID, err)
 	}
-	j.steps[o.ID] = s
+	j.steps[o.ID], j.live[o.ID] = s, s
 	return true, nil
 }
 
 // Say adds a line to a step's log. It is on disk with the step's end.
-func (j *Journal) Say(id inventory.ID, text string) {
-	if len(text) > maxLine {
-		text = strings.ToValidUTF8(text[:maxLine], "") + "…"
+func (j *Journal) Say(id inventory.ID, line inventory.Sentence) {
+	if text := line.String(); len(text) > maxLine {
+		line = inventory.Say("%s", strings.ToValidUTF8(text[:maxLine], "")+"…")
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -129,16 +137,16 @@ func (j *Journal) Say(id inventory.ID, text string) {
 		return
 	}
 	// Copied: reports that are being sent share the old one.
-	lines := append(slices.Clone(s.Report.Log), inventory.StepLine{Time: now(), Text: text})
+	lines := append(slices.Clone(s.Report.Log), inventory.StepLine{Time: now(), Text: line.String(), Said: line.Beside()})
 	s.Report.Log, s.Reported = lines[max(0, len(lines)-maxLines):], false
 }
 
 // Finish tells how an order went: succeeded, failed or expired; unknown, or
 // running when nobody is at it and how it went will show: then it may be called
-// again when it is known. That survives the agent at once and a power cut soon: after
-// one before then, the order was begun and how it went is not known. After an error
-// about the disk it is remembered until a restart.
-func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, message string) error {
+// again when it is known. That survives the agent at once and a power cut soon, unless
+// the controller has taken it by then: after one, the order was begun and how it went
+// is not known here. After an error about the disk it is remembered until a restart.
+func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, message inventory.Sentence) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.steps[id]
@@ -148,7 +156,8 @@ func (j *Journal) Finish(id inventory.ID, state inventory.OperationState, messag
 	if s.ended() {
 		return inventory.Errorf(inventory.Conflict, "order %s has ended already: %s", id, s.Report.State)
 	}
-	s.Report.State, s.Report.Message, s.Reported = state, message, false
+	s.Report.Tell(message)
+	s.Report.State, s.Reported = state, false
 	s.Open = state == inventory.OpRunning
 	if s.ended() {
 		s.Report.Ended = now()
@@ -169,6 +178,15 @@ func (j *Journal) note(records ...record) error {
 		j.syncing = time.AfterFunc(syncAfter, j.sync)
 	}
 	return nil
+}
+
+// unhurry leaves what was noted to the next step that is begun, or to the kernel.
+// j.mu is held.
+func (j *Journal) unhurry() {
+	if j.syncing != nil {
+		j.syncing.Stop()
+		j.syncing = nil
+	}
 }
 
 func (j *Journal) sync() {
@@ -202,7 +220,7 @@ func (j *Journal) list(which func(*Step) bool) []Step {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var steps []Step
-	for _, s := range j.steps {
+	for _, s := range j.live {
 		if which(s) {
 			steps = append(steps, *s)
 		}
@@ -227,6 +245,7 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 		s.Reported = true
 		if s.ended() {
 			records = append(records, record{Step: s})
+			delete(j.live, r.ID)
 		}
 	}
 	if len(records) == 0 {
@@ -234,6 +253,9 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 	}
 	if err := j.note(records...); err != nil {
 		return fmt.Errorf("reports will be repeated after a restart: %w", err)
+	}
+	if len(j.live) == 0 { // what a power cut may take the controller has
+		j.unhurry()
 	}
 	if size := j.log.Size(); size > compactAbove && size > 2*j.compacted {
 		return j.compact()
@@ -243,14 +265,14 @@ func (j *Journal) Reported(reports []api.StepReport) error {
 
 // same tells whether nothing came to a report since.
 func same(a, b api.StepReport) bool {
-	return a.State == b.State && a.Message == b.Message && slices.Equal(a.Log, b.Log)
+	return a.State == b.State && a.Message == b.Message && slices.EqualFunc(a.Log, b.Log, inventory.StepLine.Same)
 }
 
 // compact drops what need not be remembered and rewrites the file.
 func (j *Journal) compact() error {
 	var ended []*Step
 	for _, s := range j.steps {
-		if s.ended() && s.Reported {
+		if s.over() {
 			ended = append(ended, s)
 		}
 	}
@@ -283,13 +305,8 @@ func (j *Journal) compact() error {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var err error
-	if j.syncing != nil {
-		j.syncing.Stop()
-		j.syncing = nil
-		err = j.log.Sync()
-	}
-	return errors.Join(err, j.log.Close())
+	j.unhurry()
+	return errors.Join(j.log.Sync(), j.log.Close())
 }
 
 // now is the time as it is written: without what JSON would lose.

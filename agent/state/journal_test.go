@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,7 +54,7 @@ func begin(t *testing.T, j *Journal, id inventory.ID) (fresh bool) {
 
 func finish(t *testing.T, j *Journal, id inventory.ID, s inventory.OperationState) {
 	t.Helper()
-	if err := j.Finish(id, s, "so it went"); err != nil {
+	if err := j.Finish(id, s, inventory.Word("so it went")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -155,12 +156,12 @@ func TestUnfinishedOrderIsUnknownAfterARestartAndCanBeSettled(t *testing.T) {
 func TestFinishRefusesWhatItCannotMean(t *testing.T) {
 	j := openJournal(t, filepath.Join(t.TempDir(), "journal"))
 	id := inventory.NewID()
-	if err := j.Finish(id, inventory.OpFailed, ""); !inventory.Is(err, inventory.NotFound) {
+	if err := j.Finish(id, inventory.OpFailed, inventory.Word("")); !inventory.Is(err, inventory.NotFound) {
 		t.Fatalf("an order never taken: %v", err)
 	}
 	begin(t, j, id)
 	finish(t, j, id, inventory.OpSucceeded)
-	if err := j.Finish(id, inventory.OpFailed, ""); !inventory.Is(err, inventory.Conflict) {
+	if err := j.Finish(id, inventory.OpFailed, inventory.Word("")); !inventory.Is(err, inventory.Conflict) {
 		t.Fatalf("a second end: %v", err)
 	}
 }
@@ -244,6 +245,37 @@ func TestDroppedOrdersAreNotFreshAgain(t *testing.T) {
 	})
 }
 
+func TestNobodyWaitsForTheDiskForWhatTheControllerHas(t *testing.T) {
+	j := openJournal(t, filepath.Join(t.TempDir(), "journal"))
+	hurry := func() bool {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return j.syncing != nil
+	}
+	first, second := inventory.NewID(), inventory.NewID()
+	begin(t, j, first)
+	begin(t, j, second)
+	if hurry() {
+		t.Error("what was begun is on disk, and is to be synced")
+	}
+	finish(t, j, first, inventory.OpSucceeded)
+	report(t, j)
+	if !hurry() {
+		t.Error("an end is not to be synced while another step goes on")
+	}
+	finish(t, j, second, inventory.OpFailed)
+	if !hurry() {
+		t.Error("an end that nobody knows of is not to be synced")
+	}
+	report(t, j)
+	if hurry() {
+		t.Error("what the controller has taken is to be synced")
+	}
+	if begin(t, j, first) || !slices.ContainsFunc(j.Unreported(), func(r api.StepReport) bool { return r.ID == first }) {
+		t.Error("a step that was over is not reported again when it is asked for")
+	}
+}
+
 func TestJournalStaysSmall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := openJournal(t, path)
@@ -270,7 +302,7 @@ func TestJournalStaysSmall(t *testing.T) {
 	for range 2 {
 		id := inventory.NewID()
 		begin(t, j, id)
-		if err := j.Finish(id, inventory.OpFailed, strings.Repeat("x", compactAbove/4)); err != nil {
+		if err := j.Finish(id, inventory.OpFailed, inventory.Word(strings.Repeat("x", compactAbove/4))); err != nil {
 			t.Fatal(err)
 		}
 		report(t, j)
@@ -323,9 +355,9 @@ func TestAStepSetGoingStaysRunningOverARestart(t *testing.T) {
 	if len(j.Unsettled()) != 0 {
 		t.Error("an order in hand is to be settled")
 	}
-	j.Say(id, "going down")
+	j.Say(id, inventory.Word("going down"))
 	report(t, j)
-	j.Say(id, strings.Repeat("é", maxLine))
+	j.Say(id, inventory.Word(strings.Repeat("é", maxLine)))
 	if got := j.Unreported(); len(got) != 1 || len(got[0].Log) != 2 || len(got[0].Log[1].Text) > maxLine+3 {
 		t.Errorf("a new line is not told: %+v", got)
 	}
@@ -340,7 +372,7 @@ func TestAStepSetGoingStaysRunningOverARestart(t *testing.T) {
 		t.Error("it has ended and is to be settled")
 	}
 	for range 2 * maxLines {
-		j.Say(id, "too late")
+		j.Say(id, inventory.Word("too late"))
 	}
 	if got := j.Unreported(); len(got[0].Log) != 2 {
 		t.Errorf("a step that has ended goes on telling: %d lines", len(got[0].Log))

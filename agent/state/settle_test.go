@@ -52,7 +52,7 @@ func TestSettle(t *testing.T) {
 			Report: api.StepReport{Started: begun, Message: "as before"},
 		}
 		out, message := Settle(step, c.want, inventory.ServiceStatus{State: c.state, Since: c.since, PID: 8, Exit: "exit status 1"})
-		if out != c.out || message == "" {
+		if out != c.out || message.None() {
 			t.Errorf("%s, wanted %s, %s since %s: %s %q, want %s", c.kind, c.want, c.state, c.since.Format(time.TimeOnly), out, message, c.out)
 		}
 	}

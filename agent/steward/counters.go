@@ -37,5 +37,23 @@ func (c counters) Collect(ctx context.Context) ([]collect.Sample, error) {
 	for protocol, open := range status.Connections {
 		fields[string(protocol)+mailnodeapi.ConnectionsSuffix] = float64(open)
 	}
-	return []collect.Sample{{Measurement: "mailnode", Fields: fields}}, nil
+	return append([]collect.Sample{{Measurement: "mailnode", Fields: fields}}, bursts(status)...), nil
+}
+
+// bursts has a series for each account whose mail is held, so that an alert names it;
+// one that was let go is at 0 for a while, so that the alert ends.
+func bursts(status *mailnodeapi.Status) (samples []collect.Sample) {
+	add := func(address string, recipients int) {
+		samples = append(samples, collect.Sample{
+			Measurement: "mailnode", Tags: map[string]string{mailnodeapi.AccountTag: address},
+			Fields: map[string]float64{mailnodeapi.AccountBurst: float64(recipients)},
+		})
+	}
+	for _, h := range status.Held {
+		add(h.Address, max(h.Sent, 1))
+	}
+	for _, address := range status.Released {
+		add(address, 0)
+	}
+	return samples
 }

@@ -22,6 +22,7 @@ func translateMail(c *mailnodeapi.Config, d api.Desired) {
 			SCRAM: a.SCRAM, AppPasswords: appPasswords(a),
 			QuotaBytes: a.Limits.Quota, QuotaMessages: a.Limits.Messages, MessageBytes: a.Limits.MessageSize, Off: a.Off,
 			Aliases: a.Aliases, Forward: a.Forward, Language: a.Language, Recipients: a.Limits.Recipients, SentADay: a.Limits.SentADay,
+			SentAnHour: a.Limits.SentAnHour, MessagesAnHour: a.Limits.MessagesAnHour,
 		})
 	}
 	for _, g := range d.Mail.Groups {

@@ -3,7 +3,6 @@ package steward
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"time"
 
@@ -21,14 +20,14 @@ type Executor struct {
 	// Do carries the order out and tells how it went: succeeded, failed, or
 	// running when it has been set going and only Settle can tell how it ends (a
 	// reboot). The message is one sentence. say adds a line to the step's log.
-	Do func(ctx context.Context, o api.Order, say func(line string)) (inventory.OperationState, string)
+	Do func(ctx context.Context, o api.Order, say func(line inventory.Sentence)) (inventory.OperationState, inventory.Sentence)
 	// Settle finds out how an order went that Do left running, or that an
 	// earlier agent was killed over; unknown or running while that cannot be
 	// told, then it is asked again. nil: it stays unknown.
-	Settle func(step state.Step) (inventory.OperationState, string)
+	Settle func(step state.Step) (inventory.OperationState, inventory.Sentence)
 	// Resume sees to an order that an earlier agent was killed over: it is called
 	// once, when this agent begins, and ends the order. nil: Settle is asked.
-	Resume func(ctx context.Context, step state.Step, say func(line string)) (inventory.OperationState, string)
+	Resume func(ctx context.Context, step state.Step, say func(line inventory.Sentence)) (inventory.OperationState, inventory.Sentence)
 	Limit  time.Duration // how long Do may take; 0: 2 min
 	Beside bool          // it disturbs nothing and waits for nothing
 }
@@ -36,10 +35,10 @@ type Executor struct {
 // executors are what a Steward can do by itself; Options.Executors come to them.
 func (s *Steward) executors() map[inventory.OperationKind]Executor {
 	all := map[inventory.OperationKind]Executor{
-		inventory.OpServiceStart:   {Do: onService(s.Services.Start, "started"), Settle: s.settleService},
-		inventory.OpServiceStop:    {Do: onService(s.Services.Stop, "stopped"), Settle: s.settleService},
-		inventory.OpServiceRestart: {Do: onService(s.Services.Restart, "restarted"), Settle: s.settleService},
-		inventory.OpServiceReload:  {Do: onService(s.Services.Reload, "told to read its configuration again")},
+		inventory.OpServiceStart:   {Do: onService(s.Services.Start, inventory.Say("started")), Settle: s.settleService},
+		inventory.OpServiceStop:    {Do: onService(s.Services.Stop, inventory.Say("stopped")), Settle: s.settleService},
+		inventory.OpServiceRestart: {Do: onService(s.Services.Restart, inventory.Say("restarted")), Settle: s.settleService},
+		inventory.OpServiceReload:  {Do: onService(s.Services.Reload, inventory.Say("told to read its configuration again"))},
 		inventory.OpServiceUpgrade: {Do: s.upgradeService, Resume: s.resumeUpgrade, Limit: upgradeLimit},
 		inventory.OpConfigApply:    {Do: s.applyConfig},
 	}
@@ -49,10 +48,10 @@ func (s *Steward) executors() map[inventory.OperationKind]Executor {
 }
 
 // onService makes an act on one service an executor's Do.
-func onService(act func(context.Context, string) error, done string) func(context.Context, api.Order, func(string)) (inventory.OperationState, string) {
-	return func(ctx context.Context, o api.Order, _ func(string)) (inventory.OperationState, string) {
+func onService(act func(context.Context, string) error, done inventory.Sentence) func(context.Context, api.Order, func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
+	return func(ctx context.Context, o api.Order, _ func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 		if err := act(ctx, o.Service); err != nil {
-			return inventory.OpFailed, err.Error()
+			return inventory.OpFailed, inventory.Say("%s", err)
 		}
 		return inventory.OpSucceeded, done
 	}
@@ -75,7 +74,7 @@ func (s *Steward) execute(ctx context.Context, orders []api.Order) {
 		inHand := time.AfterFunc(unhurried, s.reportSoon) // that it goes on
 		received := time.Now()
 		x := s.kinds[o.Kind]
-		s.inLine(x, o, func() (inventory.OperationState, string) {
+		s.inLine(x, o, func() (inventory.OperationState, inventory.Sentence) {
 			defer inHand.Stop()
 			return s.act(context.WithoutCancel(ctx), x, o, received)
 		})
@@ -93,8 +92,9 @@ func (s *Steward) processOf(service string) int {
 }
 
 // inLine carries an order out when those before it that it would disturb have ended.
-func (s *Steward) inLine(x Executor, o api.Order, act func() (inventory.OperationState, string)) {
+func (s *Steward) inLine(x Executor, o api.Order, act func() (inventory.OperationState, inventory.Sentence)) {
 	before, done := s.lines.join(reachOf(o, x))
+	s.inHand.Add(1)
 	s.orders.Go(func() {
 		defer done()
 		for _, other := range before {
@@ -105,7 +105,11 @@ func (s *Steward) inLine(x Executor, o api.Order, act func() (inventory.Operatio
 		if err := s.Journal.Finish(o.ID, state, message); err != nil {
 			s.log.Error("the end of an order is not on disk", "order", o.ID, "err", err)
 		}
-		s.reportSoon()
+		if s.inHand.Add(-1) == 0 {
+			s.reportNow()
+		} else {
+			s.reportSoon()
+		}
 	})
 }
 
@@ -116,7 +120,7 @@ func (s *Steward) resume(ctx context.Context) {
 		if x.Resume == nil {
 			continue
 		}
-		s.inLine(x, step.Order, func() (inventory.OperationState, string) {
+		s.inLine(x, step.Order, func() (inventory.OperationState, inventory.Sentence) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(x.Limit, orderLimit))
 			defer cancel()
 			return x.Resume(ctx, step, s.sayer(step.Order.ID))
@@ -125,8 +129,8 @@ func (s *Steward) resume(ctx context.Context) {
 }
 
 // sayer adds lines to a step's log.
-func (s *Steward) sayer(id inventory.ID) func(string) {
-	return func(line string) {
+func (s *Steward) sayer(id inventory.ID) func(inventory.Sentence) {
+	return func(line inventory.Sentence) {
 		s.Journal.Say(id, line)
 		s.reportSoon()
 	}
@@ -134,12 +138,12 @@ func (s *Steward) sayer(id inventory.ID) func(string) {
 
 // act does what an order says, unless its time is over. Its remaining time is
 // measured by the controller's clock when it was sent and ours since.
-func (s *Steward) act(ctx context.Context, x Executor, o api.Order, received time.Time) (inventory.OperationState, string) {
+func (s *Steward) act(ctx context.Context, x Executor, o api.Order, received time.Time) (inventory.OperationState, inventory.Sentence) {
 	if time.Since(received) > o.Expires.Sub(o.Now) {
-		return inventory.OpExpired, "it came too late; nothing was done"
+		return inventory.OpExpired, inventory.Say("it came too late; nothing was done")
 	}
 	if x.Do == nil {
-		return inventory.OpFailed, fmt.Sprintf("this agent does not know %q: it may need an upgrade", o.Kind)
+		return inventory.OpFailed, inventory.Say("this agent does not know %q: it may need an upgrade", o.Kind)
 	}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(x.Limit, orderLimit))
 	defer cancel()
@@ -164,7 +168,7 @@ func (s *Steward) settle() {
 }
 
 // settleService finds out how an order on a service went from how the service is.
-func (s *Steward) settleService(step state.Step) (inventory.OperationState, string) {
+func (s *Steward) settleService(step state.Step) (inventory.OperationState, inventory.Sentence) {
 	d, _ := s.Desired()
 	var want inventory.Want
 	for _, v := range d.Services {
@@ -177,5 +181,5 @@ func (s *Steward) settleService(step state.Step) (inventory.OperationState, stri
 			return state.Settle(step, want, v.ServiceStatus)
 		}
 	}
-	return inventory.OpUnknown, step.Report.Message
+	return inventory.OpUnknown, step.Report.Told()
 }

@@ -2,7 +2,6 @@ package steward
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"mailfleet/controller/api"
@@ -21,22 +20,22 @@ func (s *Steward) onQueue() map[inventory.OperationKind]Executor {
 		inventory.OpQueueHold, inventory.OpQueueRelease, inventory.OpQueueRetry, inventory.OpQueueDelete, inventory.OpQueueReroute,
 	} {
 		act := kind.OnQueue()
-		all[kind] = Executor{Limit: queueLimit, Beside: true, Do: func(ctx context.Context, o api.Order, _ func(string)) (inventory.OperationState, string) {
+		all[kind] = Executor{Limit: queueLimit, Beside: true, Do: func(ctx context.Context, o api.Order, _ func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 			if o.Params.Queue == nil {
-				return inventory.OpFailed, "the order does not say which entries of the queue are meant"
+				return inventory.OpFailed, inventory.Say("the order does not say which entries of the queue are meant")
 			}
 			n, err := mailnodeapi.Dial(s.mailnode.socket()).ActOnQueue(ctx, act, *o.Params.Queue)
 			if err != nil {
-				return inventory.OpFailed, err.Error()
+				return inventory.OpFailed, inventory.Say("%s", err)
 			}
-			return inventory.OpSucceeded, fmt.Sprintf("%d entries of the queue: %s", n, done[act])
+			return inventory.OpSucceeded, inventory.Say("%d entries of the queue: %s", n, done[act])
 		}}
 	}
 	return all
 }
 
 // done says what became of entries by an act.
-var done = map[inventory.QueueAct]string{
-	inventory.ActHold: "held", inventory.ActRelease: "released", inventory.ActRetry: "tried again",
-	inventory.ActDelete: "deleted", inventory.ActReroute: "rerouted",
+var done = map[inventory.QueueAct]inventory.Sentence{
+	inventory.ActHold: inventory.Say("held"), inventory.ActRelease: inventory.Say("released"), inventory.ActRetry: inventory.Say("tried again"),
+	inventory.ActDelete: inventory.Say("deleted"), inventory.ActReroute: inventory.Say("rerouted"),
 }

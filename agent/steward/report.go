@@ -26,6 +26,15 @@ func (s *Steward) reportSoon() {
 	}
 }
 
+// reportNow makes a report due that waits for nothing: whoever gave the orders
+// that have ended waits for it.
+func (s *Steward) reportNow() {
+	select {
+	case s.idle <- struct{}{}:
+	default:
+	}
+}
+
 // reportWithin makes a report due after a time, unless one is due before.
 func (s *Steward) reportWithin(d time.Duration) { time.AfterFunc(d, s.reportSoon) }
 
@@ -40,8 +49,9 @@ func (s *Steward) report(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		s.dues() // before looking, so that nothing is missed and nothing told twice
 		s.settle()
-		changed := s.Services.Changed() // before looking, so that nothing is missed
+		changed := s.Services.Changed()
 		if err := s.tell(ctx); err != nil {
 			if ctx.Err() == nil {
 				s.log.Debug("report not taken", "err", err)
@@ -53,10 +63,21 @@ func (s *Steward) report(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-s.idle:
 		case <-s.changed:
 			sleep(ctx, gather)
 		case <-changed:
 			sleep(ctx, gather)
+		}
+	}
+}
+
+// dues takes back that a report is due: one is on its way.
+func (s *Steward) dues() {
+	for _, due := range []chan struct{}{s.changed, s.idle} {
+		select {
+		case <-due:
+		default:
 		}
 	}
 }
@@ -66,7 +87,7 @@ func (s *Steward) tell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reportLimit)
 	defer cancel()
 	s.mu.Lock()
-	r := api.Report{Applied: s.desired.Index, Problem: s.problem}
+	r := api.Report{Applied: s.desired.Index, Problem: s.problem.String(), Said: s.problem.Beside()}
 	s.mu.Unlock()
 	r.Time, r.BootID, r.Version, r.CertExpires = time.Now().UTC(), s.BootID, inventory.Version, s.Link.CertExpires()
 	r.Services = s.Services.Status()

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,9 +65,11 @@ type Steward struct {
 	Options
 	log      *slog.Logger
 	mailnode *mailnode
-	changed  chan struct{} // a report is due
+	changed  chan struct{} // a report is due soon
+	idle     chan struct{} // a report is due: orders have ended and no other is in hand
 	kinds    map[inventory.OperationKind]Executor
 	orders   sync.WaitGroup
+	inHand   atomic.Int32 // orders
 	lines    lines
 	picks    *picks
 	wanting  chan struct{} // has a value when a build is wanted that is not here
@@ -78,16 +81,16 @@ type Steward struct {
 
 	mu       sync.Mutex
 	desired  api.Desired
-	problem  string
-	problems map[string]string       // by service: why it is not as it is to be
-	missing  map[inventory.ID]string // builds that are wanted and not here, and of what program
-	news     chan struct{}           // closed and replaced when desired changes in more than orders
+	problem  inventory.Sentence
+	problems map[string]inventory.Sentence // by service: why it is not as it is to be
+	missing  map[inventory.ID]string       // builds that are wanted and not here, and of what program
+	news     chan struct{}                 // closed and replaced when desired changes in more than orders
 }
 
 // New returns a steward that knows the last desired state on disk.
 func New(o Options) (*Steward, error) {
 	s := &Steward{
-		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1),
+		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		news: make(chan struct{}), fresh: make(chan struct{}), wanting: make(chan struct{}, 1), gate: upgradeGate,
 	}
 	s.kinds = s.executors()
@@ -188,7 +191,7 @@ func (s *Steward) take(ctx context.Context, d api.Desired) {
 		close(s.news)
 		s.news = make(chan struct{})
 	}
-	failing := s.problem != ""
+	failing := !s.problem.None()
 	s.mu.Unlock()
 	s.Link.ComeBackWithin(time.Duration(d.Spread))
 	if settings || failing {
@@ -233,14 +236,14 @@ func (s *Steward) apply(ctx context.Context) {
 	if err := s.Services.Apply(specs); err != nil {
 		errs = append(errs, err)
 	}
-	problem := ""
+	var problem inventory.Sentence
 	err := errors.Join(errs...)
 	if err != nil {
-		problem = err.Error()
+		problem = joined(err)
 		s.log.Error("the desired state cannot be carried out as it is", "index", d.Index, "err", err)
 	}
 	s.mu.Lock()
-	news := s.problem != problem
+	news := s.problem.String() != problem.String()
 	s.problem, s.problems, s.missing = problem, refusals(err), missing
 	s.mu.Unlock()
 	if len(missing) > 0 {
@@ -255,14 +258,30 @@ func (s *Steward) apply(ctx context.Context) {
 	s.reportWithin(unhurried)
 }
 
+// joined says an error that may be of several, a line each.
+func joined(err error) (all inventory.Sentence) {
+	list, several := err.(interface{ Unwrap() []error }) //nolint:errorlint // the tree itself is walked
+	if !several {
+		return inventory.Say("%s", err)
+	}
+	for _, e := range list.Unwrap() {
+		if all.None() {
+			all = joined(e)
+			continue
+		}
+		all = inventory.Say("%s\n%s", all, joined(e))
+	}
+	return all
+}
+
 // refusals are the reasons in an error of apply, by service.
-func refusals(err error) map[string]string {
-	why := make(map[string]string)
+func refusals(err error) map[string]inventory.Sentence {
+	why := make(map[string]inventory.Sentence)
 	var walk func(error)
 	walk = func(err error) {
 		switch e := err.(type) { //nolint:errorlint // the tree itself is walked
 		case *supervise.Refused:
-			why[e.Service] = e.Error()
+			why[e.Service] = e.Said()
 		case interface{ Unwrap() []error }:
 			for _, part := range e.Unwrap() {
 				walk(part)

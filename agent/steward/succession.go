@@ -3,7 +3,6 @@ package steward
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -34,27 +33,27 @@ func (s *Succession) Executors() map[inventory.OperationKind]Executor {
 }
 
 // upgrade gets the build, asks it for its version and begins the handover.
-func (s *Succession) upgrade(ctx context.Context, o api.Order, say func(string)) (inventory.OperationState, string) {
+func (s *Succession) upgrade(ctx context.Context, o api.Order, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	b, err := s.Releases.Fetch(ctx, o.Params.Release, inventory.ProgramAgent, say)
 	if err != nil {
-		return inventory.OpFailed, err.Error() + "; nothing was changed"
+		return inventory.OpFailed, inventory.Say("%s; nothing was changed", err)
 	}
 	if b.Number == inventory.Version {
-		return inventory.OpSucceeded, "the agent is " + b.Number + " already"
+		return inventory.OpSucceeded, inventory.Say("the agent is %s already", b.Number)
 	}
 	version, err := versionOf(ctx, b.Path)
 	if err == nil && version != b.Number {
-		err = fmt.Errorf("it says that it is version %q", version)
+		err = inventory.Fail("it says that it is version %q", version)
 	}
 	if err != nil {
-		return inventory.OpFailed, fmt.Sprintf("the build signed as %s is not that: %v; nothing was changed", b.Number, err)
+		return inventory.OpFailed, inventory.Say("the build signed as %s is not that: %v; nothing was changed", b.Number, err)
 	}
 	if err := s.Handover.Prepare(o.ID, handover.Program{Path: b.Path, Number: b.Number, SHA256: b.SHA256}, inventory.Version); err != nil {
-		return inventory.OpFailed, err.Error() + "; nothing was changed"
+		return inventory.OpFailed, inventory.Say("%s; nothing was changed", err)
 	}
-	say(fmt.Sprintf("from %s to %s: the new agent is on trial, services go on meanwhile", inventory.Version, b.Number))
+	say(inventory.Say("from %s to %s: the new agent is on trial, services go on meanwhile", inventory.Version, b.Number))
 	s.Leave()
-	return inventory.OpRunning, b.Number + " is on trial"
+	return inventory.OpRunning, inventory.Say("%s is on trial", b.Number)
 }
 
 // versionOf has a build say its version, as cobra does.
@@ -68,28 +67,28 @@ func versionOf(ctx context.Context, path string) (string, error) {
 			sleep(ctx, lookPause)
 			continue
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("it does not say its version within %s", versionLimit)
+			return "", inventory.Fail("it does not say its version within %s", versionLimit)
 		case err != nil:
-			return "", fmt.Errorf("asked for its version it fails: %w", err)
+			return "", inventory.Fail("asked for its version it fails: %v", err)
 		}
 		fields := strings.Fields(string(out))
 		if len(fields) == 0 {
-			return "", errors.New("it does not say its version")
+			return "", inventory.Fail("it does not say its version")
 		}
 		return fields[len(fields)-1], nil
 	}
 }
 
 // settle tells how the handover went.
-func (s *Succession) settle(step state.Step) (inventory.OperationState, string) {
+func (s *Succession) settle(step state.Step) (inventory.OperationState, inventory.Sentence) {
 	if v, ok := s.Handover.Verdict(step.Order.ID); ok {
 		if v.Up {
-			return inventory.OpSucceeded, v.Message
+			return inventory.OpSucceeded, v.Told()
 		}
-		return inventory.OpFailed, v.Message
+		return inventory.OpFailed, v.Told()
 	}
 	if s.Handover.Open(step.Order.ID) {
-		return step.Report.State, step.Report.Message
+		return step.Report.State, step.Report.Told()
 	}
-	return inventory.OpFailed, "the agent was ended before it was handed over; it is " + inventory.Version + " as before"
+	return inventory.OpFailed, inventory.Say("the agent was ended before it was handed over; it is %s as before", inventory.Version)
 }

@@ -3,8 +3,6 @@ package steward
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +40,7 @@ func (s *Steward) choose(spec *supervise.Spec, v api.DesiredService, missing map
 	b, ok := s.Releases.Have(p.Release)
 	if !ok {
 		missing[p.Release] = programOf(v)
-		return fmt.Errorf("the release that %s is to run is not here yet", v.Name)
+		return inventory.Fail("the release that %s is to run is not here yet", v.Name)
 	}
 	if len(spec.Command) == 0 {
 		return nil // a unit has none, and Check says so
@@ -82,7 +80,7 @@ func (s *Steward) fetchWanted(ctx context.Context) {
 		failed := false
 		for id, program := range missing {
 			fetching, cancel := context.WithTimeout(ctx, upgradeLimit)
-			_, err := s.Releases.Fetch(fetching, id, program, func(string) {})
+			_, err := s.Releases.Fetch(fetching, id, program, func(inventory.Sentence) {})
 			cancel()
 			if failed = failed || err != nil; err != nil && ctx.Err() == nil {
 				s.log.Warn("a release that a service is to run is not here", "program", program, "release", id, "err", err)
@@ -137,55 +135,55 @@ func (s *Steward) status(name string) inventory.ServiceStatus {
 }
 
 // title names a pick in a sentence.
-func (s *Steward) title(v api.DesiredService, p pick) string {
+func (s *Steward) title(v api.DesiredService, p pick) inventory.Sentence {
 	if p.Release != "" {
 		if b, ok := s.Releases.Have(p.Release); ok {
-			return b.Program + " " + b.Number
+			return inventory.Say("%s %s", b.Program, b.Number)
 		}
-		return "release " + string(p.Release)
+		return inventory.Say("release %s", p.Release)
 	}
 	if v.Kind == inventory.KindMailnode {
-		return "the mailnode installed beside the agent"
+		return inventory.Say("the mailnode installed beside the agent")
 	}
-	return strings.Join(p.Command, " ")
+	return inventory.Say("%s", strings.Join(p.Command, " "))
 }
 
 // upgradeService has a service run another build, or another command, and goes
 // back when that does not do well. Everything is here and checked before the
 // service is touched.
-func (s *Steward) upgradeService(ctx context.Context, o api.Order, say func(string)) (inventory.OperationState, string) {
+func (s *Steward) upgradeService(ctx context.Context, o api.Order, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	v, err := s.desiredService(o.Service)
 	if err != nil {
-		return inventory.OpFailed, err.Error()
+		return inventory.OpFailed, inventory.Say("%s", err)
 	}
 	from, to := s.picks.of(v), pick{Command: v.Command}
 	version := ""
 	switch {
 	case v.Kind == inventory.KindUnit:
-		return inventory.OpFailed, "a systemd unit is upgraded by the system that installed it"
+		return inventory.OpFailed, inventory.Say("a systemd unit is upgraded by the system that installed it")
 	case o.Params.Release != "":
 		b, err := s.Releases.Fetch(ctx, o.Params.Release, programOf(v), say)
 		if err != nil {
-			return inventory.OpFailed, err.Error() + "; nothing was changed"
+			return inventory.OpFailed, inventory.Say("%s; nothing was changed", err)
 		}
 		to.Release, version = b.ID, b.Number
 	case o.Params.Config != nil && len(o.Params.Config.Command) > 0 && v.Kind == inventory.KindCommand:
 		to.Command = o.Params.Config.Command
 	default:
-		return inventory.OpFailed, "the order does not say what to run"
+		return inventory.OpFailed, inventory.Say("the order does not say what to run")
 	}
 	st := s.status(v.Name)
 	if v.Want != inventory.WantRunning {
 		if err := s.picks.keep(v, to); err != nil {
-			return inventory.OpFailed, err.Error() + "; nothing was changed"
+			return inventory.OpFailed, inventory.Say("%s; nothing was changed", err)
 		}
 		s.apply(ctx)
-		return inventory.OpSucceeded, "it does not run; it will be " + s.title(v, to) + " from its next start"
+		return inventory.OpSucceeded, inventory.Say("it does not run; it will be %s from its next start", s.title(v, to))
 	}
 	if to.equal(from) && st.State == inventory.ServiceRunning && !st.Pending {
-		return inventory.OpSucceeded, "it runs " + s.title(v, to) + " already"
+		return inventory.OpSucceeded, inventory.Say("it runs %s already", s.title(v, to))
 	}
-	say(fmt.Sprintf("from %s to %s: it is stopped when it has finished what it holds", s.title(v, from), s.title(v, to)))
+	say(inventory.Say("from %s to %s: it is stopped when it has finished what it holds", s.title(v, from), s.title(v, to)))
 	s.picks.try(v.Name, to)
 	s.apply(ctx)
 	err = s.restartWell(ctx, v, version)
@@ -193,32 +191,32 @@ func (s *Steward) upgradeService(ctx context.Context, o api.Order, say func(stri
 		err = s.picks.keep(v, to)
 	}
 	if err != nil {
-		return s.goBack(ctx, v, fmt.Sprintf("%s did not do well: %v", s.title(v, to), err), say)
+		return s.goBack(ctx, v, inventory.Say("%s did not do well: %v", s.title(v, to), err), say)
 	}
 	s.apply(ctx)
-	return inventory.OpSucceeded, fmt.Sprintf("it runs %s and was well for %s", s.title(v, to), s.gate)
+	return inventory.OpSucceeded, inventory.Say("it runs %s and was well for %s", s.title(v, to), s.gate)
 }
 
 // goBack has a service run again what it ran before an upgrade.
-func (s *Steward) goBack(ctx context.Context, v api.DesiredService, why string, say func(string)) (inventory.OperationState, string) {
+func (s *Steward) goBack(ctx context.Context, v api.DesiredService, why inventory.Sentence, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	s.picks.drop(v.Name)
 	s.apply(ctx)
 	old := s.title(v, s.picks.of(v))
-	say(fmt.Sprintf("%s; going back to %s", why, old))
+	say(inventory.Say("%s; going back to %s", why, old))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnLimit)
 	defer cancel()
 	if err := s.restartWell(ctx, v, ""); err != nil {
-		return inventory.OpFailed, fmt.Sprintf("%s does not do well any more either (%v), after %s", old, err, why)
+		return inventory.OpFailed, inventory.Say("%s does not do well any more either (%v), after %s", old, err, why)
 	}
-	return inventory.OpFailed, fmt.Sprintf("returned to %s because %s", old, why)
+	return inventory.OpFailed, inventory.Say("returned to %s because %s", old, why)
 }
 
 // restartWell restarts a service and tells whether it does well: it stays up for
 // a while without being started again, answers its probe, and says that it is the
 // version (empty: any).
 func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version string) error {
-	if why := s.problemOf(v.Name); why != "" {
-		return errors.New(why)
+	if why := s.problemOf(v.Name); !why.None() {
+		return inventory.Fail("%s", why)
 	}
 	began := time.Now()
 	if err := s.Services.Restart(ctx, v.Name); err != nil {
@@ -233,9 +231,9 @@ func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version
 		st := s.status(v.Name)
 		switch {
 		case st.State != inventory.ServiceRunning || st.PID != first.PID:
-			return s.withLastWords(fmt.Errorf("it came up and did not stay: it is %s, %s", st.State, cmp.Or(st.Exit, st.Note)), v.Name, began)
+			return s.withLastWords(inventory.Fail("it came up and did not stay: it is %s, %s", st.State, cmp.Or(st.Exit, st.Note)), v.Name, began)
 		case st.Health != "":
-			return fmt.Errorf("it is unwell: %s", st.Health)
+			return inventory.Fail("it is unwell: %s", st.Health)
 		}
 		select {
 		case <-ctx.Done():
@@ -250,11 +248,11 @@ func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version
 		asking, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		if err := health.Ask(asking, *v.Probe); err != nil {
-			return fmt.Errorf("it is unwell: %w", err)
+			return inventory.Fail("it is unwell: %v", err)
 		}
 	}
 	if st := s.status(v.Name); version != "" && v.Kind == inventory.KindMailnode && st.Program != version {
-		return fmt.Errorf("it says that it is version %q", st.Program)
+		return inventory.Fail("it says that it is version %q", st.Program)
 	}
 	return nil
 }
@@ -265,30 +263,30 @@ func (s *Steward) withLastWords(why error, name string, since time.Time) error {
 	if err != nil || c.Time.Before(since) || len(c.Lines) == 0 {
 		return why
 	}
-	return fmt.Errorf("%w: %s", why, c.Lines[len(c.Lines)-1])
+	return inventory.Fail("%v: %s", why, c.Lines[len(c.Lines)-1])
 }
 
 // resumeUpgrade ends an upgrade that an earlier agent was killed over: one that was
 // made stands, every other is taken back.
-func (s *Steward) resumeUpgrade(ctx context.Context, step state.Step, say func(string)) (inventory.OperationState, string) {
+func (s *Steward) resumeUpgrade(ctx context.Context, step state.Step, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	v, err := s.desiredService(step.Order.Service)
 	if err != nil {
-		return inventory.OpFailed, err.Error()
+		return inventory.OpFailed, inventory.Say("%s", err)
 	}
 	now := s.picks.of(v)
 	if asked := step.Order.Params; asked.Release != "" && now.Release == asked.Release ||
 		asked.Config != nil && slices.Equal(asked.Config.Command, now.Command) {
-		return inventory.OpSucceeded, "it was set to run " + s.title(v, now) + " before the agent was ended"
+		return inventory.OpSucceeded, inventory.Say("it was set to run %s before the agent was ended", s.title(v, now))
 	}
 	st := s.status(v.Name)
 	if v.Want != inventory.WantRunning || st.State == inventory.ServiceRunning && !st.Pending {
-		return inventory.OpFailed, "the agent was ended in the middle of the upgrade; the service runs " + s.title(v, now) + " as before"
+		return inventory.OpFailed, inventory.Say("the agent was ended in the middle of the upgrade; the service runs %s as before", s.title(v, now))
 	}
-	return s.goBack(ctx, v, "the agent was ended in the middle of the upgrade", say)
+	return s.goBack(ctx, v, inventory.Say("the agent was ended in the middle of the upgrade"), say)
 }
 
 // problemOf tells why a service is not as it is to be; empty: it is.
-func (s *Steward) problemOf(name string) string {
+func (s *Steward) problemOf(name string) inventory.Sentence {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.problems[name]
@@ -297,26 +295,26 @@ func (s *Steward) problemOf(name string) string {
 // applyConfig puts a service's settings in force now: the document that brought
 // the order was applied already, so what is left is to tell what was refused, and
 // to restart a process that was started from other settings.
-func (s *Steward) applyConfig(ctx context.Context, o api.Order, say func(string)) (inventory.OperationState, string) {
+func (s *Steward) applyConfig(ctx context.Context, o api.Order, say func(inventory.Sentence)) (inventory.OperationState, inventory.Sentence) {
 	v, err := s.desiredService(o.Service)
 	if err != nil {
-		return inventory.OpFailed, err.Error()
+		return inventory.OpFailed, inventory.Say("%s", err)
 	}
 	s.apply(ctx) // what was refused for a passing reason has another try
 	d, _ := s.Desired()
-	if why := s.problemOf(v.Name); why != "" {
-		return inventory.OpFailed, fmt.Sprintf("its settings of index %d are refused: %s", d.Index, why)
+	if why := s.problemOf(v.Name); !why.None() {
+		return inventory.OpFailed, inventory.Say("its settings of index %d are refused: %s", d.Index, why)
 	}
-	done := fmt.Sprintf("its settings of index %d are in force", d.Index)
+	done := inventory.Say("its settings of index %d are in force", d.Index)
 	if v.Want != inventory.WantRunning {
 		return inventory.OpSucceeded, done
 	}
 	if st := s.status(v.Name); st.State == inventory.ServiceRunning && !st.Pending {
-		return inventory.OpSucceeded, done + " without a restart"
+		return inventory.OpSucceeded, inventory.Say("%s without a restart", done)
 	}
-	say("its process was started from other settings: it is restarted")
+	say(inventory.Say("its process was started from other settings: it is restarted"))
 	if err := s.Services.Restart(ctx, v.Name); err != nil {
-		return inventory.OpFailed, err.Error()
+		return inventory.OpFailed, inventory.Say("%s", err)
 	}
-	return inventory.OpSucceeded, done + " since it was restarted"
+	return inventory.OpSucceeded, inventory.Say("%s since it was restarted", done)
 }

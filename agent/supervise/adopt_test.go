@@ -99,7 +99,7 @@ func TestKilledAgentsServiceIsAdopted(t *testing.T) {
 
 	s := newTest(t, dir)
 	apply(t, s, spec("web", "serve"))
-	if got := status(s, "web"); got != before {
+	if got := status(s, "web"); !got.Same(before) {
 		t.Fatalf("it was %+v, and is %+v", before, got)
 	}
 

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -12,8 +11,8 @@ import (
 
 // news is how a service that runs is found to be.
 type news struct {
-	program string // version; "": not told
-	problem string // why it is unwell; "": it is well
+	program string             // version; "": not told
+	problem inventory.Sentence // why it is unwell; none: it is well
 }
 
 // checker asks a running service how it is.
@@ -31,7 +30,7 @@ func (s *service) check(ctx context.Context) {
 	if s.checker != nil && (!running || !spec.sameHealth(s.checker.spec)) {
 		s.stopChecker()
 		if running && s.record.Status.Health != "" {
-			s.record.Status.Health = ""
+			s.record.Status.Tell(nil, &silent, nil)
 			s.become(inventory.ServiceRunning, s.proc.pid)
 		}
 	}
@@ -77,12 +76,12 @@ func (c *checker) run(ctx context.Context) {
 				now.problem = told.problem
 				break
 			}
-			now.problem = err.Error()
+			now.problem = inventory.Say("%s", err)
 		}
-		if now.problem != "" && told.problem != "" {
+		if !now.problem.None() && !told.problem.None() {
 			now.problem = told.problem // one reason is enough, they may differ each time
 		}
-		if now != told {
+		if now.program != told.program || now.problem.String() != told.problem.String() {
 			select {
 			case c.news <- now:
 				told = now
@@ -131,15 +130,16 @@ func (s *service) stopChecker() {
 // heard deals with what is new of the service's health.
 func (s *service) heard(ctx context.Context, n news) {
 	st := &s.record.Status
-	if n.problem != "" {
-		s.log.Warn("the service is unwell", "why", n.problem)
+	if !n.problem.None() {
+		s.log.Warn("the service is unwell", "why", n.problem.String())
 	} else if st.Health != "" {
 		s.log.Info("the service is well again")
 	}
-	st.Health, st.Program = n.problem, n.program
+	st.Tell(nil, &n.problem, nil)
+	st.Program = n.program
 	s.become(st.State, st.PID)
 	p := s.currentSpec().Probe
-	if n.problem == "" || p == nil || !p.Restart {
+	if n.problem.None() || p == nil || !p.Restart {
 		return
 	}
 	ran := time.Since(st.Since)
@@ -150,5 +150,5 @@ func (s *service) heard(ctx context.Context, n news) {
 		}
 		return
 	}
-	s.failed(fmt.Sprintf("restarted because it was unwell: %s", n.problem), ran)
+	s.failed(inventory.Say("restarted because it was unwell: %s", n.problem), ran)
 }

@@ -3,7 +3,6 @@ package supervise
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
@@ -51,7 +50,7 @@ func end(ctx context.Context, find func() []stat, ask syscall.Signal, grace time
 	if len(left) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d processes did not end when killed, process %d among them", len(left), left[0].pid)
+	return inventory.Fail("%d processes did not end when killed, process %d among them", len(left), left[0].pid)
 }
 
 // signalAll signals processes and waits for them to end, at most for wait.

@@ -54,7 +54,7 @@ func groupSettings(l inventory.ProcessLimits) map[string][][2]string {
 // make makes the cgroup of a service and opens its directory.
 func (c cgroups) make(service string, l inventory.ProcessLimits) (*os.File, error) {
 	if c.mount == "" {
-		return nil, errors.New("there are no version 2 cgroups on this server")
+		return nil, inventory.Fail("there are no version 2 cgroups on this server")
 	}
 	have, err := os.ReadFile(filepath.Join(c.mount, "cgroup.controllers"))
 	if err != nil {
@@ -65,7 +65,7 @@ func (c cgroups) make(service string, l inventory.ProcessLimits) (*os.File, erro
 	for _, name := range []string{"mailfleet", c.agent, service} {
 		for controller := range set {
 			if !slices.Contains(strings.Fields(string(have)), controller) {
-				return nil, fmt.Errorf("the %s controller is not one of this server's version 2 cgroups", controller)
+				return nil, inventory.Fail("the %s controller is not one of this server's version 2 cgroups", controller)
 			}
 			if err := writeFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller); err != nil {
 				return nil, err
@@ -98,17 +98,17 @@ func writeFile(path, text string) error {
 
 // group makes the service's cgroup, if it needs one. Without it the service
 // runs all the same; note says what is amiss.
-func (s *service) group(l inventory.ProcessLimits) (dir *os.File, note string) {
+func (s *service) group(l inventory.ProcessLimits) (dir *os.File, note inventory.Sentence) {
 	s.dropGroup()
 	if len(groupSettings(l)) == 0 {
-		return nil, ""
+		return nil, note
 	}
 	dir, err := s.sup.groups.make(s.name, l)
 	if err != nil {
 		s.log.Warn("limits of memory and processors are not in force", "err", err)
-		return nil, fmt.Sprintf("limits of memory and processors are not in force: %v", err)
+		return nil, inventory.Say("limits of memory and processors are not in force: %v", err)
 	}
-	return dir, ""
+	return dir, note
 }
 
 // dropGroup removes the cgroup of an earlier process; one with processes in it stays.
@@ -119,19 +119,20 @@ func (s *service) dropGroup() {
 	}
 }
 
-// outOfMemory tells whether the kernel ended processes of the service for want of memory.
-func (s *service) outOfMemory() string {
+// outOfMemory adds to how a process ended whether the kernel ended processes of the
+// service for want of memory.
+func (s *service) outOfMemory(exit inventory.Sentence) inventory.Sentence {
 	if s.record.Group == "" {
-		return ""
+		return exit
 	}
 	b, err := os.ReadFile(filepath.Join(s.record.Group, "memory.events"))
 	if err != nil {
-		return ""
+		return exit
 	}
 	for line := range bytes.Lines(b) {
 		if f := strings.Fields(string(line)); len(f) == 2 && f[0] == "oom_kill" && f[1] != "0" {
-			return ": its limit of memory was reached"
+			return inventory.Say("%s: its limit of memory was reached", exit)
 		}
 	}
-	return ""
+	return exit
 }

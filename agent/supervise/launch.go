@@ -66,7 +66,7 @@ func (l launching) fork() (*process, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(l.dir); err != nil { // the fork would blame the program
-		return nil, fmt.Errorf("working directory: %w", err)
+		return nil, inventory.Fail("working directory: %v", err)
 	}
 	argv := l.command
 	if limits := limitsOf(l.limits); len(limits) > 0 || l.user != nil {
@@ -119,7 +119,7 @@ func within(limits map[string]uint64) error {
 			return err
 		}
 		if value > now.Max {
-			return fmt.Errorf("%d %s are more than the agent's own %d, and it does not run as root", value, r.noun, now.Max)
+			return inventory.Fail("%d %s are more than the agent's own %d, and it does not run as root", value, r.noun, now.Max)
 		}
 	}
 	return nil
@@ -135,7 +135,7 @@ func Launch(args []string) int {
 
 func launch(args []string) error {
 	if len(args) < 2 {
-		return errors.New("no command")
+		return inventory.Fail("no command")
 	}
 	var b becoming
 	if err := json.Unmarshal([]byte(args[0]), &b); err != nil {
@@ -144,10 +144,10 @@ func launch(args []string) error {
 	for name, value := range b.Limits {
 		r, ok := resources[name]
 		if !ok {
-			return fmt.Errorf("there is no limit %q", name)
+			return inventory.Fail("there is no limit %q", name)
 		}
 		if err := unix.Setrlimit(r.number, &unix.Rlimit{Cur: value, Max: value}); err != nil {
-			return fmt.Errorf("limit of %d %s: %w", value, r.noun, err)
+			return inventory.Fail("limit of %d %s: %v", value, r.noun, err)
 		}
 	}
 	if b.User != nil {
@@ -155,7 +155,7 @@ func launch(args []string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", b.Program, syscall.Exec(b.Program, args[1:], os.Environ()))
+	return inventory.Fail("%s: %v", b.Program, syscall.Exec(b.Program, args[1:], os.Environ()))
 }
 
 // user is who a service runs as.
@@ -174,32 +174,32 @@ func identify(name string) (*user, error) {
 	}
 	found, err := osuser.Lookup(name)
 	if _, unknown := errors.AsType[osuser.UnknownUserError](err); unknown {
-		return nil, fmt.Errorf("there is no user %s on this server", name)
+		return nil, inventory.Fail("there is no user %s on this server", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up user %s: %w", name, err)
+		return nil, inventory.Fail("look up user %s: %v", name, err)
 	}
 	u := &user{name: name, home: found.HomeDir}
 	if u.UID, err = strconv.Atoi(found.Uid); err != nil {
-		return nil, fmt.Errorf("user %s: %w", name, err)
+		return nil, inventory.Fail("user %s: %v", name, err)
 	}
 	if u.UID == os.Geteuid() {
 		return nil, nil
 	}
 	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("the agent does not run as root, so the service cannot run as %s", name)
+		return nil, inventory.Fail("the agent does not run as root, so the service cannot run as %s", name)
 	}
 	if u.GID, err = strconv.Atoi(found.Gid); err != nil {
-		return nil, fmt.Errorf("user %s: %w", name, err)
+		return nil, inventory.Fail("user %s: %v", name, err)
 	}
 	groups, err := found.GroupIds()
 	if err != nil {
-		return nil, fmt.Errorf("look up the groups of user %s: %w", name, err)
+		return nil, inventory.Fail("look up the groups of user %s: %v", name, err)
 	}
 	for _, id := range groups {
 		n, err := strconv.Atoi(id)
 		if err != nil {
-			return nil, fmt.Errorf("user %s: %w", name, err)
+			return nil, inventory.Fail("user %s: %v", name, err)
 		}
 		u.Groups = append(u.Groups, n)
 	}
@@ -209,13 +209,13 @@ func identify(name string) (*user, error) {
 // become makes this process the user's.
 func (u *user) become() error {
 	if err := syscall.Setgroups(u.Groups); err != nil {
-		return fmt.Errorf("groups %v: %w", u.Groups, err)
+		return inventory.Fail("groups %v: %v", u.Groups, err)
 	}
 	if err := syscall.Setgid(u.GID); err != nil {
-		return fmt.Errorf("group %d: %w", u.GID, err)
+		return inventory.Fail("group %d: %v", u.GID, err)
 	}
 	if err := syscall.Setuid(u.UID); err != nil {
-		return fmt.Errorf("user %d: %w", u.UID, err)
+		return inventory.Fail("user %d: %v", u.UID, err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"maps"
 	"slices"
 	"syscall"
@@ -30,6 +29,9 @@ func (s *service) begin(ctx context.Context) {
 	s.launch(ctx)
 }
 
+// silent is what a status tells when there is nothing to tell.
+var silent inventory.Sentence
+
 // launch starts the service's process, when those it starts after are ready.
 func (s *service) launch(ctx context.Context) {
 	s.retry = nil
@@ -38,16 +40,16 @@ func (s *service) launch(ctx context.Context) {
 	}
 	spec := s.currentSpec()
 	s.record = record{Boot: s.boot, Nonce: rand.Text(), Spec: spec.hash(), Group: s.record.Group, Status: s.record.Status}
-	s.record.Status.Note = ""
+	s.record.Status.Tell(nil, nil, &silent)
 	s.become(inventory.ServiceStarting, 0) // before the fork, see the package's documentation
 	if err := end(ctx, s.members, signalOf(spec.Stop, syscall.SIGTERM), leftoverGrace); ctx.Err() != nil {
 		return
 	} else if err != nil {
-		s.failed(fmt.Sprintf("cannot start: an earlier process is in the way: %v", err), 0)
+		s.failed(inventory.Say("cannot start: an earlier process is in the way: %v", err), 0)
 		return
 	}
 	if err := s.fork(spec); err != nil {
-		s.failed(fmt.Sprintf("cannot start: %v", err), 0)
+		s.failed(inventory.Say("cannot start: %v", err), 0)
 		return
 	}
 	s.become(inventory.ServiceStarting, s.proc.pid)
@@ -66,8 +68,8 @@ func (s *service) hold() bool {
 	if state != inventory.ServiceBackoff {
 		state, s.record.held = inventory.ServiceStarting, true
 	}
-	if note := "waits for " + names; s.record.Status.Note != note || s.record.Status.State != state {
-		s.record.Status.Note = note
+	if note := inventory.Say("waits for %s", names); s.record.Status.Note != note.String() || s.record.Status.State != state {
+		s.record.Status.Tell(nil, nil, &note)
 		s.become(state, 0)
 	}
 	return true
@@ -87,7 +89,7 @@ func (s *service) fork(spec Spec) error {
 	start := launching{command: spec.Command, env: s.environment(spec, who), dir: cmp.Or(spec.Dir, "/"), output: out, limits: spec.Limits, user: who}
 	if who != nil { // so that it can open /dev/stdout again
 		if err := out.Chown(who.UID, who.GID); err != nil {
-			return fmt.Errorf("give the output to user %s: %w", spec.User, err)
+			return inventory.Fail("give the output to user %s: %v", spec.User, err)
 		}
 	}
 	group, note := s.group(spec.Limits)
@@ -95,7 +97,7 @@ func (s *service) fork(spec Spec) error {
 		defer func() { _ = group.Close() }()
 		start.group, s.record.Group = group, group.Name()
 	}
-	s.record.Status.Note = note
+	s.record.Status.Tell(nil, nil, &note)
 	s.proc, err = start.fork()
 	if err != nil {
 		return err
@@ -153,7 +155,7 @@ func (s *service) answered(ctx context.Context, err error) {
 		s.log.Error("a service that does not get ready does not stop either", "err", herr)
 		return
 	}
-	s.failed(err.Error(), 0)
+	s.failed(inventory.Say("%s", err), 0)
 }
 
 // ended deals with the end of the process that nobody asked for.
@@ -172,9 +174,9 @@ func (s *service) ended(ctx context.Context) {
 	if err := end(ctx, s.members, signalOf(s.currentSpec().Stop, syscall.SIGTERM), leftoverGrace); err != nil && ctx.Err() == nil {
 		s.log.Warn("processes of the service are left", "err", err)
 	}
-	exit := s.proc.reap() + s.outOfMemory()
-	if left && exit == "exit status 0" {
-		exit += "; what it had started in the background was ended: have it stay in the foreground"
+	exit := s.outOfMemory(s.proc.reap())
+	if left && exit.String() == "exit status 0" {
+		exit = inventory.Say("%s; what it had started in the background was ended: have it stay in the foreground", exit)
 	}
 	s.proc = nil
 	if stopping {
@@ -186,17 +188,17 @@ func (s *service) ended(ctx context.Context) {
 
 // failed decides how a service goes on that has ended after running for ran, or
 // could not be started.
-func (s *service) failed(exit string, ran time.Duration) {
-	s.record.Status.Exit = exit
+func (s *service) failed(exit inventory.Sentence, ran time.Duration) {
+	s.record.Status.Tell(&exit, nil, nil)
 	delay, ok := s.budget.spend(s.policy, time.Now(), ran)
-	s.keepCrash(exit) // before it is told: who hears of it may look
+	s.keepCrash(exit.String()) // before it is told: who hears of it may look
 	s.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", s.name, exit))
 	if !ok {
-		s.log.Error("the service has crashed too often and waits for an operator", "exit", exit)
+		s.log.Error("the service has crashed too often and waits for an operator", "exit", exit.String())
 		s.become(inventory.ServiceCrashed, 0)
 		return
 	}
-	s.log.Warn("the service has ended and will be restarted", "exit", exit, "delay", delay)
+	s.log.Warn("the service has ended and will be restarted", "exit", exit.String(), "delay", delay)
 	s.become(inventory.ServiceBackoff, 0)
 	s.retry = time.After(delay)
 }
@@ -211,17 +213,17 @@ func (s *service) stop(ctx context.Context) error {
 	return nil
 }
 
-func (s *service) stopped(exit string) {
+func (s *service) stopped(exit inventory.Sentence) {
 	s.retry, s.held = nil, nil
 	s.dropGroup()
-	s.record.Status.Exit, s.record.Status.Note = exit, ""
+	s.record.Status.Tell(&exit, nil, &silent)
 	s.become(inventory.ServiceStopped, 0)
 	s.answer(inventory.Errorf(inventory.Conflict, "service %s was stopped", s.name))
 }
 
 // halt ends the service's processes and says how the first of them ended. After
 // an error some are left: the service is stopping until they go.
-func (s *service) halt(ctx context.Context) (exit string, err error) {
+func (s *service) halt(ctx context.Context) (exit inventory.Sentence, err error) {
 	s.stopProbe()
 	if s.proc != nil {
 		s.become(inventory.ServiceStopping, s.proc.pid)
@@ -233,13 +235,14 @@ func (s *service) halt(ctx context.Context) (exit string, err error) {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return "", errClosed
+		return exit, errClosed
 	case err != nil:
-		return "", fmt.Errorf("service %s does not stop: %w", s.name, err)
+		return exit, inventory.Fail("service %s does not stop: %v", s.name, err)
 	case s.proc == nil:
-		return s.record.Status.Exit, nil
+		exit, _, _ = s.record.Status.Told()
+		return exit, nil
 	}
-	exit = s.proc.reap() + s.outOfMemory()
+	exit = s.outOfMemory(s.proc.reap())
 	s.proc = nil
 	return exit, nil
 }
@@ -272,11 +275,12 @@ func (s *service) resume(ctx context.Context) {
 	case state == inventory.ServiceCrashed:
 		s.become(state, 0)
 	case state == inventory.ServiceStopping:
-		s.stopped("exit status unknown")
+		s.stopped(inventory.Say("exit status unknown"))
 	case state == inventory.ServiceBackoff:
-		s.failed(r.Status.Exit, 0)
+		exit, _, _ := r.Status.Told()
+		s.failed(exit, 0)
 	default:
-		s.failed("exit status unknown", time.Since(r.Status.Since))
+		s.failed(inventory.Say("exit status unknown"), time.Since(r.Status.Since))
 	}
 }
 

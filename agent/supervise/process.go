@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mailfleet/inventory"
 )
 
 // process is a hold on one process, child or not: what is done through it can
@@ -109,13 +112,21 @@ func (p *process) waitGone(ctx context.Context, limit time.Duration) error {
 }
 
 // reap collects a process that has ended and says how it did. The hold is released.
-func (p *process) reap() string {
+func (p *process) reap() inventory.Sentence {
 	defer p.release()
 	state, err := p.os.Wait()
 	if err != nil { // not a child of this process
-		return "exit status unknown"
+		return inventory.Say("exit status unknown")
 	}
-	return state.String()
+	if how, ok := state.Sys().(syscall.WaitStatus); ok && !how.CoreDump() {
+		switch {
+		case how.Exited():
+			return inventory.Say("exit status %d", how.ExitStatus())
+		case how.Signaled():
+			return inventory.Say("signal: %s", how.Signal())
+		}
+	}
+	return inventory.Word(state.String())
 }
 
 // release lets go of the process and leaves it as it is.

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -143,13 +142,13 @@ func (s *seat) order(ctx context.Context, a act) error {
 	case <-s.done:
 		return errClosed
 	case <-ctx.Done():
-		return fmt.Errorf("%s of service %s was not begun: %w", a, s.name, ctx.Err())
+		return inventory.Fail("%s of service %s was not begun: %v", a, s.name, ctx.Err())
 	}
 	select {
 	case err := <-o.done: // run answers every order it took
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%s of service %s goes on, but took too long to wait for: %w", a, s.name, ctx.Err())
+		return inventory.Fail("%s of service %s goes on, but took too long to wait for: %v", a, s.name, ctx.Err())
 	}
 }
 

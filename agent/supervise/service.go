@@ -176,7 +176,7 @@ func (s *service) become(state inventory.ServiceState, pid int) {
 	}
 	st.State, st.PID = state, pid
 	if state != inventory.ServiceRunning {
-		st.Health = ""
+		st.Tell(nil, &silent, nil)
 	}
 	if pid == 0 {
 		st.Program = ""

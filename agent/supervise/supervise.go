@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -106,7 +105,7 @@ func takeLock(path string, wait time.Duration) (*os.File, error) {
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
 			_ = f.Close()
-			return nil, fmt.Errorf("another agent supervises services in %s: %w", filepath.Dir(path), err)
+			return nil, inventory.Fail("another agent supervises services in %s: %v", filepath.Dir(path), err)
 		}
 	}
 }
@@ -131,6 +130,9 @@ type Refused struct {
 }
 
 func (r *Refused) Error() string { return r.Err.Error() }
+
+// Said is why, in a sentence.
+func (r *Refused) Said() inventory.Sentence { return inventory.Say("%s", r.Err) }
 
 // Unwrap returns why.
 func (r *Refused) Unwrap() error { return r.Err }
@@ -369,7 +371,7 @@ func (s *Supervisor) StopAll(ctx context.Context) error {
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return fmt.Errorf("services did not stop in time: %s", strings.Join(left, ", "))
+			return inventory.Fail("services did not stop in time: %s", strings.Join(left, ", "))
 		}
 	}
 }

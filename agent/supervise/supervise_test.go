@@ -102,7 +102,7 @@ func TestServiceThatFailsAgainAndAgainIsCrashed(t *testing.T) {
 	s = newTest(t, dir)
 	sp.Want = inventory.WantRunning
 	apply(t, s, sp)
-	if got := status(s, "bad"); got != st {
+	if got := status(s, "bad"); !got.Same(st) {
 		t.Fatalf("it was %+v, and is %+v", st, got)
 	}
 	apply(t, s, spec("bad", "serve"))

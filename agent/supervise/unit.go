@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -127,13 +126,16 @@ func (u *unit) look(ctx context.Context) <-chan struct{} {
 	}
 	st := u.now
 	if err != nil {
-		st.State, st.PID, st.Note = inventory.ServiceUnknown, 0, err.Error()
+		why := inventory.Say("%s", err)
+		st.State, st.PID = inventory.ServiceUnknown, 0
+		st.Tell(nil, nil, &why)
 		if inventory.Is(err, inventory.NotFound) && u.isRemoved() {
 			st.State = inventory.ServiceStopped // nothing is left to stop
 		}
 	} else {
-		st.State, st.PID, st.Since, st.Note = state.State, state.PID, state.Since.UTC(), ""
-		st.Exit = state.Exit
+		exit := inventory.Word(state.Exit)
+		st.State, st.PID, st.Since = state.State, state.PID, state.Since.UTC()
+		st.Tell(&exit, nil, &silent)
 	}
 	if st.State == inventory.ServiceCrashed && u.now.State != inventory.ServiceCrashed && u.now.State != inventory.ServiceUnknown {
 		lines, err := u.units.Log(ctx, spec.Unit, crashLines)
@@ -143,14 +145,14 @@ func (u *unit) look(ctx context.Context) <-chan struct{} {
 		u.keepCrashOf(st.Exit, st.Restarts, lines)
 	}
 	if st.State != inventory.ServiceRunning {
-		st.Health = ""
+		st.Tell(nil, &silent, nil)
 	}
 	u.become(st)
 	return changed
 }
 
 func (u *unit) become(st inventory.ServiceStatus) {
-	if st == u.now {
+	if st.Same(u.now) {
 		return
 	}
 	u.now = st
@@ -175,7 +177,8 @@ func (u *unit) settle(ctx context.Context) time.Duration {
 		}
 		if names := u.waitsFor(); names != "" {
 			st := u.now
-			st.Note = "waits for " + names
+			note := inventory.Say("waits for %s", names)
+			st.Tell(nil, nil, &note)
 			u.become(st)
 			return unitLook
 		}
@@ -227,7 +230,7 @@ func (u *unit) end(ctx context.Context) error {
 	err := u.units.Stop(ctx, u.currentSpec().Unit)
 	if err != nil && !inventory.Is(err, inventory.NotFound) {
 		u.refused = time.Now()
-		return fmt.Errorf("service %s does not stop: %w", u.name, err)
+		return inventory.Fail("service %s does not stop: %v", u.name, err)
 	}
 	u.answer(inventory.Errorf(inventory.Conflict, "service %s was stopped", u.name))
 	return nil
@@ -287,7 +290,7 @@ func (u *unit) ask(ctx context.Context) {
 	if u.asked != nil && (!running || !spec.sameHealth(u.asked.spec)) {
 		u.stopAsking()
 		st := u.now
-		st.Health = ""
+		st.Tell(nil, &silent, nil)
 		u.become(st)
 	}
 	if u.asked == nil && running && spec.asked() {
@@ -312,13 +315,13 @@ func (u *unit) stopAsking() {
 // heard deals with what is new of the unit's health.
 func (u *unit) heard(ctx context.Context, n news) {
 	st := u.now
-	st.Health = n.problem
+	st.Tell(nil, &n.problem, nil)
 	u.become(st)
 	p := u.currentSpec().Probe
-	if n.problem == "" || p == nil || !p.Restart {
+	if n.problem.None() || p == nil || !p.Restart {
 		return
 	}
-	u.log.Warn("the unit is restarted because it is unwell", "why", n.problem)
+	u.log.Warn("the unit is restarted because it is unwell", "why", n.problem.String())
 	u.stopAsking()
 	if err := u.end(ctx); err != nil {
 		u.log.Error("a unit that is unwell does not stop", "err", err)

@@ -35,6 +35,9 @@ const (
 	firstRetry = time.Second
 	lastRetry  = 15 * time.Second
 	dialLimit  = 10 * time.Second
+	// lineLimit is how long a handshake may take: a controller to which all of a
+	// fleet comes back has them stand in line, and who begins again goes to its end.
+	lineLimit = 45 * time.Second
 )
 
 // ErrAway says that there is no link to the controller now.
@@ -168,19 +171,22 @@ func (u *Uplink) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Timeout: dialLimit},
-		Config: identity.AgentConfig(u.root, func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			u.mu.Lock()
-			defer u.mu.Unlock()
-			return u.cert, nil
-		}),
-	}
-	dialling, cancel := context.WithTimeout(ctx, dialLimit)
-	conn, err := dialer.DialContext(dialling, "tcp", to.Host)
-	cancel()
+	dialer := net.Dialer{Timeout: dialLimit}
+	open, err := dialer.DialContext(ctx, "tcp", to.Host)
 	if err != nil {
 		return err
+	}
+	conn := tls.Client(open, identity.AgentConfig(u.root, func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.cert, nil
+	}))
+	waiting, cancel := context.WithTimeout(ctx, lineLimit)
+	err = conn.HandshakeContext(waiting)
+	cancel()
+	if err != nil {
+		_ = open.Close()
+		return fmt.Errorf("handshake with the controller: %w", err)
 	}
 	l, err := link.New(conn, link.Dialled, u.handler, nil, u.log)
 	if err != nil {

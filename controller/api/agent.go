@@ -194,15 +194,16 @@ type PowerSecret struct {
 // changed and at least every ReportInterval. It is whole each time, but for
 // Steps: those are repeated until an answer has come.
 type Report struct {
-	Time        time.Time       `json:"time"` // the agent's clock
-	BootID      string          `json:"boot_id"`
-	Version     string          `json:"version"`
-	Applied     uint64          `json:"applied"` // Desired.Index in force
-	Problem     string          `json:"problem,omitempty"`
-	CertExpires time.Time       `json:"certificate_expires"`
-	Services    []ServiceReport `json:"services"`
-	Steps       []StepReport    `json:"steps,omitempty"`
-	Missing     []string        `json:"missing,omitempty"` // servers its gossip finds failed, by name
+	Time        time.Time           `json:"time"` // the agent's clock
+	BootID      string              `json:"boot_id"`
+	Version     string              `json:"version"`
+	Applied     uint64              `json:"applied"` // Desired.Index in force
+	Problem     string              `json:"problem,omitempty"`
+	Said        *inventory.Sentence `json:"said,omitempty"` // Problem, for another language
+	CertExpires time.Time           `json:"certificate_expires"`
+	Services    []ServiceReport     `json:"services"`
+	Steps       []StepReport        `json:"steps,omitempty"`
+	Missing     []string            `json:"missing,omitempty"` // servers its gossip finds failed, by name
 }
 
 // ReportInterval is the longest silence of a healthy agent.
@@ -219,9 +220,18 @@ type StepReport struct {
 	ID      inventory.ID             `json:"id"`
 	State   inventory.OperationState `json:"state"`
 	Message string                   `json:"message,omitempty"`
+	Said    *inventory.Sentence      `json:"said,omitempty"` // Message, for another language
 	Started time.Time                `json:"started"`
 	Ended   time.Time                `json:"ended"`
 	Log     []inventory.StepLine     `json:"log,omitempty"` // all lines so far, bounded
+}
+
+// Told is the report's message.
+func (r *StepReport) Told() inventory.Sentence { return inventory.Read(r.Message, r.Said) }
+
+// Tell makes a message the report's.
+func (r *StepReport) Tell(message inventory.Sentence) {
+	r.Message, r.Said = message.String(), message.Beside()
 }
 
 // AlertReport is a change of state of one alert: POST /agent/v1/alerts takes a

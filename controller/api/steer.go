@@ -98,6 +98,7 @@ type NewPower struct {
 type PowerStatus struct {
 	State   inventory.PowerState `json:"state"`
 	Message string               `json:"message,omitempty"`
+	Said    *inventory.Sentence  `json:"said,omitempty" doc:"Message, for another language"`
 	Via     string               `json:"via"` // server whose agent asked
 	Took    inventory.Duration   `json:"took"`
 }

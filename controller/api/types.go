@@ -220,6 +220,7 @@ type Status struct {
 	Services map[inventory.ServiceState]int `json:"services"`
 	Alerts   map[inventory.Severity]int     `json:"alerts"`                    // firing
 	Problems []string                       `json:"problems" nullable:"false"` // of the controller itself: disk full, gateway away
+	Said     []inventory.Sentence           `json:"said" nullable:"false" doc:"The problems, for another language"`
 }
 
 // Series is one metric of one device of one server.
@@ -254,9 +255,10 @@ type Log struct {
 
 // AuditCheck is the result of verifying the audit chain.
 type AuditCheck struct {
-	Entries int    `json:"entries"`
-	Intact  bool   `json:"intact"`
-	Problem string `json:"problem,omitempty"` // names the first entry that does not fit
+	Entries int                 `json:"entries"`
+	Intact  bool                `json:"intact"`
+	Problem string              `json:"problem,omitempty"` // names the first entry that does not fit
+	Said    *inventory.Sentence `json:"said,omitempty" doc:"Problem, for another language"`
 }
 
 // Event is one item of the stream /api/v1/events: the SSE event name is

@@ -25,6 +25,7 @@ import (
 	"mailfleet/controller/auth"
 	"mailfleet/controller/dkim"
 	"mailfleet/controller/fleet"
+	"mailfleet/controller/handshake"
 	"mailfleet/controller/metrics"
 	"mailfleet/controller/metrics/embedded"
 	"mailfleet/controller/ops"
@@ -207,7 +208,7 @@ func (a *App) firstRules(ctx context.Context) error {
 		Name: "服务器失联 Server down", Metric: alerts.ServerUp, Comparison: inventory.Below, Value: 1, Clear: 1,
 		Severity: inventory.Critical, Enabled: true,
 	}, {
-		Name: "发信异常 Mail held", Metric: alerts.AccountsHeld, Comparison: inventory.AtLeast, Value: 1, Clear: 1,
+		Name: "发信异常 Mail held", Metric: alerts.AccountBurst, Comparison: inventory.AtLeast, Value: 1, Clear: 1,
 		Severity: inventory.Critical, Enabled: true,
 	}}
 	return a.store.Update(ctx, func(tx inventory.Tx) error {
@@ -403,7 +404,9 @@ func (a *App) Run(ctx context.Context) error {
 	keys := &dkim.Keeper{Store: a.store, Seal: a.seal, DNS: net.DefaultResolver, Rotation: domainkey.DefaultRotation, Log: a.log.With("component", "dkim")}
 	g.Go(func() error { return keys.Run(ctx) })
 	g.Go(func() error {
-		err := a.server.Serve(tls.NewListener(a.listener, a.server.TLSConfig))
+		err := a.server.Serve(handshake.New(a.listener, handshake.Options{
+			Config: a.server.TLSConfig, Log: a.log.With("component", "handshake"),
+		}))
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}

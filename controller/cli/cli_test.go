@@ -191,6 +191,10 @@ func TestOperatorsRunTheFleetFromTheCommandLine(t *testing.T) {
 	c.fails(exitUsage, "name sessions by their ids", "session", "end")
 	c.fails(exitFailed, "there is no session", "session", "end", string(inventory.NewID()))
 	c.fails(exitFailed, "mail-1 is not connected", "account", "show", "user1@example.test")
+	c.fails(exitFailed, "mail-1, mail-2 did not answer", "account", "held", "--domain", "example.test")
+	for _, verb := range []string{"release", "delete-held"} {
+		c.fails(exitFailed, "mail-1 is not connected", "account", verb, "user1@example.test")
+	}
 	c.does("", words("group add team@example.test user1@example.test x@elsewhere.test --writers domain"), "team@example.test", "domain")
 	c.does("", words("group list --domain example.test"), "user1@example.test x@elsewhere.test")
 	c.does("", words("dkim list --domain example.test --state active"), "rsa-sha256", "ed25519-sha256")

@@ -115,6 +115,11 @@ func (s *settings) accountCommand() *cobra.Command {
 			}),
 		s.accountStateCommand("suspend", "Suspend an account", inventory.AccountSuspended),
 		s.accountStateCommand("resume", "End an account's suspension", inventory.AccountActive),
+		s.heldCommand(),
+		s.onHold("release", "Let an account send again whose mail is held, and its held mail go",
+			"%s may send again; entries of the queue released: %d", (*api.Client).ReleaseHold),
+		s.onHold("delete-held", "Delete the held mail of an account; the account stays held",
+			"%s is still held; entries of the queue deleted: %d", (*api.Client).DeleteHeldMail),
 		s.remove("remove ADDRESS...", "Delete accounts", func(cmd *cobra.Command, c *api.Client, ref string) error {
 			return c.DeleteAccount(cmd.Context(), ref, 0)
 		}),

@@ -223,14 +223,29 @@ var limits = []struct {
 	{"attachment", "bytes of one attachment", func(l *inventory.Limits) *int64 { return &l.Attachment }},
 }
 
+// rates are the limits of a plan on what is sent.
+var rates = []struct {
+	name, usage string
+	of          func(*inventory.Limits) *int
+}{
+	{"recipients", "of one message sent; 0: no limit", func(l *inventory.Limits) *int { return &l.Recipients }},
+	{"sent-a-day", "recipients written to in a day; 0: no limit", func(l *inventory.Limits) *int { return &l.SentADay }},
+	{"sent-an-hour", "recipients written to in an hour; 0: as the server has it", func(l *inventory.Limits) *int { return &l.SentAnHour }},
+	{"messages-an-hour", "messages sent in an hour; 0: as the server has it", func(l *inventory.Limits) *int { return &l.MessagesAnHour }},
+	{"sms-a-month", "0: no limit", func(l *inventory.Limits) *int { return &l.SMSAMonth }},
+}
+
 var planColumns = []column[inventory.Plan]{
 	{"NAME", func(v inventory.Plan) string { return v.Name }},
 	{"LIMITS", func(v inventory.Plan) string {
-		some := map[string]int64{"recipients": int64(v.Limits.Recipients), "sent-a-day": int64(v.Limits.SentADay), "sms-a-month": int64(v.Limits.SMSAMonth)}
+		some := map[string]int{}
 		for _, l := range limits {
-			some[l.name] = *l.of(&v.Limits)
+			some[l.name] = int(*l.of(&v.Limits))
 		}
-		return counts(narrow(some))
+		for _, r := range rates {
+			some[r.name] = *r.of(&v.Limits)
+		}
+		return counts(some)
 	}},
 	{"OFF", func(v inventory.Plan) string {
 		var off []inventory.Feature
@@ -242,15 +257,6 @@ var planColumns = []column[inventory.Plan]{
 		return many(off)
 	}},
 	{"ID", func(v inventory.Plan) string { return string(v.ID) }},
-}
-
-// narrow has what counts takes.
-func narrow(m map[string]int64) map[string]int {
-	out := make(map[string]int, len(m))
-	for k, n := range m {
-		out[k] = int(n)
-	}
-	return out
 }
 
 func (s *settings) planCommand() *cobra.Command {
@@ -272,9 +278,9 @@ func planFlags(f *pflag.FlagSet, in *api.NewPlan) func(string) {
 	for _, l := range limits {
 		f.Int64Var(l.of(&in.Limits), l.name, 0, l.usage+"; 0: no limit")
 	}
-	f.IntVar(&in.Limits.Recipients, "recipients", 0, "of one message sent; 0: no limit")
-	f.IntVar(&in.Limits.SentADay, "sent-a-day", 0, "recipients written to in a day; 0: no limit")
-	f.IntVar(&in.Limits.SMSAMonth, "sms-a-month", 0, "0: no limit")
+	for _, r := range rates {
+		f.IntVar(r.of(&in.Limits), r.name, 0, r.usage)
+	}
 	off := f.StringSlice("off", nil, "features that its accounts do not have: "+strings.ReplaceAll(many(inventory.Features), " ", ", "))
 	f.StringVar(&in.Tenant, "tenant", "", "whose plan it is (default: the operator's, for all)")
 	return func(name string) {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type gather[T any] struct {
 }
 
 type asked[T any] struct {
+	ctx  context.Context //nolint:containedctx // of who asks, who may have left by the time it is done
 	what T
 	done chan error
 	lead chan struct{}
@@ -41,7 +43,7 @@ type asked[T any] struct {
 
 // Do returns when what was asked is durable, or refused.
 func (g *gather[T]) Do(ctx context.Context, what T) error {
-	mine := &asked[T]{what, make(chan error, 1), make(chan struct{}, 1)}
+	mine := &asked[T]{ctx, what, make(chan error, 1), make(chan struct{}, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, mine)
 	if !g.busy {
@@ -71,8 +73,20 @@ func (g *gather[T]) Do(ctx context.Context, what T) error {
 	return <-mine.done
 }
 
-// run does it for some, and for each by itself when one of them spoils it.
+// run does it for some, and for each by itself when one of them spoils it. Who has
+// left asks again: doing it for them too would keep the others waiting, and have
+// more of them leave.
 func (g *gather[T]) run(ctx context.Context, some []*asked[T]) {
+	some = slices.DeleteFunc(some, func(a *asked[T]) bool {
+		err := a.ctx.Err()
+		if err != nil {
+			a.done <- err
+		}
+		return err != nil
+	})
+	if len(some) == 0 {
+		return
+	}
 	all := make([]T, len(some))
 	for i, a := range some {
 		all[i] = a.what

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"testing"
@@ -73,4 +74,48 @@ func TestWhatIsAskedAtOnceIsDoneTogetherAndRefusedAlone(t *testing.T) {
 	if most < many/2 {
 		t.Errorf("at most %d were done together", most)
 	}
+}
+
+func TestWhatNobodyWaitsForAnyMoreIsNotDone(t *testing.T) {
+	w := newWorld(t)
+	first := make(chan struct{})
+	begun := make(chan struct{}, 10)
+	g := gather[string]{store: w.store, do: func(tx inventory.Tx, names []string) error {
+		begun <- struct{}{}
+		<-first
+		for _, name := range names {
+			if err := tx.Domains().Create(&inventory.Domain{Name: name}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	leaving, leave := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	ask := func(ctx context.Context, name string, fails bool) {
+		asking.Go(func() {
+			if err := g.Do(ctx, name); (err != nil) != fails {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	ask(t.Context(), "one.test", false)
+	<-begun // the rest gathers meanwhile
+	ask(leaving, "two.test", true)
+	ask(t.Context(), "three.test", false)
+	for waiting := 0; waiting < 2; runtime.Gosched() {
+		g.mu.Lock()
+		waiting = len(g.waiting)
+		g.mu.Unlock()
+	}
+	leave()
+	close(first)
+	asking.Wait()
+	w.view(func(tx inventory.Tx) error {
+		n, err := tx.Domains().Count(inventory.Query{})
+		if n != 2 {
+			t.Errorf("%d were done instead of 2", n)
+		}
+		return err
+	})
 }

@@ -97,6 +97,21 @@ func (f *Fleet) QueuedMessage(ctx context.Context, id inventory.ID, entry string
 	return message, size, err
 }
 
+// Holds asks a server for the accounts whose mail is held.
+func (f *Fleet) Holds(ctx context.Context, id inventory.ID) ([]inventory.MailHold, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) ([]inventory.MailHold, error) { return c.Holds(ctx) })
+}
+
+// ReleaseHold has an account's server let it send again and its held mail go. NotFound: it is not held.
+func (f *Fleet) ReleaseHold(ctx context.Context, id, account inventory.ID) (int, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (int, error) { return c.ReleaseHold(ctx, account) })
+}
+
+// DeleteHeld has an account's server delete its held mail. NotFound: it is not held.
+func (f *Fleet) DeleteHeld(ctx context.Context, id, account inventory.ID) (int, error) {
+	return askMail(ctx, f, id, func(c *agentapi.Client) (int, error) { return c.DeleteHeld(ctx, account) })
+}
+
 // ExportQueue opens the stream of what a filter picks of a server's queue. Whoever asked
 // closes it.
 func (f *Fleet) ExportQueue(ctx context.Context, id inventory.ID, q inventory.QueueFilter) (io.ReadCloser, error) {

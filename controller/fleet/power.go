@@ -171,7 +171,7 @@ func (f *Fleet) TestPower(ctx context.Context, actor inventory.Actor, id invento
 	if err != nil {
 		return api.PowerStatus{}, inventory.Wrap(inventory.Unavailable, err, "the agent of %s did not answer", relay.Name)
 	}
-	out := api.PowerStatus{State: found.State, Message: found.Message, Via: relay.Name, Took: inventory.Duration(time.Since(began).Round(time.Millisecond))}
+	out := api.PowerStatus{State: found.State, Message: found.Message, Said: inventory.Read(found.Message, found.Said).Beside(), Via: relay.Name, Took: inventory.Duration(time.Since(began).Round(time.Millisecond))}
 	return out, f.tested(ctx, actor, target, out)
 }
 

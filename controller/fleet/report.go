@@ -82,7 +82,7 @@ func storeReports(tx inventory.Tx, list []told) error {
 		}
 		r, before := t.report, *s
 		s.BootID, s.AgentVersion, s.CertExpires = r.BootID, r.Version, r.CertExpires.UTC()
-		s.Applied, s.Problem = r.Applied, r.Problem
+		s.Applied, s.Problem, s.Said = r.Applied, r.Problem, inventory.Read(r.Problem, r.Said).Beside()
 		if math.Abs(s.ClockSkew-t.skew) >= skewStep {
 			s.ClockSkew = math.Round(t.skew)
 		}
@@ -124,15 +124,18 @@ func takeStatuses(tx inventory.Tx, id inventory.ID, reports []api.ServiceReport)
 	}
 	statuses := make(map[string]inventory.ServiceStatus, len(reports))
 	for _, r := range reports {
-		r.Since = r.Since.UTC()
-		statuses[r.Name] = r.ServiceStatus
+		status := r.ServiceStatus
+		status.Since = status.Since.UTC()
+		exit, health, note := status.Told() // what says the same alone is kept
+		status.Tell(&exit, &health, &note)
+		statuses[r.Name] = status
 	}
 	for _, s := range list {
 		status, ok := statuses[s.Name]
 		if !ok {
 			status = inventory.ServiceStatus{State: inventory.ServiceUnknown, Since: s.Since}
 		}
-		if s.ServiceStatus == status {
+		if s.ServiceStatus.Same(status) {
 			continue
 		}
 		s.ServiceStatus = status

@@ -207,12 +207,12 @@ func (o *Ops) make(tx inventory.Tx, f *snapshot, op *inventory.Operation, m move
 	switch {
 	case len(m.undo) > 0:
 		for i := range m.undo {
-			say(&m.undo[i], f.now, "undoes what the operation did before it stopped")
+			say(&m.undo[i], f.now, inventory.Say("undoes what the operation did before it stopped"))
 		}
 		op.Steps = append(op.Steps, m.undo...)
 		return nil, nil
 	case m.step < 0:
-		op.Stopped = m.text
+		op.Stopped, op.Said = m.text.String(), m.text.Beside()
 		for i := range op.Steps {
 			if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Undo {
 				end(s, m.to, m.text, f.now)
@@ -225,14 +225,15 @@ func (o *Ops) make(tx inventory.Tx, f *snapshot, op *inventory.Operation, m move
 		if err := openWindow(tx, op, f.now); err != nil {
 			return nil, err
 		}
-		s.Turn, s.Agent, s.Message = f.now, m.agent, ""
+		s.Turn, s.Agent = f.now, m.agent
+		tell(s, none)
 		if m.to == "" {
 			return o.begin(tx, f, op, s)
 		}
 		s.Started = f.now
 	}
 	if m.to == "" {
-		s.Message = m.text
+		tell(s, m.text)
 		return nil, nil
 	}
 	if m.to == inventory.OpExpired {
@@ -240,7 +241,7 @@ func (o *Ops) make(tx inventory.Tx, f *snapshot, op *inventory.Operation, m move
 			return nil, err
 		}
 	}
-	if m.text != "" {
+	if !m.text.None() {
 		say(s, f.now, m.text)
 	}
 	switch kind := kindOf(op, s); {
@@ -264,18 +265,18 @@ func (o *Ops) begin(tx inventory.Tx, f *snapshot, op *inventory.Operation, s *in
 	case inventory.OpServiceDrain, inventory.OpServiceUndrain:
 		v := f.service(s.Target)
 		if v == nil {
-			end(s, inventory.OpFailed, "the service is not there any more", f.now)
+			end(s, inventory.OpFailed, inventory.Say("the service is not there any more"), f.now)
 			return nil, nil
 		}
 		v.Drained = kind == inventory.OpServiceDrain
 		return nil, hold(tx, f, s, v)
 	case inventory.OpServerAdd:
 		s.State, s.Started = inventory.OpRunning, f.now
-		say(s, f.now, "waits for its agent to join")
+		say(s, f.now, inventory.Say("waits for its agent to join"))
 	case inventory.OpServerRemove:
 		s.Started = f.now
 		if o.Fleet == nil {
-			end(s, inventory.OpFailed, "this controller cannot remove servers", f.now)
+			end(s, inventory.OpFailed, inventory.Say("this controller cannot remove servers"), f.now)
 			return nil, nil
 		}
 		err := o.Fleet.RemoveIn(tx, inventory.Actor{Name: op.Actor}, s.Target.Server)
@@ -283,10 +284,10 @@ func (o *Ops) begin(tx inventory.Tx, f *snapshot, op *inventory.Operation, s *in
 			return nil, err
 		}
 		if err != nil {
-			end(s, inventory.OpFailed, err.Error(), f.now)
+			end(s, inventory.OpFailed, inventory.Say("%s", err), f.now)
 			return nil, nil
 		}
-		end(s, inventory.OpSucceeded, "removed from the fleet, its certificates revoked", f.now)
+		end(s, inventory.OpSucceeded, inventory.Say("removed from the fleet, its certificates revoked"), f.now)
 		return []inventory.ID{s.Target.Server}, nil
 	case inventory.OpQueueExport:
 		s.Message = "waits to be fetched"
@@ -297,7 +298,7 @@ func (o *Ops) begin(tx inventory.Tx, f *snapshot, op *inventory.Operation, s *in
 		}
 	}
 	if s.Agent != "" {
-		say(s, f.now, "goes to the agent of "+f.name(s.Agent))
+		say(s, f.now, inventory.Say("goes to the agent of %s", f.name(s.Agent)))
 	}
 	return nil, nil
 }
@@ -309,7 +310,7 @@ func hold(tx inventory.Tx, f *snapshot, s *inventory.Step, v *inventory.Service)
 		return err
 	}
 	s.State, s.Started, s.Index = inventory.OpRunning, f.now, v.Version
-	say(s, f.now, "wanted; its agent is to apply it")
+	say(s, f.now, inventory.Say("wanted; its agent is to apply it"))
 	return nil
 }
 

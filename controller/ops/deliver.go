@@ -313,12 +313,14 @@ func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.Ste
 	spoke := len(lines) != len(s.Log)
 	s.Log = lines
 	if !forward(s.State, state) {
-		if state == s.State && clip(message) != s.Message && message != "" {
-			s.Message, spoke = clip(message), true
+		if state == s.State && message.String() != s.Message && !message.None() {
+			tell(s, message)
+			spoke = true
 		}
 		return spoke, nil
 	}
-	s.State, s.Message, s.Started = state, clip(message), r.Started.UTC()
+	tell(s, message)
+	s.State, s.Started = state, r.Started.UTC()
 	if s.State.Final() {
 		if s.Ended = r.Ended.UTC(); r.Ended.IsZero() {
 			s.Ended = now
@@ -332,7 +334,7 @@ func take(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.Ste
 
 // judged is what an agent's word means for a step: what the fleet itself must
 // prove goes on until it does.
-func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport, index uint64) (inventory.OperationState, string, error) {
+func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport, index uint64) (inventory.OperationState, inventory.Sentence, error) {
 	kind := kindOf(op, s)
 	switch {
 	case kind == inventory.OpAgentUpgrade && r.State == inventory.OpSucceeded:
@@ -340,49 +342,49 @@ func judged(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.S
 	case kind == inventory.OpConfigApply && r.State == inventory.OpSucceeded:
 		return applied(tx, s, r, index)
 	case !switches(kind):
-		return r.State, r.Message, nil
+		return r.State, reported(r), nil
 	case s.State == inventory.OpUnknown && r.State != inventory.OpFailed:
-		return s.State, s.Message, nil // what was seen, or not seen, of the server counts
+		return s.State, told(s), nil // what was seen, or not seen, of the server counts
 	case r.State == inventory.OpSucceeded:
-		return inventory.OpRunning, r.Message, nil // a boot id, a link or its absence proves it
+		return inventory.OpRunning, reported(r), nil // a boot id, a link or its absence proves it
 	case r.State == inventory.OpUnknown && s.Agent == "":
-		return inventory.OpRunning, r.Message, nil // its own agent went down with it, as it should
+		return inventory.OpRunning, reported(r), nil // its own agent went down with it, as it should
 	default:
-		return r.State, r.Message, nil
+		return r.State, reported(r), nil
 	}
 }
 
 // upgraded believes an agent that it was upgraded when it is the new one.
-func upgraded(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport) (inventory.OperationState, string, error) {
+func upgraded(tx inventory.Tx, op *inventory.Operation, s *inventory.Step, r api.StepReport) (inventory.OperationState, inventory.Sentence, error) {
 	release, err := tx.Releases().Get(op.Params.Release)
 	if inventory.Is(err, inventory.NotFound) {
-		return r.State, r.Message, nil
+		return r.State, reported(r), nil
 	}
 	if err != nil {
-		return "", "", err
+		return "", none, err
 	}
 	server, err := tx.Servers().Get(s.Target.Server)
 	if err != nil {
-		return "", "", err
+		return "", none, err
 	}
 	if server.AgentVersion != release.Number {
-		return inventory.OpFailed, fmt.Sprintf("the agent came back as %s, not %s", server.AgentVersion, release.Number), nil
+		return inventory.OpFailed, inventory.Say("the agent came back as %s, not %s", server.AgentVersion, release.Number), nil
 	}
-	return r.State, r.Message, nil
+	return r.State, reported(r), nil
 }
 
 // applied believes an agent that settings are in force when it has applied the
 // desired state they are in.
-func applied(tx inventory.Tx, s *inventory.Step, r api.StepReport, index uint64) (inventory.OperationState, string, error) {
+func applied(tx inventory.Tx, s *inventory.Step, r api.StepReport, index uint64) (inventory.OperationState, inventory.Sentence, error) {
 	server, err := tx.Servers().Get(s.Target.Server)
 	if err != nil {
-		return "", "", err
+		return "", none, err
 	}
 	// What is stored of it may be older than what it tells.
 	if index = max(index, server.Applied); index < s.Needs {
-		return inventory.OpFailed, fmt.Sprintf("the agent says that the settings are in force, and has applied only index %d of %d", index, s.Needs), nil
+		return inventory.OpFailed, inventory.Say("the agent says that the settings are in force, and has applied only index %d of %d", index, s.Needs), nil
 	}
-	return r.State, r.Message, nil
+	return r.State, reported(r), nil
 }
 
 // mergeLines adds an agent's lines, all of which it sends each time, to a
@@ -390,8 +392,9 @@ func applied(tx inventory.Tx, s *inventory.Step, r api.StepReport, index uint64)
 func mergeLines(log, told []inventory.StepLine) []inventory.StepLine {
 	out := slices.Clip(log)
 	for _, l := range told[max(0, len(told)-maxLines):] {
-		l.Time, l.Text = l.Time.UTC().Truncate(time.Microsecond), clip(l.Text)
-		if !slices.Contains(out, l) {
+		text := bounded(l.Text, l.Said)
+		l = inventory.StepLine{Time: l.Time.UTC().Truncate(time.Microsecond), Text: text.String(), Said: text.Beside()}
+		if !slices.ContainsFunc(out, l.Same) {
 			out = append(out, l)
 		}
 	}
@@ -415,6 +418,17 @@ func forward(from, to inventory.OperationState) bool {
 	default:
 		return false
 	}
+}
+
+// reported is the message of an agent's report.
+func reported(r api.StepReport) inventory.Sentence { return bounded(r.Message, r.Said) }
+
+// bounded is what an agent said, as far as it is kept.
+func bounded(text string, said *inventory.Sentence) inventory.Sentence {
+	if short := clip(text); short != text {
+		return inventory.Say("%s", short)
+	}
+	return inventory.Read(text, said)
 }
 
 // clip bounds what an agent can make the controller keep.

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -35,7 +34,8 @@ func (o *Ops) BeginExport(ctx context.Context, actor inventory.Actor, id invento
 			if s.Turn.IsZero() {
 				s.Turn = now
 			}
-			s.State, s.Started, s.Message = inventory.OpRunning, now, ""
+			s.State, s.Started = inventory.OpRunning, now
+			tell(s, inventory.Sentence{})
 		}
 		return nil
 	})
@@ -44,7 +44,7 @@ func (o *Ops) BeginExport(ctx context.Context, actor inventory.Actor, id invento
 
 // TellExport keeps how far the export of a server is, or how it ended; without a message
 // that it goes on. going is false when it was cancelled meanwhile.
-func (o *Ops) TellExport(ctx context.Context, id, server inventory.ID, state inventory.OperationState, message string) (going bool, err error) {
+func (o *Ops) TellExport(ctx context.Context, id, server inventory.ID, state inventory.OperationState, message inventory.Sentence) (going bool, err error) {
 	err = o.Store.Update(ctx, func(tx inventory.Tx) error {
 		going = false
 		op, err := tx.Operations().Get(id)
@@ -55,7 +55,11 @@ func (o *Ops) TellExport(ctx context.Context, id, server inventory.ID, state inv
 		for i := range op.Steps {
 			if s := &op.Steps[i]; s.Target.Server == server && s.State == inventory.OpRunning {
 				going = true
-				end(s, state, clip(cmp.Or(message, s.Message)), now)
+				said := message
+				if said.None() {
+					said = told(s)
+				}
+				end(s, state, bounded(said.String(), &said), now)
 			}
 		}
 		if !going {

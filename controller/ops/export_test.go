@@ -33,14 +33,14 @@ func TestAnExportIsNoAgentsBusinessAndIsFetchedOnce(t *testing.T) {
 		t.Errorf("it began twice: %v", err)
 	}
 	for server, state := range map[inventory.ID]inventory.OperationState{w.mail1: inventory.OpSucceeded, w.mail2: inventory.OpRunning} {
-		if going, err := w.ops.TellExport(t.Context(), op.ID, server, state, "so far"); !going || err != nil {
+		if going, err := w.ops.TellExport(t.Context(), op.ID, server, state, inventory.Say("so far")); !going || err != nil {
 			t.Errorf("got %v, %v", going, err)
 		}
 	}
 	if op, err := w.ops.Cancel(t.Context(), alice, op.ID); err != nil || op.State != inventory.OpCancelled || op.Steps[0].State != inventory.OpSucceeded {
 		t.Errorf("got %+v, %v", op, err)
 	}
-	if going, err := w.ops.TellExport(t.Context(), op.ID, w.mail2, inventory.OpSucceeded, "all"); going || err != nil || w.get(op.ID).State != inventory.OpCancelled {
+	if going, err := w.ops.TellExport(t.Context(), op.ID, w.mail2, inventory.OpSucceeded, inventory.Say("all")); going || err != nil || w.get(op.ID).State != inventory.OpCancelled {
 		t.Errorf("a cancelled export went on: %v, %v", going, err)
 	}
 	reload, err := w.ops.Create(t.Context(), alice, "", api.NewOperation{Kind: inventory.OpServiceReload, Targets: []api.NewTarget{{Server: "mail1", Service: "mailnode"}}})

@@ -277,13 +277,13 @@ func poolRefusals(f *snapshot, op *inventory.Operation) (why []inventory.Sentenc
 
 // warn says what an operator should know before.
 func warn(f *snapshot, op *inventory.Operation, out *api.Impact) {
-	say := func(format string, args ...any) {
+	note := func(format string, args ...any) {
 		said := inventory.Say(format, args...)
 		out.Said = append(out.Said, said)
 		out.Warnings = append(out.Warnings, said.String())
 	}
 	if op.Kind.Interrupts() && out.Users > 0 {
-		say("%d accounts have their mailboxes there and no replica elsewhere: they are away while this lasts", out.Users)
+		note("%d accounts have their mailboxes there and no replica elsewhere: they are away while this lasts", out.Users)
 	}
 	type hold struct {
 		target inventory.Target
@@ -292,7 +292,7 @@ func warn(f *snapshot, op *inventory.Operation, out *api.Impact) {
 	var away []string
 	var held []hold
 	for _, t := range op.Targets {
-		if f.down(t.Server) != "" && op.Kind != inventory.OpServerAdd && op.Kind != inventory.OpServerPowerOn {
+		if !f.down(t.Server).None() && op.Kind != inventory.OpServerAdd && op.Kind != inventory.OpServerPowerOn {
 			away = append(away, f.name(t.Server))
 		}
 		if other := f.holder(op, t); other != nil {
@@ -301,18 +301,18 @@ func warn(f *snapshot, op *inventory.Operation, out *api.Impact) {
 	}
 	slices.Sort(away)
 	if away = slices.Compact(away); len(away) > 0 {
-		say("not up now: %s", list(away))
+		note("not up now: %s", list(away))
 	}
 	for i, o := range held {
 		if i == mostNamed {
-			say("it will wait for %d more", len(held)-i)
+			note("it will wait for %d more", len(held)-i)
 			break
 		}
-		say("it will wait: operation %s (%s) has %s in hand", o.by.ID, o.by.Kind, f.title(o.target))
+		note("it will wait: operation %s (%s) has %s in hand", o.by.ID, o.by.Kind, f.title(o.target))
 	}
 	if op.Rolling != nil {
 		if r := roomOf(f, op); r.most > 0 && len(r.away) == r.most {
-			say("%d of %d may be unavailable at once and are already (%s): it will wait", r.most, r.all, f.some(r.away))
+			note("%d of %d may be unavailable at once and are already (%s): it will wait", r.most, r.all, f.some(r.away))
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 type move struct {
 	step  int                      // index; -1: the operation
 	to    inventory.OperationState // the step ends so, or becomes unknown; empty: see the rest
-	text  string                   // the step's message; of the operation: why it stops
+	text  inventory.Sentence       // the step's message; of the operation: why it stops
 	turn  bool                     // the step may begin
 	agent inventory.ID             // with turn: whose agent acts; empty: the target's own
 	undo  []inventory.Step         // steps to add
@@ -27,7 +26,7 @@ func next(f *snapshot, op *inventory.Operation, well func(batch int, isWell bool
 	}
 	if op.Approval != nil && op.Approval.By == "" {
 		if op.Stopped == "" && f.now.After(op.Approval.Expires) {
-			return []move{{step: -1, to: inventory.OpExpired, text: "nobody approved it in time; nothing was done"}}
+			return []move{{step: -1, to: inventory.OpExpired, text: inventory.Say("nobody approved it in time; nothing was done")}}
 		}
 		return nil
 	}
@@ -35,24 +34,24 @@ func next(f *snapshot, op *inventory.Operation, well func(batch int, isWell bool
 		if undo := undone(op); len(undo) > 0 {
 			return []move{{step: -1, undo: undo}}
 		}
-	} else if why := failure(f, op); why != "" {
+	} else if why := failure(f, op); !why.None() {
 		return []move{{step: -1, to: inventory.OpCancelled, text: why}}
 	}
 	return turns(f, op, well)
 }
 
 // failure tells why a rolling operation must stop.
-func failure(f *snapshot, op *inventory.Operation) string {
+func failure(f *snapshot, op *inventory.Operation) (why inventory.Sentence) {
 	if op.Rolling == nil {
-		return ""
+		return why
 	}
 	for i := range op.Steps {
 		switch s := &op.Steps[i]; s.State {
 		case inventory.OpFailed, inventory.OpExpired:
-			return fmt.Sprintf("%s of %s %s: %s", kindOf(op, s), f.title(s.Target), s.State, s.Message)
+			return inventory.Say("%s of %s %s: %s", kindOf(op, s), f.title(s.Target), s.State, told(s))
 		}
 	}
-	return ""
+	return why
 }
 
 // unfinished tells whether all steps of a rolling operation have ended and it
@@ -112,38 +111,38 @@ func turns(f *snapshot, op *inventory.Operation, well func(int, bool) time.Durat
 		}
 		unit := unitOf(op, s)
 		why, since := before(f, op, i)
-		if why == "" && !held[unit] && !s.Undo {
-			if why = gate; why == "" {
+		if why.None() && !held[unit] && !s.Undo {
+			if why = gate; why.None() {
 				why = f.obstacle(op, unit, over)
 			}
 			since = opened(op, s.Batch)
 		}
-		if why == "" && s.Undo && !held[unit] {
+		if why.None() && s.Undo && !held[unit] {
 			if other := f.holder(op, unit); other != nil {
 				why = waitsFor(f, unit, other)
 			}
 		}
-		if done := f.already(op, s); why == "" && done != "" {
+		if done := f.already(op, s); why.None() && !done.None() {
 			moves = append(moves, move{step: i, turn: true, to: inventory.OpSucceeded, text: done})
 			continue
 		}
 		agent := inventory.ID("")
-		if why == "" {
+		if why.None() {
 			agent, why = f.agentFor(op, s)
 		}
-		if why == "" {
+		if why.None() {
 			moves = append(moves, move{step: i, turn: true, agent: agent})
 			held[unit] = true
 			over.take(unit)
 			continue
 		}
-		if why == notYet {
+		if why.Template == notYet {
 			continue
 		}
 		if f.now.After(since.Add(patience(op))) && !s.Undo {
 			return append(moves, late(op, i, why))
 		}
-		if s.Message != why {
+		if s.Message != why.String() {
 			moves = append(moves, move{step: i, text: why})
 		}
 	}
@@ -151,8 +150,8 @@ func turns(f *snapshot, op *inventory.Operation, well func(int, bool) time.Durat
 }
 
 // late ends a step that waited too long for its turn, and with it a rolling operation.
-func late(op *inventory.Operation, i int, why string) move {
-	text := "it did not get its turn in time: " + why
+func late(op *inventory.Operation, i int, why inventory.Sentence) move {
+	text := inventory.Say("it did not get its turn in time: %s", why)
 	if op.Rolling != nil {
 		return move{step: -1, to: inventory.OpExpired, text: text}
 	}
@@ -164,7 +163,7 @@ const notYet = "the step before goes on"
 
 // before tells why a step must wait for those before it on the same unit, and
 // since when it is next.
-func before(f *snapshot, op *inventory.Operation, i int) (why string, since time.Time) {
+func before(f *snapshot, op *inventory.Operation, i int) (why inventory.Sentence, since time.Time) {
 	s := &op.Steps[i]
 	unit := unitOf(op, s)
 	since = opened(op, s.Batch)
@@ -180,23 +179,21 @@ func before(f *snapshot, op *inventory.Operation, i int) (why string, since time
 		case e.State == inventory.OpUnknown:
 			return f.lost(op, e), e.Turn.Add(life(op) + silence)
 		case !e.State.Final():
-			return notYet, since
+			return inventory.Say(notYet), since
 		}
 	}
 	if s.Kind == inventory.OpServiceUndrain && !s.Undo && op.Kind != inventory.OpServerShutdown {
 		if v := f.service(s.Target); v == nil || v.Want != inventory.WantRunning {
-			return "", since
-		}
-		if why := f.ailingButDrained(s.Target); why != "" {
 			return why, since
 		}
+		return f.ailingButDrained(s.Target), since
 	}
-	return "", since
+	return why, since
 }
 
 // ailingButDrained is ailing, with being drained no ailment.
-func (f *snapshot) ailingButDrained(t inventory.Target) string {
-	if why := f.down(t.Server); why != "" {
+func (f *snapshot) ailingButDrained(t inventory.Target) (why inventory.Sentence) {
+	if why = f.down(t.Server); !why.None() {
 		return why
 	}
 	for _, v := range f.services[t.Server] {
@@ -205,15 +202,15 @@ func (f *snapshot) ailingButDrained(t inventory.Target) string {
 		}
 		c := *v
 		c.Drained = false
-		if why := f.unwell(&c); why != "" {
+		if why = f.unwell(&c); !why.None() {
 			return why
 		}
 	}
-	return ""
+	return why
 }
 
 // gateOf is the batch whose turn it is, and what its first steps wait for.
-func gateOf(f *snapshot, op *inventory.Operation, well func(int, bool) time.Duration) (batch int, why string) {
+func gateOf(f *snapshot, op *inventory.Operation, well func(int, bool) time.Duration) (batch int, why inventory.Sentence) {
 	batch = -1
 	for i := range op.Steps {
 		s := &op.Steps[i]
@@ -224,7 +221,7 @@ func gateOf(f *snapshot, op *inventory.Operation, well func(int, bool) time.Dura
 		break
 	}
 	if op.Rolling == nil || batch <= 0 || op.Stopped != "" {
-		return batch, ""
+		return batch, why
 	}
 	for i := range op.Steps {
 		s := &op.Steps[i]
@@ -237,27 +234,27 @@ func gateOf(f *snapshot, op *inventory.Operation, well func(int, bool) time.Dura
 		if s.Kind != "" {
 			continue
 		}
-		if ail := f.after(op, s.Target); ail != "" {
+		if ail := f.after(op, s.Target); !ail.None() {
 			well(batch, false)
 			return batch, ail
 		}
 	}
 	if need := time.Duration(op.Rolling.Health); well(batch, true) < need {
-		return batch, fmt.Sprintf("the batch before must be well for %s", need)
+		return batch, inventory.Say("the batch before must be well for %s", need)
 	}
-	return batch, ""
+	return batch, why
 }
 
 // lost says that a step's outcome is not known.
-func (f *snapshot) lost(op *inventory.Operation, s *inventory.Step) string {
-	return fmt.Sprintf("how %s of %s went is not known", kindOf(op, s), f.title(s.Target))
+func (f *snapshot) lost(op *inventory.Operation, s *inventory.Step) inventory.Sentence {
+	return inventory.Say("how %s of %s went is not known", kindOf(op, s), f.title(s.Target))
 }
 
 // after tells what is wrong with a target that an operation is done with.
-func (f *snapshot) after(op *inventory.Operation, t inventory.Target) string {
+func (f *snapshot) after(op *inventory.Operation, t inventory.Target) inventory.Sentence {
 	switch op.Kind {
 	case inventory.OpServerShutdown, inventory.OpServerRemove:
-		return ""
+		return inventory.Sentence{}
 	case inventory.OpServiceStop, inventory.OpServiceDrain, inventory.OpServerPreflight, inventory.OpServerTune:
 		return f.down(t.Server)
 	default:

@@ -198,17 +198,17 @@ func person(tx inventory.Tx, actor string) (string, error) {
 func (o *Ops) Cancel(ctx context.Context, actor inventory.Actor, id inventory.ID) (op *inventory.Operation, err error) {
 	err = o.change(ctx, actor, id, "operation.cancel", func(_ inventory.Tx, got *inventory.Operation, now time.Time) error {
 		op = got
-		cancelled := 0
+		cancelled, by := 0, inventory.Say("cancelled by %s", actor.Name)
 		for i := range op.Steps {
 			if s := &op.Steps[i]; s.State == inventory.OpQueued && !s.Undo || s.State == inventory.OpRunning && kindOf(op, s) == inventory.OpQueueExport {
-				end(s, inventory.OpCancelled, "cancelled by "+actor.Name, now)
+				end(s, inventory.OpCancelled, by, now)
 				cancelled++
 			}
 		}
 		if cancelled == 0 {
 			return inventory.Errorf(inventory.Conflict, "operation %s is %s: nothing of it can be cancelled any more", id, op.State)
 		}
-		op.Stopped = "cancelled by " + actor.Name
+		op.Stopped, op.Said = by.String(), by.Beside()
 		return nil
 	})
 	return op, err
@@ -271,16 +271,25 @@ func (o *Ops) carryOn(tx inventory.Tx, op *inventory.Operation, now time.Time) (
 	return o.advance(tx, f, op)
 }
 
-func end(s *inventory.Step, state inventory.OperationState, message string, now time.Time) {
-	s.State, s.Message = state, message
+func end(s *inventory.Step, state inventory.OperationState, message inventory.Sentence, now time.Time) {
+	tell(s, message)
+	s.State = state
 	if state.Final() {
 		s.Ended = now
 	}
 }
 
+// tell makes a message a step's.
+func tell(s *inventory.Step, message inventory.Sentence) {
+	s.Message, s.Said = message.String(), message.Beside()
+}
+
+// told is the message of a step.
+func told(s *inventory.Step) inventory.Sentence { return inventory.Read(s.Message, s.Said) }
+
 // say adds a line to a step's log.
-func say(s *inventory.Step, now time.Time, text string) {
-	s.Log = append(s.Log, inventory.StepLine{Time: now, Text: text})
+func say(s *inventory.Step, now time.Time, text inventory.Sentence) {
+	s.Log = append(s.Log, inventory.StepLine{Time: now, Text: text.String(), Said: text.Beside()})
 	s.Log = s.Log[max(0, len(s.Log)-maxLines):]
 }
 

@@ -1,8 +1,8 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	"mailfleet/inventory"
 )
@@ -77,7 +77,7 @@ func (f *snapshot) isAway(op *inventory.Operation, unit inventory.Target) bool {
 	if mine && (op.Kind == inventory.OpServiceStop || op.Kind == inventory.OpServiceDrain || op.Kind == inventory.OpServerShutdown || op.Kind == inventory.OpServerRemove) {
 		return false
 	}
-	return f.ailing(unit) != "" || f.holder(op, unit) != nil
+	return !f.ailing(unit).None() || f.holder(op, unit) != nil
 }
 
 // take counts a unit as away.
@@ -92,26 +92,26 @@ func (r *room) take(unit inventory.Target) {
 
 // refuses tells why a unit cannot be taken now; empty: it can. What is away
 // already can always be: it makes nothing worse.
-func (r *room) refuses(f *snapshot, op *inventory.Operation, unit inventory.Target) string {
+func (r *room) refuses(f *snapshot, op *inventory.Operation, unit inventory.Target) (why inventory.Sentence) {
 	if r.away[unit] {
-		return ""
+		return why
 	}
 	if r.most > 0 && len(r.away) >= r.most && !slices.Contains(op.Override, refuseUnavailable) {
-		return fmt.Sprintf("%d of %d may be unavailable and %d are: %s", r.most, r.all, len(r.away), f.some(r.away))
+		return inventory.Say("%d of %d may be unavailable and %d are: %s", r.most, r.all, len(r.away), f.some(r.away))
 	}
 	for _, p := range r.pools {
-		if why := p.refuses(f, unit.Server); why != "" {
+		if why = p.refuses(f, unit.Server); !why.None() {
 			return why
 		}
 	}
-	return ""
+	return why
 }
 
 // some names a few targets.
-func (f *snapshot) some(targets map[inventory.Target]bool) string {
+func (f *snapshot) some(targets map[inventory.Target]bool) inventory.Sentence {
 	var names []string
 	for t := range targets {
-		names = append(names, f.title(t))
+		names = append(names, f.title(t).String())
 	}
 	slices.Sort(names)
 	return list(names)
@@ -121,18 +121,11 @@ func (f *snapshot) some(targets map[inventory.Target]bool) string {
 const mostNamed = 5
 
 // list joins names, the first few of many.
-func list(names []string) string {
-	text := ""
-	for i, n := range names {
-		switch {
-		case i == mostNamed:
-			return text + fmt.Sprintf(" and %d more", len(names)-mostNamed)
-		case i > 0:
-			text += ", "
-		}
-		text += n
+func list(names []string) inventory.Sentence {
+	if len(names) > mostNamed {
+		return inventory.Say("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
 	}
-	return text
+	return inventory.Say("%s", strings.Join(names, ", "))
 }
 
 // poolsOf are the pools of the operation's targets.
@@ -154,7 +147,7 @@ func poolsOf(f *snapshot, op *inventory.Operation) (pools []poolRoom) {
 			if !op.Kind.OnServices() {
 				unit.Service = ""
 			}
-			if m.Weight == 0 || f.ailing(t) != "" || f.isAway(op, unit) {
+			if m.Weight == 0 || !f.ailing(t).None() || f.isAway(op, unit) {
 				r.away[m.Server] = true
 			}
 		}
@@ -164,13 +157,13 @@ func poolsOf(f *snapshot, op *inventory.Operation) (pools []poolRoom) {
 }
 
 // refuses tells why one more member cannot be taken out of service.
-func (p poolRoom) refuses(f *snapshot, server inventory.ID) string {
+func (p poolRoom) refuses(f *snapshot, server inventory.ID) (why inventory.Sentence) {
 	region, member := p.region[server]
 	if !member || p.away[server] {
-		return ""
+		return why
 	}
 	if p.pool.MaxUnavailable > 0 && len(p.away) >= p.pool.MaxUnavailable {
-		return fmt.Sprintf("pool %s may have %d members out of service and has %d", p.pool.Name, p.pool.MaxUnavailable, len(p.away))
+		return inventory.Say("pool %s may have %d members out of service and has %d", p.pool.Name, p.pool.MaxUnavailable, len(p.away))
 	}
 	left := -1
 	for id, r := range p.region {
@@ -179,13 +172,13 @@ func (p poolRoom) refuses(f *snapshot, server inventory.ID) string {
 		}
 	}
 	if left < p.pool.PerRegion {
-		return fmt.Sprintf("pool %s must keep %d members in service in region %q; without %s there are %d", p.pool.Name, p.pool.PerRegion, region, f.name(server), left)
+		return inventory.Say("pool %s must keep %d members in service in region %q; without %s there are %d", p.pool.Name, p.pool.PerRegion, region, f.name(server), left)
 	}
-	return ""
+	return why
 }
 
 // obstacle tells what forbids to begin with a unit now.
-func (f *snapshot) obstacle(op *inventory.Operation, unit inventory.Target, r *room) string {
+func (f *snapshot) obstacle(op *inventory.Operation, unit inventory.Target, r *room) inventory.Sentence {
 	if !quiet(op.Kind) {
 		if other := f.holder(op, unit); other != nil {
 			return waitsFor(f, unit, other)
@@ -194,6 +187,6 @@ func (f *snapshot) obstacle(op *inventory.Operation, unit inventory.Target, r *r
 	return r.refuses(f, op, unit)
 }
 
-func waitsFor(f *snapshot, unit inventory.Target, other *inventory.Operation) string {
-	return fmt.Sprintf("operation %s (%s) has %s in hand", other.ID, other.Kind, f.title(unit))
+func waitsFor(f *snapshot, unit inventory.Target, other *inventory.Operation) inventory.Sentence {
+	return inventory.Say("operation %s (%s) has %s in hand", other.ID, other.Kind, f.title(unit))
 }

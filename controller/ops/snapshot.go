@@ -168,38 +168,38 @@ func (f *snapshot) name(id inventory.ID) string {
 }
 
 // title names a target in a sentence.
-func (f *snapshot) title(t inventory.Target) string {
+func (f *snapshot) title(t inventory.Target) inventory.Sentence {
 	if t.Service == "" {
-		return f.name(t.Server)
+		return inventory.Say("%s", f.name(t.Server))
 	}
-	return t.Service + " on " + f.name(t.Server)
+	return inventory.Say("%s on %s", t.Service, f.name(t.Server))
 }
 
-func (f *snapshot) up(id inventory.ID) bool { return f.down(id) == "" }
+func (f *snapshot) up(id inventory.ID) bool { return f.down(id).None() }
 
 // down tells that a server is not up; empty: it is.
-func (f *snapshot) down(id inventory.ID) string {
+func (f *snapshot) down(id inventory.ID) inventory.Sentence {
 	s := f.servers[id]
 	switch {
 	case s == nil || s.State == inventory.ServerRemoved:
-		return f.name(id) + " is not in the fleet"
+		return inventory.Say("%s is not in the fleet", f.name(id))
 	case s.State != inventory.ServerUp:
-		return f.name(id) + " is " + string(s.State)
+		return inventory.Say("%s is %s", f.name(id), s.State)
 	default:
-		return ""
+		return inventory.Sentence{}
 	}
 }
 
 // ailing tells what is wrong with a target; empty: nothing, it serves. A server
 // serves when all its services that are wanted running do.
-func (f *snapshot) ailing(t inventory.Target) string {
-	if why := f.down(t.Server); why != "" {
+func (f *snapshot) ailing(t inventory.Target) (why inventory.Sentence) {
+	if why = f.down(t.Server); !why.None() {
 		return why
 	}
 	if t.Service != "" {
 		v := f.service(t)
 		if v == nil {
-			return f.title(t) + " is not there"
+			return inventory.Say("%s is not there", f.title(t))
 		}
 		return f.unwell(v)
 	}
@@ -207,25 +207,25 @@ func (f *snapshot) ailing(t inventory.Target) string {
 		if v.Want != inventory.WantRunning {
 			continue
 		}
-		if why := f.unwell(v); why != "" {
+		if why = f.unwell(v); !why.None() {
 			return why
 		}
 	}
-	return ""
+	return why
 }
 
 // unwell tells why a service gets no work done; empty: it does.
-func (f *snapshot) unwell(v *inventory.Service) string {
+func (f *snapshot) unwell(v *inventory.Service) inventory.Sentence {
 	title := f.title(inventory.Target{Server: v.Server, Service: v.Name})
 	switch {
 	case v.State != inventory.ServiceRunning:
-		return title + " is " + string(v.State)
+		return inventory.Say("%s is %s", title, v.State)
 	case v.Health != "":
-		return title + " is unwell: " + v.Health
+		return inventory.Say("%s is unwell: %s", title, v.Health)
 	case v.Drained:
-		return title + " is drained"
+		return inventory.Say("%s is drained", title)
 	default:
-		return ""
+		return inventory.Sentence{}
 	}
 }
 

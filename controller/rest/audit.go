@@ -84,7 +84,7 @@ func (s *Server) verifyAudit(ctx context.Context, _ *struct{}) (*auditCheckOutpu
 	case err == nil:
 		out.Body.Intact = true
 	case ok && broken.Code == inventory.Conflict:
-		out.Body.Problem = broken.Message
+		out.Body.Problem, out.Body.Said = broken.Message, broken.Said.Beside()
 	default:
 		return nil, err
 	}

@@ -28,6 +28,9 @@ type Mailnodes interface {
 	// ExportQueue opens the stream of what a filter picks (inventory.QueueExportReader).
 	ExportQueue(ctx context.Context, server inventory.ID, f inventory.QueueFilter) (io.ReadCloser, error)
 	QueuedMessage(ctx context.Context, server inventory.ID, entry string) (io.ReadCloser, int64, error)
+	Holds(ctx context.Context, server inventory.ID) ([]inventory.MailHold, error)
+	ReleaseHold(ctx context.Context, server, account inventory.ID) (int, error)
+	DeleteHeld(ctx context.Context, server, account inventory.ID) (int, error)
 	Ledger(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) (inventory.LedgerPage, error)
 	MailFailures(ctx context.Context, server inventory.ID, q inventory.LedgerQuery) (inventory.MailFailurePage, error)
 }

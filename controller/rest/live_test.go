@@ -28,6 +28,38 @@ type mailnodes struct {
 
 	endless bool                  // exports go on until they are closed
 	cutOff  map[inventory.ID]bool // exports end without their last line
+	holds   map[inventory.ID][]inventory.MailHold
+}
+
+func (m *mailnodes) Holds(_ context.Context, server inventory.ID) ([]inventory.MailHold, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.silent[server] {
+		return nil, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
+	}
+	return slices.Clone(m.holds[server]), nil
+}
+
+func (m *mailnodes) ReleaseHold(_ context.Context, server, account inventory.ID) (n int, err error) {
+	return m.onHold(server, account, func(h *inventory.MailHold) { h.Account = "" })
+}
+
+func (m *mailnodes) DeleteHeld(_ context.Context, server, account inventory.ID) (int, error) {
+	return m.onHold(server, account, func(h *inventory.MailHold) { h.Messages, h.Recipients = 0, 0 })
+}
+
+func (m *mailnodes) onHold(server, account inventory.ID, do func(*inventory.MailHold)) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.holds[server], func(h inventory.MailHold) bool { return h.Account == account })
+	if i < 0 {
+		return 0, inventory.Errorf(inventory.NotFound, "not held")
+	}
+	h := &m.holds[server][i]
+	n := h.Messages
+	do(h)
+	m.holds[server] = slices.DeleteFunc(m.holds[server], func(h inventory.MailHold) bool { return h.Account == "" })
+	return n, nil
 }
 
 func (m *mailnodes) connect(server inventory.ID, protocol string, user string, account inventory.ID) {

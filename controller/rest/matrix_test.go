@@ -68,6 +68,9 @@ func newWorld(t *testing.T) *world {
 		w.roles[role] = token.Secret
 	}
 	w.roles[""] = ""
+	at, err := w.client.Account(ctx, "user@in.test")
+	w.ok(err)
+	w.mail.holds = map[inventory.ID][]inventory.MailHold{at.Server: {{Account: w.in[inventory.Accounts]}, {Account: w.out[inventory.Accounts]}}}
 	for _, side := range []string{"in", "out"} { // so that lists of sessions have something to show and to hide
 		w.session(side, inventory.RoleHelpdesk)
 		w.session(side, inventory.RoleUser)

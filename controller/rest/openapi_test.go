@@ -104,6 +104,7 @@ func TestEveryRouteNeedsItsRight(t *testing.T) {
 		"GET /plans": "plans:read", "POST /plans": "plans:write", "GET /plans/{id}": "plans:read", "PUT /plans/{id}": "plans:write", "DELETE /plans/{id}": "plans:write",
 		"GET /sessions": "sessions:read", "DELETE /sessions": "sessions:write", "DELETE /sessions/{id}": "sessions:write", "GET /audit.csv": "audit:read",
 		"GET /accounts/{id}/mailboxes": "accounts:read", "GET /accounts/{id}/sign-ins": "accounts:read",
+		"GET /holds": "accounts:read", "DELETE /accounts/{id}/hold": "accounts:suspend", "DELETE /accounts/{id}/held-mail": "accounts:write",
 		"POST /accounts/{id}/app-passwords": "accounts:write", "DELETE /accounts/{id}/app-passwords/{password}": "accounts:write",
 		"GET /tokens": "tokens:read", "POST /tokens": "tokens:write", "GET /tokens/{id}": "tokens:read", "DELETE /tokens/{id}": "tokens:write",
 		"GET /audit": "audit:read", "GET /audit/verify": "audit-chain:read", "GET /events": "events:read",

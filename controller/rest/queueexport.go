@@ -91,7 +91,7 @@ func (s *Server) beginExport(ctx context.Context, id inventory.ID) (*queueExport
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(err, x.end(ctx, inventory.OpFailed, err.Error()))
+		return nil, errors.Join(err, x.end(ctx, inventory.OpFailed, inventory.Say("%s", err)))
 	}
 	total := inventory.QueueTotal{}
 	answers := s.sums(ctx, queueScope{filter: op.Params.Queue.Filter, servers: servers})
@@ -105,13 +105,13 @@ func (s *Server) beginExport(ctx context.Context, id inventory.ID) (*queueExport
 	if total.Entries > maxExported || total.Bytes > maxExportedBytes {
 		err := inventory.FieldErrorf("filter", "the filter picks %d entries of %d MB, and an export takes %d and %d MB at most: narrow it",
 			total.Entries, total.Bytes>>20, maxExported, maxExportedBytes>>20)
-		return nil, errors.Join(err, x.end(ctx, inventory.OpFailed, err.Error()))
+		return nil, errors.Join(err, x.end(ctx, inventory.OpFailed, inventory.Say("%s", err)))
 	}
 	return x, nil
 }
 
 // end ends all that goes on of the operation in the same way.
-func (x *queueExport) end(ctx context.Context, state inventory.OperationState, message string) (err error) {
+func (x *queueExport) end(ctx context.Context, state inventory.OperationState, message inventory.Sentence) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout) // the client may have gone
 	defer cancel()
 	for _, t := range x.op.Targets {
@@ -123,8 +123,8 @@ func (x *queueExport) end(ctx context.Context, state inventory.OperationState, m
 
 // What ends an export early.
 var (
-	errCancelled = errors.New("the operation was cancelled")
-	errHungUp    = errors.New("whoever fetched it hung up")
+	errCancelled = inventory.Fail("the operation was cancelled")
+	errHungUp    = inventory.Fail("whoever fetched it hung up")
 )
 
 // run writes the archive.
@@ -143,7 +143,7 @@ func (x *queueExport) run(ctx context.Context, w io.Writer) (err error) {
 			err = cause
 		}
 		if err != nil {
-			err = errors.Join(err, x.end(ctx, inventory.OpCancelled, "it ended before all was fetched: "+err.Error()))
+			err = errors.Join(err, x.end(ctx, inventory.OpCancelled, inventory.Say("it ended before all was fetched: %s", err)))
 		}
 	}()
 	if x.lines, err = os.CreateTemp("", "queue-export-"); err != nil {
@@ -162,7 +162,7 @@ func (x *queueExport) run(ctx context.Context, w io.Writer) (err error) {
 
 // watch ends the export when its operation was cancelled, or this server closes.
 func (x *queueExport) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	stop := context.AfterFunc(x.s.closing, func() { cancel(errors.New("the controller stops")) })
+	stop := context.AfterFunc(x.s.closing, func() { cancel(inventory.Fail("the controller stops")) })
 	defer stop()
 	for beat := time.Now(); ctx.Err() == nil; {
 		index, going := uint64(0), true
@@ -188,7 +188,7 @@ func (x *queueExport) watch(ctx context.Context, cancel context.CancelCauseFunc)
 // beat tells that the export goes on, however slowly.
 func (x *queueExport) beat(ctx context.Context) {
 	for _, t := range x.op.Targets {
-		if going, err := x.s.Operations.TellExport(ctx, x.op.ID, t.Server, inventory.OpRunning, ""); going || err != nil {
+		if going, err := x.s.Operations.TellExport(ctx, x.op.ID, t.Server, inventory.OpRunning, inventory.Sentence{}); going || err != nil {
 			return // one word is enough; without any it counts as given up
 		}
 	}
@@ -212,13 +212,13 @@ func (x *queueExport) server(ctx context.Context, id inventory.ID) error {
 		e, message, err := next.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return x.tell(ctx, id, inventory.OpSucceeded, fmt.Sprintf("%d entries of the queue handed out, %d messages", entries, messages))
+			return x.tell(ctx, id, inventory.OpSucceeded, inventory.Say("%d entries of the queue handed out, %d messages", entries, messages))
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
 			return x.lack(ctx, id, name, err)
 		case entries >= maxExported:
-			return x.lack(ctx, id, name, fmt.Errorf("more than %d entries came meanwhile", maxExported))
+			return x.lack(ctx, id, name, inventory.Fail("more than %d entries came meanwhile", maxExported))
 		}
 		if message != nil {
 			file = name + "/" + plainName(e.ID) + ".eml"
@@ -233,7 +233,7 @@ func (x *queueExport) server(ctx context.Context, id inventory.ID) error {
 		}
 		if time.Since(told) >= time.Second {
 			told = time.Now()
-			if err := x.tell(ctx, id, inventory.OpRunning, fmt.Sprintf("%d of %d entries of the queue handed out", entries, max(x.sums[id].Entries, entries))); err != nil {
+			if err := x.tell(ctx, id, inventory.OpRunning, inventory.Say("%d of %d entries of the queue handed out", entries, max(x.sums[id].Entries, entries))); err != nil {
 				return err
 			}
 		}
@@ -241,7 +241,7 @@ func (x *queueExport) server(ctx context.Context, id inventory.ID) error {
 }
 
 // tell keeps how far a server's part is.
-func (x *queueExport) tell(ctx context.Context, id inventory.ID, state inventory.OperationState, message string) error {
+func (x *queueExport) tell(ctx context.Context, id inventory.ID, state inventory.OperationState, message inventory.Sentence) error {
 	going, err := x.s.Operations.TellExport(ctx, x.op.ID, id, state, message)
 	if err == nil && !going {
 		err = errCancelled
@@ -256,7 +256,7 @@ func (x *queueExport) lack(ctx context.Context, id inventory.ID, name string, er
 	}
 	x.s.Logger.Warn("a server did not hand its queued mail out whole", "server", name, "operation", string(x.op.ID), "err", err)
 	x.missing = append(x.missing, fmt.Sprintf("The mail of %s is not here, or not all of it: %s.", name, err))
-	return x.tell(ctx, id, inventory.OpFailed, err.Error())
+	return x.tell(ctx, id, inventory.OpFailed, inventory.Say("%s", err))
 }
 
 func (x *queueExport) message(file string, e inventory.QueueEntry, message io.Reader) error {

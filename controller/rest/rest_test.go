@@ -85,7 +85,7 @@ func build(t *testing.T, console fs.FS) *fixture {
 				f.server.PublishSamples(server, readings)
 			},
 		}),
-		Problems: func() []string { return []string{"the disk is nearly full"} },
+		Problems: func() []inventory.Sentence { return []inventory.Sentence{inventory.Say("the disk is nearly full")} },
 	})
 	f.ok(err)
 	t.Cleanup(func() { f.ok(f.server.Close()) })

@@ -60,6 +60,7 @@ func (s *Server) route() {
 		s.accountRoutes,
 		s.appPasswordRoutes,
 		s.mailboxRoutes,
+		s.holdRoutes,
 		s.peopleRoutes,
 		s.tokenRoutes,
 		s.oidcRoutes,

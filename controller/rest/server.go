@@ -39,7 +39,7 @@ type Operations interface {
 	// BeginExport makes an export the caller's to hand out.
 	BeginExport(ctx context.Context, actor inventory.Actor, id inventory.ID) (*inventory.Operation, error)
 	// TellExport keeps how far the export of a server is; going is false when it was cancelled.
-	TellExport(ctx context.Context, id, server inventory.ID, state inventory.OperationState, message string) (going bool, err error)
+	TellExport(ctx context.Context, id, server inventory.ID, state inventory.OperationState, message inventory.Sentence) (going bool, err error)
 }
 
 // Fleet enrols and changes servers and knows how they are. A version of 0 is
@@ -68,12 +68,12 @@ type Options struct {
 	Fleet      Fleet
 	Powers     Powers
 	Mailnodes  Mailnodes
-	Seal       *seal.Key       // of what domains keep secret
-	DNS        zone.Resolver   // what the world sees
-	Releases   *releases.Shelf // files of builds; nil: none are taken
-	Problems   func() []string // what ails the controller itself, a sentence each
-	Console    fs.FS           // the built console; without index.html a page says how to build it
-	Version    string          // of the program
+	Seal       *seal.Key                   // of what domains keep secret
+	DNS        zone.Resolver               // what the world sees
+	Releases   *releases.Shelf             // files of builds; nil: none are taken
+	Problems   func() []inventory.Sentence // what ails the controller itself, a sentence each
+	Console    fs.FS                       // the built console; without index.html a page says how to build it
+	Version    string                      // of the program
 	Logger     *slog.Logger
 }
 
@@ -103,7 +103,7 @@ type Server struct {
 // Close stops it.
 func New(o Options) (*Server, error) {
 	if o.Problems == nil {
-		o.Problems = func() []string { return nil }
+		o.Problems = func() []inventory.Sentence { return nil }
 	}
 	o.Logger = o.Logger.With("component", "rest")
 	s := &Server{

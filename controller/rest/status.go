@@ -26,7 +26,7 @@ func (s *Server) status(ctx context.Context, in *statusInput) (*statusOutput, er
 	if err := s.await(ctx, in.Blocking, inventory.Servers, inventory.Services, inventory.Alerts); err != nil {
 		return nil, err
 	}
-	out := &statusOutput{Body: api.Status{Version: s.Version, Started: s.started, Problems: []string{}}}
+	out := &statusOutput{Body: api.Status{Version: s.Version, Started: s.started, Problems: []string{}, Said: []inventory.Sentence{}}}
 	err := s.Store.View(ctx, func(tx inventory.Tx) (err error) {
 		out.Index = tx.Index()
 		if out.Body.Servers, err = countBy(tx.Servers(), "state", nil, inventory.ServerJoining, inventory.ServerUp, inventory.ServerSuspect, inventory.ServerDown); err != nil {
@@ -44,7 +44,9 @@ func (s *Server) status(ctx context.Context, in *statusInput) (*statusOutput, er
 		return nil, err
 	}
 	out.Body.Index = out.Index
-	out.Body.Problems = append(out.Body.Problems, s.Problems()...)
+	for _, p := range s.Problems() {
+		out.Body.Problems, out.Body.Said = append(out.Body.Problems, p.String()), append(out.Body.Said, p)
+	}
 	return out, nil
 }
 

@@ -12,7 +12,7 @@ import (
 	"mailfleet/inventory"
 )
 
-// load reads a record and its row; NotFound.
+// load reads a record, which must not be changed, and its row; NotFound.
 func (t table[R]) load(id inventory.ID) (found row, r R, err error) {
 	found, err = t.row("id", columnText(string(id)))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -21,7 +21,7 @@ func (t table[R]) load(id inventory.ID) (found row, r R, err error) {
 	if err != nil {
 		return row{}, r, err
 	}
-	r, err = decode[R](found)
+	r, err = t.shared(found)
 	return found, r, err
 }
 

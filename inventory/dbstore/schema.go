@@ -14,7 +14,10 @@ type schema[R inventory.Record] struct {
 	noun   string         // of one record, for messages
 	fields []field[R]
 	many   *many[R] // may be nil
-	seal   func(R)  // called on a record whose Meta is set, before it is written; may be nil
+	// remembers tells that records are held as they were last read: they are few,
+	// and read again and again.
+	remembers bool
+	seal      func(R) // called on a record whose Meta is set, before it is written; may be nil
 }
 
 // field is an indexed field: Where and Find know it by its name, which is the
@@ -42,7 +45,7 @@ type many[R inventory.Record] struct {
 }
 
 var servers = schema[*inventory.Server]{
-	kind: inventory.Servers, noun: "server",
+	kind: inventory.Servers, noun: "server", remembers: true,
 	fields: []field[*inventory.Server]{
 		{"name", unique, func(r *inventory.Server) string { return r.Name }},
 		{"state", plain, func(r *inventory.Server) string { return string(r.State) }},
@@ -51,7 +54,7 @@ var servers = schema[*inventory.Server]{
 }
 
 var services = schema[*inventory.Service]{
-	kind: inventory.Services, noun: "service",
+	kind: inventory.Services, noun: "service", remembers: true,
 	fields: []field[*inventory.Service]{
 		// "<server's id>/<service's name>"
 		{"server/name", unique, func(r *inventory.Service) string { return string(r.Server) + "/" + r.Name }},
@@ -101,7 +104,7 @@ var accounts = schema[*inventory.Account]{
 }
 
 var operations = schema[*inventory.Operation]{
-	kind: inventory.Operations, noun: "operation",
+	kind: inventory.Operations, noun: "operation", remembers: true,
 	fields: []field[*inventory.Operation]{
 		{"state", plain, func(r *inventory.Operation) string { return string(r.State) }},
 		{"kind", plain, func(r *inventory.Operation) string { return string(r.Kind) }},

@@ -23,6 +23,7 @@ type Options struct {
 type Store struct {
 	read, write *bun.DB
 	news        *notifier
+	memory      *memory
 	keep        retention
 
 	queued atomic.Int32 // Updates waiting for mu
@@ -44,7 +45,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{read: read, write: write, keep: keepEvents}
+	s := &Store{read: read, write: write, keep: keepEvents, memory: newMemory()}
 	if err := s.load(ctx, o); err != nil {
 		return nil, errors.Join(err, s.closeDatabases())
 	}
@@ -84,7 +85,7 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 		return s.refused(err)
 	}
 	defer func() { _ = btx.Rollback() }() // nothing was written: an error loses nothing
-	t := &tx{db: btx, ctx: ctx, caller: ctx}
+	t := &tx{db: btx, ctx: ctx, caller: ctx, memory: s.memory}
 	defer t.end()
 	if err := fn(t); err != nil {
 		return err

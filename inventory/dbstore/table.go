@@ -21,7 +21,10 @@ func at[R inventory.Record](t *tx, s schema[R]) table[R] { return table[R]{t, s}
 // Get implements inventory.Table.
 func (t table[R]) Get(id inventory.ID) (R, error) {
 	_, r, err := t.load(id)
-	return r, err
+	if err != nil || !t.remembers {
+		return r, err
+	}
+	return copied(r), nil
 }
 
 // Find implements inventory.Table.
@@ -38,7 +41,7 @@ func (t table[R]) Find(name, value string) (R, error) {
 	if err != nil {
 		return none, err
 	}
-	return decode[R](found)
+	return t.own(found)
 }
 
 // List implements inventory.Table.
@@ -65,7 +68,7 @@ func (t table[R]) List(q inventory.Query) (page []R, next string, err error) {
 	}
 	page = make([]R, len(found))
 	for i, f := range found {
-		if page[i], err = decode[R](f); err != nil {
+		if page[i], err = t.own(f); err != nil {
 			return nil, "", err
 		}
 	}
@@ -157,6 +160,7 @@ func (t table[R]) Delete(id inventory.ID) error {
 		Where("id = ?", id).Exec(t.ctx); err != nil {
 		return t.fail(err)
 	}
+	t.memory.forget(id)
 	t.wrote(t.kind, inventory.Deleted, id)
 	return nil
 }

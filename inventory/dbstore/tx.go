@@ -18,7 +18,8 @@ type tx struct {
 	db     bun.Tx
 	ctx    context.Context // of the statements
 	caller context.Context // of the View or Update: once it ends no new statement begins
-	err    error           // the database failed, or the transaction is over: everything else fails too
+	memory *memory
+	err    error // the database failed, or the transaction is over: everything else fails too
 
 	// Of an Update.
 	writes  bool

@@ -23,6 +23,7 @@ type batch struct {
 	index   uint64 // last version given
 	changed map[inventory.Kind]uint64
 	size    int
+	memory  *memory
 
 	done chan struct{} // closed when the transaction is over
 	err  error         // valid after done: nothing in the batch happened
@@ -79,7 +80,7 @@ func (s *Store) begin() (*batch, error) {
 	if err != nil {
 		return nil, s.refused(err)
 	}
-	b := &batch{tx: btx, changed: map[inventory.Kind]uint64{}, done: make(chan struct{})}
+	b := &batch{tx: btx, changed: map[inventory.Kind]uint64{}, memory: s.memory, done: make(chan struct{})}
 	if b.began, err = lastIndex(ctx, btx); err != nil {
 		_ = btx.Rollback() // nothing was written
 		return nil, explain(err)
@@ -95,7 +96,7 @@ func (b *batch) run(ctx context.Context, fn func(inventory.Tx) error) (t *tx, er
 	// transaction back, PostgreSQL would drop the connection.
 	stmts := context.WithoutCancel(ctx)
 	t = &tx{
-		ctx: stmts, caller: ctx, writes: true,
+		ctx: stmts, caller: ctx, memory: b.memory, writes: true,
 		index: b.index, now: time.Now().UTC().Truncate(time.Microsecond), changed: map[inventory.Kind]uint64{},
 	}
 	defer t.end()

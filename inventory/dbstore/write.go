@@ -31,7 +31,7 @@ func (t table[R]) put(r R, meta inventory.Meta, verb inventory.Verb, write func(
 	}
 	now, err := encode(r)
 	if err == nil {
-		err = readable[R](now)
+		err = t.readable(now)
 	}
 	if err == nil {
 		err = write(now)
@@ -46,10 +46,14 @@ func (t table[R]) put(r R, meta inventory.Meta, verb inventory.Verb, write func(
 }
 
 // readable makes sure that a row can be read back: one that cannot would spoil
-// every list.
-func readable[R inventory.Record](now row) error {
-	if _, err := decode[R](now); err != nil {
+// every list. As it was read back it is remembered.
+func (t table[R]) readable(now row) error {
+	r, err := decode[R](now)
+	if err != nil {
 		return inventory.Wrap(inventory.Invalid, err, "the record could not be read back")
+	}
+	if t.remembers {
+		t.memory.remember(now, r)
 	}
 	return nil
 }

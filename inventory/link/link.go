@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -28,12 +29,6 @@ const (
 	Accepted             // we took it: a controller
 )
 
-// A dead peer is noticed within keepAlive + writeTimeout.
-const (
-	keepAlive    = 5 * time.Second
-	writeTimeout = 5 * time.Second
-)
-
 // drain is how long Serve waits for handlers of a broken link.
 const drain = 10 * time.Second
 
@@ -43,12 +38,18 @@ const idleStreams = 4
 // maxHeader bounds a request's line and header: a question may name thousands of domains.
 const maxHeader = 320 << 10
 
+// errSilent says why a link was closed.
+var errSilent = errors.New("the other end is not heard any more")
+
 // Link is a live connection. It is safe for concurrent use.
 type Link struct {
 	session *yamux.Session
 	client  *http.Client
 	server  *http.Server
 	once    sync.Once
+
+	watching sync.WaitGroup
+	silent   atomic.Bool // the other end is, and so the link is closed
 }
 
 // New runs a session over conn, which it owns from then on. Requests of the
@@ -56,16 +57,17 @@ type Link struct {
 // there.
 func New(conn net.Conn, side Side, handler http.Handler, base func(context.Context) context.Context, log *slog.Logger) (*Link, error) {
 	cfg := yamux.DefaultConfig()
-	cfg.EnableKeepAlive = true
-	cfg.KeepAliveInterval = keepAlive
-	cfg.ConnectionWriteTimeout = writeTimeout
+	cfg.EnableKeepAlive = false // the vigil does that
+	cfg.ConnectionWriteTimeout = vigils[side].patience
 	cfg.StreamOpenTimeout = 15 * time.Second
 	cfg.LogOutput = io.Discard // every failure comes back as an error too
 	open := yamux.Server
 	if side == Dialled {
 		open = yamux.Client
 	}
-	session, err := open(&whole{Conn: conn}, cfg)
+	last := &heard{}
+	last.now()
+	session, err := open(&whole{Conn: conn, last: last}, cfg)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("begin the link: %w", err)
@@ -85,6 +87,13 @@ func New(conn net.Conn, side Side, handler http.Handler, base func(context.Conte
 	if base != nil {
 		l.server.BaseContext = func(net.Listener) context.Context { return base(context.Background()) }
 	}
+	l.watching.Go(func() {
+		ask := func() error { _, err := session.Ping(); return err }
+		if gone := vigils[side].watch(last, ask, session.CloseChan()); gone {
+			l.silent.Store(true)
+			l.Close()
+		}
+	})
 	return l, nil
 }
 
@@ -103,7 +112,11 @@ func (l *Link) Serve(ctx context.Context) error {
 	l.Close()
 	rest, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
+	l.watching.Wait()
 	_ = l.server.Shutdown(rest) // their streams are broken: handlers end as their contexts do
+	if l.silent.Load() && ctx.Err() == nil {
+		return errSilent
+	}
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, io.EOF) || ctx.Err() != nil {
 		return ctx.Err()
 	}

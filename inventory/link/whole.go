@@ -17,6 +17,16 @@ const dataType = 0
 type whole struct {
 	net.Conn
 	frame []byte // a header whose data comes next
+	last  *heard // notes each word of the other end
+}
+
+// Read implements net.Conn.
+func (w *whole) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.last.now()
+	}
+	return n, err
 }
 
 // largeData is data that is not worth copying.

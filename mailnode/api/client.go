@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"mailfleet/inventory"
 )
 
 // SocketName is the control socket's file name inside the mailnode's directory.
@@ -25,8 +27,13 @@ type Status struct {
 	Accounts    int              `json:"accounts"`
 	Connections map[Protocol]int `json:"connections"` // open now; pop3s counts as pop3, imaps as imap
 	Counters    Counters         `json:"counters"`
-	Held        []string         `json:"held,omitempty"` // ids of accounts whose mail is held, for they send far more than they are used to
+
+	Held     []inventory.MailHold `json:"held,omitempty"`     // accounts whose mail is held, at most MaxHolds; how much is held is not counted here
+	Released []string             `json:"released,omitempty"` // addresses of those that were let go in the last minutes
 }
+
+// MaxHolds bounds how many accounts a status tells of.
+const MaxHolds = 200
 
 // Counters grow from 0 at the process's start (Status.Started) and never fall.
 type Counters map[string]float64
@@ -38,6 +45,8 @@ const (
 	SMTPRefused       = "smtp_refused"        // connections over a limit
 	MessagesDelivered = "messages_delivered"  // copies put into mailboxes
 	BytesDelivered    = "bytes_delivered"     // size of copies put there at once, not by way of the queue
+	SMTPLogins        = "smtp_logins"         // sign-ins to submit mail that succeeded
+	SMTPLoginFailures = "smtp_login_failures" // sign-ins to submit mail that failed
 	MailQueued        = "mail_queued"         // recipients put into the queue
 	MailSent          = "mail_sent"           // recipients that other servers took
 	MailDeferred      = "mail_deferred"       // attempts for recipients that are to be repeated
@@ -55,9 +64,28 @@ const (
 	IMAPRefused       = "imap_refused"        // connections over a limit
 )
 
-// AccountsHeld is the sample of how many accounts' mail is held (Status.Held), which
-// goes with the counters.
-const AccountsHeld = "accounts_held"
+// Why sign-ins fail. After the name of a counter of failures and an underscore they
+// name the counter of those: smtp_login_failures_refused.
+const (
+	LoginRefused   = "refused"   // wrong password, or another credential that is not good
+	LoginUnknown   = "unknown"   // there is no such account
+	LoginThrottled = "throttled" // too many failures before
+	LoginSuspended = "suspended" // right, but the account is suspended
+	LoginOff       = "off"       // right, but the account may not use the protocol
+	LoginMalformed = "malformed" // what came was no answer of the mechanism
+)
+
+// LoginFailureCauses lists them all.
+var LoginFailureCauses = []string{LoginRefused, LoginUnknown, LoginThrottled, LoginSuspended, LoginOff, LoginMalformed}
+
+// Samples of the accounts whose mail is held (Status.Held), which go with the counters.
+const (
+	AccountsHeld = "accounts_held" // how many they are
+	AccountBurst = "account_burst" // of each by itself, tagged with its address: how many recipients it has written to
+)
+
+// AccountTag is the tag of AccountBurst.
+const AccountTag = "account"
 
 // ConnectionsSuffix after a protocol names the sample of its open connections
 // (Status.Connections), which goes with the counters.

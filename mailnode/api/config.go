@@ -168,6 +168,9 @@ type Account struct {
 
 	Recipients int `json:"recipients,omitempty" doc:"Most recipients of a message it sends, when that is less than the server takes. Absent means what the server takes." example:"50"`
 	SentADay   int `json:"sent_a_day,omitempty" doc:"Most recipients it writes to in a day. Absent means no limit." example:"500"`
+
+	SentAnHour     int `json:"sent_an_hour,omitempty" doc:"Most recipients it writes to in an hour. Absent means those of mail.submission." example:"500"`
+	MessagesAnHour int `json:"messages_an_hour,omitempty" doc:"Most messages it sends in an hour. Absent means those of mail.submission." example:"200"`
 }
 
 // AppPassword is a password made for one application or device. It is long and

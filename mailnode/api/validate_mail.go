@@ -198,6 +198,7 @@ func (a Account) check(field string, domains map[string]bool) error {
 	for name, n := range map[string]int64{
 		"quota_bytes": a.QuotaBytes, "quota_messages": a.QuotaMessages, "message_bytes": a.MessageBytes,
 		"recipients": int64(a.Recipients), "sent_a_day": int64(a.SentADay),
+		"sent_an_hour": int64(a.SentAnHour), "messages_an_hour": int64(a.MessagesAnHour),
 	} {
 		if n < 0 {
 			return wrong(field+"."+name, "%s must not be negative", name)

@@ -183,6 +183,7 @@ func (a *App) listen(ctx context.Context) error {
 	}
 	server.Handle("/v1/store/", handler)
 	server.HandleQueue(waiting{a.flow.queue, a.flow.brake, a.store})
+	server.HandleHolds(a.holds())
 	var serving sync.WaitGroup
 	serving.Go(func() { server.Serve(l) })
 	a.stops.push("control socket", func(ctx context.Context) error {

@@ -81,7 +81,11 @@ func (a *App) newFlow() error {
 		return err
 	}
 	a.stops.push("resolver", func(context.Context) error { f.resolver.Close(); return nil })
-	f.client = outbound.New(outboundSettings(a.config), f.resolver, a.log)
+	f.client = outbound.New(f.outboundSettings(a.config), f.resolver, a.log)
+	if err := f.client.Recall(context.Background(), a.store); err != nil {
+		return err
+	}
+	a.run("memory of other servers", f.client.Remember)
 	a.stops.push("connections to other servers", func(context.Context) error { f.client.Close(); return nil })
 	if f.guard, err = guard.New(f.guardSettings(), f.resolver, a.store, a.log); err != nil {
 		return err
@@ -162,7 +166,7 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 	}
 	f.chains.Store(&milters)
 	f.terms.Store(t)
-	f.client.Configure(outboundSettings(c))
+	f.client.Configure(f.outboundSettings(c))
 	f.queue.Configure(queueSettings(c))
 	f.brake.Configure(brakeSettings(c))
 	return f.guard.Configure(f.guardSettings())
@@ -268,9 +272,10 @@ func resolverSettings(c *api.Config) resolve.Settings {
 	return resolve.Settings{Servers: c.Mail.Sending.Resolvers, TrustAD: c.Mail.Sending.ResolverSafe == inventory.On}
 }
 
-func outboundSettings(c *api.Config) outbound.Settings {
+func (f *flow) outboundSettings(c *api.Config) outbound.Settings {
 	s := outbound.Settings{
 		Hostname: c.Hostname, Names: []string{c.Server}, Port: c.Mail.Sending.Port, NoDANE: c.Mail.Sending.ResolverSafe == inventory.Off,
+		Signer: f,
 	}
 	for _, l := range c.Listeners {
 		if at, err := netip.ParseAddrPort(l.Address); err == nil && l.Protocol == api.SMTP && !at.Addr().IsUnspecified() {

@@ -22,6 +22,7 @@ func (a *App) Status() api.Status {
 		}
 		listeners = append(listeners, l.config)
 	}
+	held, released := a.holds().status()
 	return api.Status{
 		PID:         os.Getpid(),
 		Started:     a.started,
@@ -31,7 +32,8 @@ func (a *App) Status() api.Status {
 		Accounts:    len(a.config.Accounts),
 		Connections: connections,
 		Counters:    a.Counters(),
-		Held:        a.flow.brake.AllHeld(),
+		Held:        held,
+		Released:    released,
 	}
 }
 
@@ -39,9 +41,8 @@ func (a *App) Status() api.Status {
 func (a *App) Counters() api.Counters {
 	in, out := &a.smtpd.Counters, &a.pop3d.Counters
 	queued := &a.flow.queue.Counters
-	pop3 := a.auth.Counts(api.POP3)
-	imap, imapSignIns := &a.imapd.Counters, a.auth.Counts(api.IMAP)
-	return api.Counters{
+	imap := &a.imapd.Counters
+	counters := api.Counters{
 		api.SMTPAccepted:      float64(in.Accepted.Load()),
 		api.SMTPRejected:      float64(in.Rejected.Load()),
 		api.SMTPRefused:       float64(a.smtpd.Gate(smtpd.Receiving).Refused() + a.smtpd.Gate(smtpd.Submission).Refused() + a.smtpd.Gate(smtpd.LMTP).Refused()),
@@ -51,16 +52,26 @@ func (a *App) Counters() api.Counters {
 		api.MailSent:          float64(queued.Sent.Load()),
 		api.MailDeferred:      float64(queued.Deferred.Load()),
 		api.MailFailed:        float64(queued.Failed.Load()),
-		api.POP3Logins:        float64(pop3.OK),
-		api.POP3LoginFailures: float64(pop3.Failed),
 		api.POP3Retrieved:     float64(out.Retrieved.Load()),
 		api.POP3Deleted:       float64(out.Deleted.Load()),
 		api.POP3Refused:       float64(a.pop3d.Gate.Refused()),
-		api.IMAPLogins:        float64(imapSignIns.OK),
-		api.IMAPLoginFailures: float64(imapSignIns.Failed),
 		api.IMAPFetched:       float64(imap.Fetched.Load()),
 		api.IMAPAppended:      float64(imap.Appended.Load()),
 		api.IMAPExpunged:      float64(imap.Expunged.Load()),
 		api.IMAPRefused:       float64(a.imapd.Gate.Refused()),
 	}
+	for _, face := range []struct {
+		protocol     api.Protocol
+		good, failed string
+	}{
+		{api.Submission, api.SMTPLogins, api.SMTPLoginFailures}, {api.POP3, api.POP3Logins, api.POP3LoginFailures},
+		{api.IMAP, api.IMAPLogins, api.IMAPLoginFailures},
+	} {
+		n := a.auth.Counts(face.protocol)
+		counters[face.good], counters[face.failed] = float64(n.OK), float64(n.Failed)
+		for _, cause := range api.LoginFailureCauses {
+			counters[face.failed+"_"+cause] = float64(n.Why[cause])
+		}
+	}
+	return counters
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -88,7 +89,11 @@ type allowance struct{ *App }
 
 func (w allowance) plan(account string) guard.Plan {
 	a, _ := w.directory.ByID(account)
-	return guard.Plan{Recipients: a.Recipients, SentADay: a.SentADay}
+	s := w.flow.terms.Load().mail.Submission
+	return guard.Plan{
+		Recipients: a.Recipients, SentADay: a.SentADay,
+		SentAnHour: cmp.Or(a.SentAnHour, s.SentAnHour, 3000), MessagesAnHour: cmp.Or(a.MessagesAnHour, s.MessagesAnHour, 1000),
+	}
 }
 
 // Recipient implements smtpd.Allowance.
@@ -114,7 +119,7 @@ func (w allowance) Message(ctx context.Context, e *envelope.Envelope) error {
 	return nil
 }
 
-// Sign implements smtpd.Signer.
+// Sign implements smtpd.Signer and outbound.Signer.
 func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte, error) {
 	d := f.terms.Load().domains[strings.ToLower(domain)]
 	if d == nil || len(d.keys) == 0 {
@@ -129,6 +134,11 @@ func (f *flow) Sign(_ context.Context, domain string, message io.Reader) ([]byte
 	}
 	fields, err := signer.Fields()
 	return []byte(fields), err
+}
+
+// Signed implements outbound.Signer.
+func (f *flow) Signed(domain, name string, value []byte) bool {
+	return origin.Signed(domain, name, value)
 }
 
 // Judge implements smtpd.Judge.

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"runtime"
 	"strings"
@@ -109,6 +110,10 @@ type Auth struct {
 type Counts struct {
 	OK     int64
 	Failed int64 // for whatever reason
+
+	// Why says of those that failed how many there were of each cause, by the names of
+	// api.LoginFailureCauses.
+	Why map[string]int64
 }
 
 // New returns an Auth.
@@ -142,7 +147,9 @@ func (forgetful) Known(string, string) bool        { return false }
 func (a *Auth) Counts(p api.Protocol) Counts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.counts[p]
+	c := a.counts[p]
+	c.Why = maps.Clone(c.Why)
+	return c
 }
 
 // Peer is who signs in, as the face knows them.
@@ -218,22 +225,22 @@ func (t *attempt) succeed(credential inventory.ID) (Identity, error) {
 		return Identity{}, t.note("switched off", ErrOff)
 	}
 	t.auth.lanes.welcome(t.account.ID, throttle.Neighbourhood(t.peer.Address))
-	t.auth.count(t.peer.Protocol, true)
+	t.auth.count(t.peer.Protocol, "")
 	t.logger().Info("signed in", "account", t.account.ID, "mechanism", t.mechanism, "address", t.peer.Address, "credential", string(credential))
 	t.auth.history.Add(t.account.ID, inventory.MailSignIn{
-		Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Credential: credential, OK: true,
+		Protocol: string(t.peer.Protocol.Feature()), Address: t.peer.Address, Mechanism: t.mechanism, Credential: credential, OK: true,
 	})
 	return Identity{Account: t.account, Mechanism: t.mechanism, Credential: credential}, nil
 }
 
 // note counts, logs and remembers a failure, which is no guess of a credential.
 func (t *attempt) note(reason string, err error) error {
-	t.auth.count(t.peer.Protocol, false)
+	t.auth.count(t.peer.Protocol, t.cause(err))
 	account := "unknown" // what was given instead of an account's address may well be a password
 	if t.exists {
 		account = t.account.ID
 		t.auth.history.Add(account, inventory.MailSignIn{
-			Protocol: string(t.peer.Protocol), Address: t.peer.Address, Mechanism: t.mechanism, Reason: reason,
+			Protocol: string(t.peer.Protocol.Feature()), Address: t.peer.Address, Mechanism: t.mechanism, Reason: reason,
 		})
 	}
 	t.logger().Warn("sign-in refused", "account", account, "mechanism", t.mechanism, "address", t.peer.Address, "reason", reason)
@@ -270,14 +277,38 @@ func (t *attempt) logger() *slog.Logger {
 	return t.auth.log.With("protocol", t.peer.Protocol)
 }
 
-func (a *Auth) count(p api.Protocol, ok bool) {
+// cause is what a failure counts as.
+func (t *attempt) cause(err error) string {
+	_, throttled := errors.AsType[*ThrottledError](err)
+	switch {
+	case throttled:
+		return api.LoginThrottled
+	case errors.Is(err, ErrSuspended):
+		return api.LoginSuspended
+	case errors.Is(err, ErrOff):
+		return api.LoginOff
+	case errors.Is(err, ErrMalformed):
+		return api.LoginMalformed
+	case !t.exists:
+		return api.LoginUnknown
+	default:
+		return api.LoginRefused
+	}
+}
+
+// count counts a sign-in that failed for a cause, or succeeded when there is none.
+func (a *Auth) count(p api.Protocol, cause string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.counts[p]
-	if ok {
+	if cause == "" {
 		c.OK++
 	} else {
 		c.Failed++
+		if c.Why == nil {
+			c.Why = map[string]int64{}
+		}
+		c.Why[cause]++
 	}
 	a.counts[p] = c
 }

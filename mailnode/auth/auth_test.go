@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +122,16 @@ func TestPassword(t *testing.T) {
 				t.Errorf("%d: %s %q: got %+v, %v", i, test.address, test.password, id, err)
 			}
 			after := a.Counts(api.POP3)
+			var causes int64
+			for cause, n := range after.Why {
+				if !slices.Contains(api.LoginFailureCauses, cause) {
+					t.Errorf("%q is no cause", cause)
+				}
+				causes += n
+			}
+			if causes != after.Failed {
+				t.Errorf("of %d failures the causes tell of %d", after.Failed, causes)
+			}
 			if after.OK-before.OK+after.Failed-before.Failed != 1 || (after.OK > before.OK) != (err == nil) {
 				t.Errorf("%d: counted %+v after %+v", i, after, before)
 			}

@@ -37,6 +37,20 @@ func (n *node) SignIns(account inventory.ID) []inventory.MailSignIn {
 	return []inventory.MailSignIn{{Count: 3, Address: string(account)}}
 }
 
+func (n *node) List(context.Context) ([]inventory.MailHold, error) {
+	return []inventory.MailHold{{Account: "a/b", Messages: 2}}, n.err
+}
+
+func (n *node) Release(_ context.Context, account inventory.ID) (int, error) { return held(account, 2) }
+func (n *node) Delete(_ context.Context, account inventory.ID) (int, error)  { return held(account, 3) }
+
+func held(account inventory.ID, entries int) (int, error) {
+	if account != "a/b" {
+		return 0, inventory.Errorf(inventory.NotFound, "%s is not held", account)
+	}
+	return entries, nil
+}
+
 func serve(t *testing.T, n *node) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), api.SocketName)
@@ -45,6 +59,7 @@ func serve(t *testing.T, n *node) (path string) {
 		t.Fatal(err)
 	}
 	s := New(n, slog.New(slog.DiscardHandler))
+	s.HandleHolds(n)
 	served := make(chan struct{})
 	go func() { s.Serve(l); close(served) }()
 	t.Cleanup(func() {
@@ -145,5 +160,23 @@ func TestSessionsAndSignIns(t *testing.T) {
 	_, err = c.Sessions(t.Context(), inventory.MailSessionQuery{Limit: inventory.MaxMailSessions + 1})
 	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != 422 {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestHolds(t *testing.T) {
+	c := api.Dial(serve(t, &node{}))
+	list, err := c.Holds(t.Context())
+	if err != nil || len(list) != 1 || list[0].Account != "a/b" || list[0].Messages != 2 {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if n, err := c.ReleaseHold(t.Context(), "a/b"); n != 2 || err != nil {
+		t.Errorf("released %d, %v", n, err)
+	}
+	if n, err := c.DeleteHeld(t.Context(), "a/b"); n != 3 || err != nil {
+		t.Errorf("deleted %d, %v", n, err)
+	}
+	_, err = c.ReleaseHold(t.Context(), "x")
+	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != 404 || p.Detail != "x is not held" {
+		t.Errorf("got %#v", err)
 	}
 }

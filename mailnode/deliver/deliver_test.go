@@ -55,6 +55,9 @@ type node struct {
 	queue *queue.Queue
 	run   func() // lets the queue deliver
 
+	client  *outbound.Client
+	sending outbound.Settings // of the client
+
 	mu     sync.Mutex
 	events []string // kind and recipient
 }
@@ -73,9 +76,10 @@ func start(t testing.TB, dir string, opts store.Options, d *resolvetest.Server, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := outbound.New(outbound.Settings{Hostname: "mx.example.test", Port: port, Timeouts: outbound.Timeouts{
+	sending := outbound.Settings{Hostname: "mx.example.test", Port: port, Timeouts: outbound.Timeouts{
 		Connect: 5 * time.Second, Greeting: 10 * time.Second, Command: 10 * time.Second, Data: 10 * time.Second, Block: 10 * time.Second, Final: 10 * time.Second,
-	}}, d.Resolver(t), quiet)
+	}}
+	client := outbound.New(sending, d.Resolver(t), quiet)
 	places := &Places{
 		Store: s, Directory: directory.New(table()), Logger: quiet,
 		Rewrite: func(from, via string) (string, error) {
@@ -88,7 +92,7 @@ func start(t testing.TB, dir string, opts store.Options, d *resolvetest.Server, 
 		},
 	}
 	set.Hostname = "mx.example.test"
-	n := &node{store: s}
+	n := &node{store: s, client: client, sending: sending}
 	q := queue.New(queue.Options{
 		Store: s, Sender: client, Local: places, Logger: quiet, Language: func(string) string { return "en" }, Event: n.note, Settings: set,
 	})

@@ -35,6 +35,9 @@ type Account struct {
 
 	Recipients int // of a message it sends; 0: no limit of its own, here and below
 	SentADay   int // recipients it writes to in a day
+
+	SentAnHour     int // recipients it writes to in an hour
+	MessagesAnHour int
 }
 
 // May reports whether a feature is not switched off for the account.

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,10 +140,19 @@ func (s *session) changeFlags(ch change, uids []uint32) (store.FlagResult, error
 		return s.setSome(fc, may)
 	}
 	result, err := s.srv.store.StoreFlags(s.srv.ctx, b.place, fc)
-	if err == nil && len(result.Changed) > 0 {
-		b.own = append(b.own, result.ModSeq)
+	if err == nil {
+		b.did(result.Changed)
 	}
 	return result, err
+}
+
+// did notes changes of this session's own, which its peer is answered.
+func (b *box) did(changed []store.Item) {
+	for i := range changed {
+		if n := len(b.own); n == 0 || b.own[n-1] != changed[i].ModSeq {
+			b.own = append(b.own, changed[i].ModSeq)
+		}
+	}
 }
 
 // setSome sets flags where others stay as they are: it adds those to be set and
@@ -168,14 +178,19 @@ func (s *session) setSome(fc store.FlagChange, may store.Flags) (store.FlagResul
 		return left
 	})
 	second, err := s.srv.store.StoreFlags(s.srv.ctx, b.place, fc)
-	b.own = append(b.own, first.ModSeq, second.ModSeq)
+	if err != nil {
+		return second, err
+	}
+	b.did(first.Changed)
+	b.did(second.Changed)
 	second.Modified = first.Modified
+	again := second.Changed
 	for _, item := range first.Changed {
-		if !slices.ContainsFunc(second.Changed, func(i store.Item) bool { return i.UID == item.UID }) {
+		if _, found := slices.BinarySearchFunc(again, item.UID, func(i store.Item, uid uint32) int { return cmp.Compare(i.UID, uid) }); !found {
 			second.Changed = append(second.Changed, item)
 		}
 	}
-	return second, err
+	return second, nil
 }
 
 // answerChange tells the flags of the messages as they are now or, where that is

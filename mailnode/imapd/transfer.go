@@ -10,7 +10,7 @@ import (
 
 type transferFunc func(ctx context.Context, from store.Place, uids []uint32, to store.Place) (store.Transfer, error)
 
-// transfer is COPY and MOVE: all of the messages, or none.
+// transfer is COPY, of all of the messages or none, and MOVE.
 func (s *session) transfer(c *call, need rights, do transferFunc) error {
 	if err := s.r.Space(); err != nil {
 		return err
@@ -46,23 +46,25 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 		return nil
 	}
 	went, err := do(s.srv.ctx, b.place, uidsOf(b.told, seqs), to.place)
-	if err != nil {
+	if len(went.From) == 0 {
+		if err == nil {
+			err = refuse(imap.ResponseCodeNonExistent, "the messages are gone")
+		}
 		return err
 	}
-	if len(went.From) == 0 {
-		return refuse(imap.ResponseCodeNonExistent, "the messages are gone")
-	}
 	code := copyUID(went)
-	if moving { // before the messages are told to be gone (RFC 6851 §4.3)
-		s.untagged(code, "moved")
-		s.srv.Counters.Expunged.Add(int64(len(went.From)))
-		if s.qresync {
-			c.code = "HIGHESTMODSEQ " + number(b.open.View().Mailbox.HighestModSeq)
-		}
+	if !moving {
+		c.code = code
 		return nil
 	}
-	c.code = code
-	return nil
+	// Before the messages are told to be gone, and also when not all of them went
+	// (RFC 6851 §4.3).
+	s.untagged(code, "moved")
+	s.srv.Counters.Expunged.Add(int64(len(went.From)))
+	if s.qresync && err == nil {
+		c.code = "HIGHESTMODSEQ " + number(b.open.View().Mailbox.HighestModSeq)
+	}
+	return err
 }
 
 // copyUID is RFC 9051 §7.1's COPYUID. Both lists ascend, so they correspond as sets.

@@ -105,6 +105,24 @@ func (s *Signer) Fields() (string, error) {
 	return out.String(), nil
 }
 
+// Signed tells whether a field of a header, its name in lower case, is a signature in the
+// name of a domain.
+func Signed(domain, name string, value []byte) bool {
+	if name != "dkim-signature" {
+		return false
+	}
+	tags, err := parseTags(string(value))
+	if err != nil {
+		return false
+	}
+	d, err := domainName(unfold(tags["d"]))
+	if err != nil {
+		return false
+	}
+	own, err := domainName(domain)
+	return err == nil && d == own
+}
+
 // unsigned is the field up to the value of b=, which is the last of its tags.
 func (s *Signer) unsigned(k domainkey.Key, names []string, bodySum []byte) string {
 	return fmt.Sprintf("DKIM-Signature: v=1; a=%s; c=relaxed/relaxed;\r\n\td=%s; s=%s; t=%d;\r\n\th=%s;\r\n\tbh=%s;\r\n\tb=",

@@ -29,12 +29,16 @@ type Client struct {
 	pool     pool
 	policies policies
 	results  results
-	broken   broken
+	broken   broken // TLS
+	// unchained is where a message must not begin before the last has been answered.
+	unchained broken
+	memory    memory
 }
 
 // New returns a client; Close ends it.
 func New(set Settings, resolver Resolver, log *slog.Logger) *Client {
 	c := &Client{resolver: resolver, log: log.With("component", "outbound")}
+	c.policies.changed, c.results.changed = c.memory.note, c.memory.note
 	c.Configure(set)
 	return c
 }
@@ -51,15 +55,19 @@ func (c *Client) Close() { c.pool.close() }
 // Send gives a message to a host that takes mail of a domain, or to the route's when
 // there is one. There is one outcome for each of m.To, in that order.
 func (c *Client) Send(ctx context.Context, domain string, route *Route, m *Message) []Outcome {
-	set := c.set.Load()
-	j := &job{Message: m, outcomes: make([]Outcome, len(m.To))}
-	for i := range m.To {
-		j.left = append(j.left, i)
-	}
+	s := &single{message: m}
+	c.SendAll(ctx, domain, route, s)
+	return s.outcomes
+}
+
+// send gives the message of a run over, or says why it cannot be. It returns early when
+// the run has come to a later message.
+func (c *Client) send(ctx context.Context, domain string, route *Route, r *run) {
+	set, j := c.set.Load(), r.job
 	hosts, failed := c.hosts(ctx, set, domain, route)
 	tries := 0
 	for _, h := range hosts {
-		t, none := c.target(ctx, set, domain, h, m)
+		t, none := c.target(ctx, set, domain, h, j.Message)
 		if none != nil {
 			failed = worse(failed, none)
 			if none.Enhanced == loops { // those that follow would send it here (RFC 5321 §5.1)
@@ -71,9 +79,9 @@ func (c *Client) Send(ctx context.Context, domain string, route *Route, m *Messa
 			if tries++; tries > set.HostsMost || ctx.Err() != nil {
 				break
 			}
-			none := c.deliver(ctx, set, t, a, domain, j)
-			if len(j.left) == 0 {
-				return j.outcomes
+			none := c.deliver(ctx, set, t, a, domain, r)
+			if r.job != j || len(j.left) == 0 {
+				return
 			}
 			failed = worse(failed, none)
 		}
@@ -85,7 +93,6 @@ func (c *Client) Send(ctx context.Context, domain string, route *Route, m *Messa
 		failed = &Outcome{State: Temporary, Code: 451, Enhanced: "4.4.4", Text: "no mail host of " + domain + " could be tried"}
 	}
 	j.decide(j.left, *failed)
-	return j.outcomes
 }
 
 // loops is the enhanced code of mail that would go in a circle (RFC 3463 §3.5).
@@ -184,20 +191,20 @@ func shuffle[T any](list []T) {
 
 // deliver tries one address of a host. The outcome, for those who are left, says why it
 // came to nothing there.
-func (c *Client) deliver(ctx context.Context, set *Settings, t *target, a netip.Addr, domain string, j *job) *Outcome {
-	for {
-		l, reused, failed := c.connect(ctx, set, t, a, domain, j.RequireTLS)
+func (c *Client) deliver(ctx context.Context, set *Settings, t *target, a netip.Addr, domain string, r *run) *Outcome {
+	for first := r.job; ; {
+		l, reused, failed := c.connect(ctx, set, t, a, domain, first.RequireTLS)
 		if failed != nil {
 			return failed
 		}
 		before := l.messages
-		err := c.converse(ctx, l, j)
+		err := c.converse(ctx, l, r)
 		if err == nil {
 			c.pool.put(l, set)
 			return nil
 		}
 		_ = l.Close() // it is of no use any more
-		if len(j.left) == 0 {
+		if r.job != first || len(first.left) == 0 {
 			return nil
 		}
 		if reused && l.messages == before && ctx.Err() == nil {
@@ -207,19 +214,30 @@ func (c *Client) deliver(ctx context.Context, set *Settings, t *target, a netip.
 	}
 }
 
-// converse gives the message over, in as many transactions as it takes.
-func (c *Client) converse(ctx context.Context, l *conn, j *job) error {
+// converse gives the message over, in as many transactions as it takes, and those that
+// follow it on the same connection.
+func (c *Client) converse(ctx context.Context, l *conn, r *run) error {
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
-	for len(j.left) > 0 {
-		was := len(j.left)
-		if err := l.transact(j); err != nil {
-			return err
+	for {
+		began := l.messages
+		for len(r.left) > 0 {
+			was := len(r.left)
+			chained := l.said != nil
+			if err := l.transact(r); err != nil {
+				if _, answered := errors.AsType[*refusal](err); chained && l.messages == began && !answered && ctx.Err() == nil {
+					c.unchained.add(l.remote)
+				}
+				return err
+			}
+			if len(r.left) == was {
+				return errReply
+			}
 		}
-		if len(j.left) == was {
-			return errReply
+		if l.said == nil {
+			return nil
 		}
+		r.end()
 	}
-	return nil
 }
 
 // broke is a session that came to nothing, in words.
@@ -260,8 +278,9 @@ func (c *Client) connect(ctx context.Context, set *Settings, t *target, a netip.
 		if failed != nil {
 			return nil, false, failed
 		}
-		l.key = key
+		l.key, l.remote = key, remote
 	}
+	l.alone = t.policy.relaxed || c.unchained.has(remote)
 	if requireTLS && !l.has("REQUIRETLS") {
 		c.pool.put(l, set)
 		return nil, false, &Outcome{State: Permanent, Code: 550, Enhanced: "5.7.30", Host: name, Text: name + " does not promise TLS on the rest of the way, which the sender wants (REQUIRETLS)"}
@@ -385,7 +404,7 @@ func address(l *conn) string {
 	return host
 }
 
-// broken remembers for a while where TLS does not work.
+// broken remembers for a while where something does not work that should.
 type broken struct {
 	mu    sync.Mutex
 	until map[netip.AddrPort]time.Time

@@ -13,10 +13,6 @@ import (
 
 // commands makes MAIL and RCPT, as far as this server can be asked.
 func (c *conn) commands(j *job, to []int) (mail string, rcpt map[int]string, ok bool) {
-	if limit := c.maxSize(); limit > 0 && j.Size > limit {
-		j.decide(j.left, c.ours(552, "5.3.4", fmt.Sprintf("%s takes messages up to %d bytes; this one has %d", c.host, limit, j.Size)))
-		return "", nil, false
-	}
 	var b strings.Builder
 	utf8 := c.has("SMTPUTF8")
 	from, ok := path(j.From, utf8)
@@ -24,16 +20,20 @@ func (c *conn) commands(j *job, to []int) (mail string, rcpt map[int]string, ok 
 		j.decide(j.left, c.ours(553, "5.6.7", c.host+" does not take mail with addresses or a header in other letters than ASCII (SMTPUTF8)"))
 		return "", nil, false
 	}
-	fmt.Fprintf(&b, "MAIL FROM:<%s>", from)
-	if c.has("SIZE") {
-		fmt.Fprintf(&b, " SIZE=%d", j.Size)
-	}
-	body, ok := c.body(j)
-	if !ok {
-		j.decide(j.left, c.ours(554, "5.6.3", fmt.Sprintf("%s does not take messages of the kind %s, and this one cannot be converted", c.host, j.Body)))
+	var unfit *Outcome
+	if j.shape, unfit = c.shape(j); unfit != nil {
+		j.decide(j.left, *unfit)
 		return "", nil, false
 	}
-	b.WriteString(body)
+	if limit := c.maxSize(); limit > 0 && j.shape.size > limit {
+		j.decide(j.left, c.ours(552, "5.3.4", fmt.Sprintf("%s takes messages up to %d bytes; this one has %d", c.host, limit, j.shape.size)))
+		return "", nil, false
+	}
+	fmt.Fprintf(&b, "MAIL FROM:<%s>", from)
+	if c.has("SIZE") {
+		fmt.Fprintf(&b, " SIZE=%d", j.shape.size)
+	}
+	b.WriteString(j.shape.body)
 	if utf8 && j.UTF8 {
 		b.WriteString(" SMTPUTF8")
 	}
@@ -67,20 +67,6 @@ func (c *conn) ours(code int, enhanced, text string) Outcome {
 func (c *conn) maxSize() (n int64) {
 	_, _ = fmt.Sscan(c.extensions["SIZE"], &n) // without a number there is no limit
 	return n
-}
-
-// body is the BODY parameter; not ok when the server cannot take such a message.
-func (c *conn) body(j *job) (param string, ok bool) {
-	switch j.Body {
-	case envelope.BodyBinary:
-		return " BODY=BINARYMIME", c.has("BINARYMIME") && c.has("CHUNKING")
-	case envelope.Body8Bit:
-		if c.has("8BITMIME") {
-			return " BODY=8BITMIME", true
-		}
-		return "", !has8Bit(j.Open())
-	}
-	return "", true
 }
 
 // notify is what RCPT asks for reports (RFC 3461).

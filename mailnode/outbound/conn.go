@@ -30,6 +30,10 @@ type conn struct {
 	proven   bool // the certificate proves that it is the host that was wanted
 
 	extensions map[string]string // by keyword in upper case: parameters
+
+	remote netip.AddrPort
+	alone  bool     // a message waits for the answer to the one before
+	said   *opening // of the message to follow, not yet answered
 }
 
 // open connects with a server and reads its greeting.

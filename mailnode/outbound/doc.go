@@ -1,13 +1,23 @@
 // Package outbound is the SMTP client of the mailnode (RFC 5321): it takes one message
 // and those of its recipients who share a domain, finds the hosts that take mail of
-// that domain, and gives it to one of them. It keeps nothing on disk and never tries
-// later: package queue, which uses it, does both. app makes it.
+// that domain, and gives it to one of them. It keeps no mail and never tries
+// later: package queue, which uses it, does both. What it has learnt of policies, and its
+// counts of TLS, it keeps in the store (memory.go). app makes it.
 //
 // What it says of each recipient is an Outcome with a sentence for operators and
 // senders. A connection is used for several messages. TLS is taken wherever it is
 // offered; where the domain's policy wants it (DANE, RFC 7672; MTA-STS, RFC 8461) or
 // the sender does (REQUIRETLS, RFC 8689), nothing is sent without it. What came of it
 // is counted for the reports of RFC 8460.
+//
+// A server that lacks 8BITMIME or BINARYMIME gets the message recoded (package recode). That
+// breaks every signature of it (RFC 6376 §5.3). Signing a 7-bit form of all mail in advance
+// would spare that and make mail larger and harder to read for the many that take it as it
+// is, so a message of a user of this server is signed again: the signatures of its
+// author's domain are taken out and new ones made, of the form that is sent, by the
+// Signer. The author of such a message was checked when it was submitted. A message from
+// elsewhere is never signed in that name, as nobody knows who wrote it; its signatures stay
+// and fail, and it arrives all the same, which is better than a bounce (RFC 6152 §3).
 //
 // Everything a remote says is hostile: replies are bounded, must have the form of a
 // reply, and are cleaned before anybody sees them.
@@ -62,6 +72,7 @@ type Settings struct {
 	Port      int          // of MX hosts; 0 is 25
 	HTTPSPort int          // of hosts with MTA-STS policies; 0 is 443
 	Roots     *x509.CertPool
+	Signer    Signer // nil: what is recoded is not signed again
 	NoDANE    bool
 	NoMTASTS  bool
 

@@ -18,6 +18,7 @@ type policy struct {
 	names    []string       // that the certificate may prove
 	tlsa     []resolve.TLSA // DANE: in place of certificate authorities
 	testing  bool           // MTA-STS in mode testing: failures are counted and do not matter
+	relaxed  bool           // the message asks for no TLS: others, which do not, may not go along
 	proven   bool           // that the host is one of the domain's (DNSSEC, MTA-STS, our own choice)
 	kind     string         // for reports; "" for routes
 	lines    []string
@@ -111,17 +112,32 @@ func (c *Client) target(ctx context.Context, set *Settings, domain string, h hos
 	if slices.ContainsFunc(t.addresses, func(a netip.Addr) bool { return slices.Contains(set.Addresses, a) }) {
 		return nil, &Outcome{State: Permanent, Code: 554, Enhanced: loops, Text: "the mail host " + h.name + " of " + domain + " has an address of this server, which does not take its mail: the mail would go in a circle"}
 	}
-	if secure && !set.NoDANE && !h.literal.IsValid() {
-		if failed := c.dane(ctx, t, canonical, domain); failed != nil {
-			return nil, failed
-		}
+	failed := c.wanted(ctx, set, t, canonical, domain, secure)
+	if (failed != nil || t.policy.strict()) && m.prefersDelivery() {
+		t.policy.relax()
+		return t, nil
 	}
-	if t.policy.kind != policyTLSA && !set.NoMTASTS && !h.literal.IsValid() {
-		if failed := c.applySTS(ctx, set, t, domain); failed != nil {
-			return nil, failed
-		}
+	if failed != nil {
+		return nil, failed
 	}
 	return t, requireTLS(t, m)
+}
+
+// wanted makes the policy the one that the domain wants; secure tells that DNSSEC proves
+// the way to the host.
+func (c *Client) wanted(ctx context.Context, set *Settings, t *target, canonical, domain string, secure bool) *Outcome {
+	if t.literal.IsValid() {
+		return nil
+	}
+	if secure && !set.NoDANE {
+		if failed := c.dane(ctx, t, canonical, domain); failed != nil {
+			return failed
+		}
+	}
+	if t.policy.kind != policyTLSA && !set.NoMTASTS {
+		return c.applySTS(ctx, set, t, domain)
+	}
+	return nil
 }
 
 // requireTLS makes the policy as strict as the sender wants (RFC 8689 §4.2.1).

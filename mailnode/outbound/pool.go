@@ -45,7 +45,7 @@ func (p *pool) set(key string, list []*conn) {
 func (p *pool) put(c *conn, set *Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.count >= set.IdleMost || c.messages >= set.PerConnection {
+	if p.closed || p.count >= set.IdleMost || c.messages >= c.limit("MAILMAX", set.PerConnection) {
 		p.ending.Go(c.quit)
 		return
 	}

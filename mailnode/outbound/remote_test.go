@@ -33,12 +33,15 @@ type remote struct {
 	// the message. Special ones: CLOSE, RESET, HANG, and HALF for half a line.
 	answers map[string]string
 	late    string // a verb whose special answer is only for connections after the first
+	tired   string // the answer to MAIL after a message
+	drops   bool   // what comes in one group with the end of a message is lost
 
 	mu       sync.Mutex
 	conns    int
 	commands []string
 	messages []string
 	secure   []bool // per message
+	grouped  int    // messages whose end came together with what followed
 	open     map[net.Conn]bool
 }
 
@@ -114,7 +117,7 @@ func (r *remote) session(c net.Conn, n int) {
 	if ok, _ := act("GREETING", "220 remote.test ESMTP"); !ok {
 		return
 	}
-	accepted := 0
+	accepted, before := 0, 0
 	body := ""
 	for {
 		line, err := in.ReadString('\n')
@@ -155,7 +158,11 @@ func (r *remote) session(c net.Conn, n int) {
 			}
 		case "MAIL", "RSET":
 			accepted, body = 0, ""
-			ok, _ = act(verb, "250 2.1.0 fine")
+			good := "250 2.1.0 fine"
+			if verb == "MAIL" && before > 0 && r.tired != "" {
+				good = r.tired
+			}
+			ok, _ = act(verb, good)
 		case "RCPT":
 			key := verb
 			r.mu.Lock()
@@ -190,6 +197,8 @@ func (r *remote) session(c net.Conn, n int) {
 				text.WriteString(strings.TrimPrefix(line, "."))
 			}
 			r.take(text.String(), private)
+			before++
+			r.group(in)
 			ok, _ = act(".", "250 2.0.0 taken as 1")
 		case "BDAT":
 			var size int
@@ -202,6 +211,8 @@ func (r *remote) session(c net.Conn, n int) {
 			if strings.HasSuffix(args, "LAST") {
 				r.take(body, private)
 				body = ""
+				before++
+				r.group(in)
 			}
 			ok, _ = act(".", "250 2.0.0 taken")
 		case "AUTH":
@@ -227,6 +238,19 @@ func (r *remote) take(text string, private bool) {
 	}
 	r.messages = append(r.messages, text)
 	r.secure = append(r.secure, private)
+}
+
+// group notes whether something came together with the end of a message.
+func (r *remote) group(in *bufio.Reader) {
+	if in.Buffered() == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.grouped++
+	if r.drops {
+		_, _ = in.Discard(in.Buffered()) // it is there
+	}
 }
 
 // taken returns the messages the server took.

@@ -44,10 +44,11 @@ type Failure struct {
 	Sessions int64
 }
 
-// results counts; it is bounded and lost when the process ends.
+// results counts; it is bounded.
 type results struct {
-	mu     sync.Mutex
-	counts map[[3]string]*Result // day, domain, type of policy
+	mu      sync.Mutex
+	counts  map[[3]string]*Result // day, domain, type of policy
+	changed func(key string)      // has a row written
 }
 
 const (
@@ -71,6 +72,7 @@ func (r *results) count(p *policy, domain string, f *Failure) {
 		got = &Result{Day: day, Domain: domain, PolicyType: p.kind, Policy: p.lines, MX: p.patterns}
 		r.counts[key] = got
 	}
+	r.changed(resultKey(key))
 	if f == nil {
 		got.Success++
 		return
@@ -97,6 +99,7 @@ func (c *Client) TakeResults(before string) (list []Result) {
 		if key[0] < before {
 			list = append(list, *got)
 			delete(r.counts, key)
+			r.changed(resultKey(key))
 		}
 	}
 	slices.SortFunc(list, func(a, b Result) int {

@@ -280,11 +280,11 @@ func TestKindsOfMessages(t *testing.T) {
 		command  string // heard by the rich one
 	}{
 		{"8BITMIME with 8-bit letters", func(m *Message) {
-			*m = *letter("Subject: x\r\n\r\n中\r\n", "u@plain.test")
+			*m = *letter("Subject: 中\r\n\r\n中\r\n", "u@plain.test")
 			m.Body = envelope.Body8Bit
 		}, "5.6.3", "MAIL FROM:<a@out.test> BODY=8BITMIME"},
 		{"8BITMIME without", func(m *Message) { m.Body = envelope.Body8Bit }, "2.0.0", "MAIL FROM:<a@out.test> BODY=8BITMIME"},
-		{"binary", func(m *Message) { m.Body = envelope.BodyBinary }, "5.6.3", "MAIL FROM:<a@out.test> BODY=BINARYMIME"},
+		{"binary that is none", func(m *Message) { m.Body = envelope.BodyBinary }, "2.0.0", "MAIL FROM:<a@out.test> BODY=BINARYMIME"},
 		{"a Chinese address", func(m *Message) { m.UTF8, m.From = true, "用户@out.test" }, "5.6.7", "MAIL FROM:<用户@out.test> SMTPUTF8"},
 		{"UTF-8 header", func(m *Message) { *m = *letter("Subject: 中\r\n\r\nx\r\n", "u@plain.test"); m.UTF8 = true }, "5.6.7", "MAIL FROM:<a@out.test> SMTPUTF8"},
 		{"UTF-8 asked for and not needed", func(m *Message) { *m = *letter("Subject: x\r\n\r\n中\r\n", "u@plain.test"); m.UTF8 = true }, "2.0.0", "MAIL FROM:<a@out.test> SMTPUTF8"},

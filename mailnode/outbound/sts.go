@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailfleet/mailnode/resolve"
@@ -119,8 +120,9 @@ func stsID(texts []string) string {
 
 // policies remembers policies of domains.
 type policies struct {
-	mu    sync.Mutex
-	known map[string]*stsEntry
+	mu      sync.Mutex
+	known   map[string]*stsEntry
+	changed func(key string) // has a row written
 }
 
 type stsEntry struct {
@@ -129,6 +131,14 @@ type stsEntry struct {
 	id     string
 	until  time.Time // the policy is good for; when there is none: not asked for again before
 	failed string    // why it could not be fetched
+
+	kept atomic.Pointer[keptPolicy] // the policy as it is written down; nil for none
+}
+
+// keep has a policy written down. e.mu is held.
+func (e *stsEntry) keep(p *stsPolicy, id string, until time.Time) {
+	e.policy, e.id, e.until, e.failed = p, id, until, ""
+	e.kept.Store(&keptPolicy{p, id, until})
 }
 
 // entry returns the memory of a domain. When it is full some domain is forgotten.
@@ -147,7 +157,7 @@ func (p *policies) entry(domain string, now time.Time) *stsEntry {
 				over := now.After(e.until)
 				e.mu.Unlock()
 				if over || len(p.known) >= stsMost {
-					delete(p.known, name)
+					p.drop(name)
 				}
 			}
 		}
@@ -187,10 +197,14 @@ func (c *Client) sts(ctx context.Context, set *Settings, domain string) (policy 
 			return kept, ""
 		}
 		e.policy, e.id, e.until, e.failed = nil, id, now.Add(stsRetry), err.Error()
+		if e.kept.Swap(nil) != nil {
+			c.memory.note(policyKey(domain))
+		}
 		c.log.Info("the MTA-STS policy of a domain cannot be had", "domain", domain, "error", err)
 		return nil, e.failed
 	}
-	e.policy, e.id, e.until, e.failed = fetched, id, now.Add(fetched.MaxAge), ""
+	e.keep(fetched, id, now.Add(fetched.MaxAge))
+	c.memory.note(policyKey(domain))
 	return fetched, ""
 }
 

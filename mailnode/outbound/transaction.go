@@ -1,10 +1,10 @@
 package outbound
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -13,6 +13,9 @@ type job struct {
 	*Message
 	outcomes []Outcome
 	left     []int // indices of recipients nothing is decided of
+
+	shape   *shape // for the server that is spoken with
+	recoded shapes
 }
 
 // decide notes what became of recipients.
@@ -36,18 +39,23 @@ func without(list, gone []int) (rest []int) {
 	return rest
 }
 
-// transact gives the message to the server for as many of the recipients left as fit in
-// one transaction. An error means that the connection can no longer be used and that
-// those who are left may be tried elsewhere.
-func (c *conn) transact(j *job) error {
-	to := j.left[:min(len(j.left), c.limit("RCPTMAX", c.set.PerMessage))]
-	mail, rcpt, ok := c.commands(j, to)
-	if !ok {
-		return nil // what cannot be asked of this server was decided
+// transact gives the message of a run to the server for as many of the recipients left as
+// fit in one transaction, and perhaps begins that of the next message. An error means that
+// the connection can no longer be used and that those who are left may be tried elsewhere.
+func (c *conn) transact(r *run) error {
+	e := c.said
+	c.said = nil
+	if e == nil {
+		if e = c.opening(r.job); e == nil {
+			return nil // what cannot be asked of this server was decided
+		}
+		if c.has("PIPELINING") {
+			if err := errors.Join(e.say(c.w), c.w.Flush()); err != nil {
+				return err
+			}
+		}
 	}
-	to = without(to, without(to, j.left)) // who is still left
-	chunking := c.has("CHUNKING")
-	accepted, open, err := c.envelope(j, mail, rcpt, to, chunking)
+	accepted, open, err := c.answers(r.job, e)
 	if err != nil {
 		return err
 	}
@@ -59,10 +67,10 @@ func (c *conn) transact(j *job) error {
 		}
 		return c.reset()
 	}
-	if chunking {
-		return c.sendChunks(j, accepted)
+	if e.chunking {
+		return c.sendChunks(r, accepted)
 	}
-	return c.sendData(j, accepted)
+	return c.sendData(r, accepted)
 }
 
 func (c *conn) reset() error {
@@ -73,34 +81,59 @@ func (c *conn) reset() error {
 	return err
 }
 
-// envelope says whom the message is from and for. accepted are the recipients taken;
-// open tells that DATA was granted already.
-func (c *conn) envelope(j *job, mail string, rcpt map[int]string, to []int, chunking bool) (accepted []int, open bool, err error) {
-	t := c.set.Timeouts
-	pipelined := c.has("PIPELINING")
-	if pipelined {
-		var b strings.Builder
-		b.WriteString(mail + "\r\n")
-		for _, i := range to {
-			b.WriteString(rcpt[i] + "\r\n")
+// opening is how a transaction begins: whom the message is from and for.
+type opening struct {
+	mail     string
+	rcpt     map[int]string // by index of the recipient
+	to       []int          // those asked for, in order
+	chunking bool           // the message will follow without DATA
+}
+
+// opening makes the opening for as many of the recipients left as fit; nil when nobody can
+// be asked for.
+func (c *conn) opening(j *job) *opening {
+	to := j.left[:min(len(j.left), c.limit("RCPTMAX", c.set.PerMessage))]
+	mail, rcpt, ok := c.commands(j, to)
+	if !ok {
+		return nil
+	}
+	return &opening{mail: mail, rcpt: rcpt, to: without(to, without(to, j.left)), chunking: c.has("CHUNKING")}
+}
+
+// say says it in one group (RFC 2920 §3.1).
+func (e *opening) say(w *bufio.Writer) error {
+	for _, i := range append([]int{-1}, e.to...) {
+		line := e.mail
+		if i >= 0 {
+			line = e.rcpt[i]
 		}
-		if !chunking {
-			b.WriteString("DATA\r\n")
+		if _, err := w.WriteString(line); err != nil {
+			return err
 		}
-		if _, err := io.WriteString(c.w, b.String()); err != nil {
-			return nil, false, err
-		}
-		if err := c.w.Flush(); err != nil {
-			return nil, false, err
+		if _, err := w.WriteString("\r\n"); err != nil {
+			return err
 		}
 	}
+	if e.chunking {
+		return nil
+	}
+	_, err := w.WriteString("DATA\r\n")
+	return err
+}
+
+// answers hears what the server says to an opening, which is said one by one to a server
+// that takes no groups. accepted are the recipients taken; open tells that DATA was granted
+// already.
+func (c *conn) answers(j *job, e *opening) (accepted []int, open bool, err error) {
+	t := c.set.Timeouts
+	pipelined := c.has("PIPELINING")
 	ask := func(limit time.Duration, command string) (reply, error) {
 		if pipelined {
 			return c.read(limit)
 		}
 		return c.do(limit, "%s", command)
 	}
-	got, err := ask(t.Command, mail)
+	got, err := ask(t.Command, e.mail)
 	if err != nil {
 		return nil, false, fmt.Errorf("MAIL was not answered: %w", plain(err))
 	}
@@ -114,8 +147,8 @@ func (c *conn) envelope(j *job, mail string, rcpt map[int]string, to []int, chun
 			return nil, false, nil
 		}
 	}
-	for _, i := range to {
-		got, err := ask(t.Command, rcpt[i])
+	for _, i := range e.to {
+		got, err := ask(t.Command, e.rcpt[i])
 		switch {
 		case err != nil:
 			return nil, false, fmt.Errorf("RCPT was not answered: %w", plain(err))
@@ -129,7 +162,7 @@ func (c *conn) envelope(j *job, mail string, rcpt map[int]string, to []int, chun
 			j.decide([]int{i}, c.outcome("the recipient", got))
 		}
 	}
-	if chunking || !pipelined && len(accepted) == 0 {
+	if e.chunking || !pipelined && len(accepted) == 0 {
 		return accepted, false, nil
 	}
 	got, err = ask(t.Data, "DATA")
@@ -190,14 +223,18 @@ func (s source) Read(p []byte) (int, error) {
 }
 
 // sendData sends the message after DATA was granted.
-func (c *conn) sendData(j *job, to []int) error {
+func (c *conn) sendData(r *run, to []int) error {
+	j := r.job
 	s := stuffer{w: c.w, last: '\n'}
-	n, err := io.Copy(&s, source{j.Open()})
-	if err == nil && n != j.Size {
+	n, err := io.Copy(&s, source{j.shape.open()})
+	if err == nil && n != j.shape.size {
 		err = errSource{io.ErrUnexpectedEOF}
 	}
 	if err == nil {
 		err = s.end()
+	}
+	if err == nil {
+		err = c.begin(r, to)
 	}
 	if err == nil {
 		// From the first byte of the end on it is unknown what the server does.
@@ -214,9 +251,10 @@ func (c *conn) sendData(j *job, to []int) error {
 const chunk = 1 << 20
 
 // sendChunks sends the message by BDAT (RFC 3030).
-func (c *conn) sendChunks(j *job, to []int) error {
-	r := source{j.Open()}
-	for rest := j.Size; ; {
+func (c *conn) sendChunks(r *run, to []int) error {
+	j := r.job
+	body := source{j.shape.open()}
+	for rest := j.shape.size; ; {
 		n := min(rest, chunk)
 		rest -= n
 		last := ""
@@ -225,10 +263,13 @@ func (c *conn) sendChunks(j *job, to []int) error {
 		}
 		_, err := fmt.Fprintf(c.w, "BDAT %d%s\r\n", n, last)
 		if err == nil {
-			_, err = io.CopyN(c.w, r, n)
+			_, err = io.CopyN(c.w, body, n)
 			if errors.Is(err, io.EOF) {
 				err = errSource{io.ErrUnexpectedEOF}
 			}
+		}
+		if err == nil && rest == 0 {
+			err = c.begin(r, to)
 		}
 		if err == nil {
 			err = c.w.Flush()

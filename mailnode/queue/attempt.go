@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 
 	"mailfleet/mailnode/outbound"
 	"mailfleet/mailnode/store"
@@ -56,44 +55,6 @@ func (q *Queue) open(id [16]byte, m *letter) (opener, store.Held, error) {
 		}
 		return io.MultiReader(bytes.NewReader(m.prefix), body)
 	}, h, nil
-}
-
-// attempt tries a part. As soon as the destination is no longer needed it says so, with
-// an outcome that tells how that is.
-func (q *Queue) attempt(ctx context.Context, it item, why *outbound.Outcome, sent func(*outbound.Outcome)) {
-	p, m, err := q.load(it)
-	if err != nil {
-		q.log.Error("a message of the queue cannot be read: it is tried again at the next start", "part", it.ref, "error", err)
-		return
-	}
-	if p == nil {
-		return
-	}
-	if p.Destination == local && p.Route == nil {
-		q.deliverHere(ctx, it, p, m)
-		return
-	}
-	open, _, err := q.open(it.id, m)
-	if err != nil {
-		q.note(ctx, it, p, m, all(p, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}))
-		return
-	}
-	if why != nil {
-		q.note(ctx, it, p, m, all(p, *why))
-		return
-	}
-	message := &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
-	message.From = cmp.Or(p.From, m.Envelope.From)
-	outcomes := q.o.Sender.Send(ctx, p.Destination, q.route(p), message)
-	if ctx.Err() != nil && !slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
-		return // cut off by the server's end: it says nothing, and the next start tries again
-	}
-	sent(&outcomes[len(outcomes)-1])
-	done := make([]decision, len(outcomes))
-	for i, o := range outcomes {
-		done[i] = decision{to: p.To[i], Outcome: o}
-	}
-	q.note(ctx, it, p, m, done)
 }
 
 func all(p *part, o outbound.Outcome) (list []decision) {

@@ -27,7 +27,7 @@ import (
 
 // Sender gives messages to other servers; outbound.Client is one.
 type Sender interface {
-	Send(ctx context.Context, domain string, route *outbound.Route, m *outbound.Message) []outbound.Outcome
+	SendAll(ctx context.Context, domain string, route *outbound.Route, s outbound.Series)
 }
 
 // Local knows the mailboxes of this server.

@@ -196,20 +196,9 @@ func (s *schedule) next(now time.Time) (it item, l *lane, why *outbound.Outcome,
 		l = s.line[0]
 		s.line = s.line[1:]
 		l.lined = false
-		if l.due == 0 {
+		if it, ok = s.take(l); !ok {
 			continue
 		}
-		got := l.take()
-		it = got.item
-		if _, busy := s.active[it.ref]; busy {
-			if s.active[it.ref] != nil { // the older one is void
-				s.leave(l)
-			}
-			s.active[it.ref] = &got
-			s.stand(l)
-			continue
-		}
-		s.active[it.ref] = nil
 		l.active++
 		s.stand(l)
 		if now.Before(l.deadTill) {
@@ -221,7 +210,33 @@ func (s *schedule) next(now time.Time) (it item, l *lane, why *outbound.Outcome,
 	return it, nil, nil, false
 }
 
-// done ends an attempt, whose lane was left before.
+// take takes the next item of a lane that can be tried now.
+func (s *schedule) take(l *lane) (it item, ok bool) {
+	for l.due > 0 {
+		got := l.take()
+		if old, busy := s.active[got.ref]; busy {
+			if old != nil { // the older one is void
+				s.leave(l)
+			}
+			s.active[got.ref] = &got
+			continue
+		}
+		s.active[got.ref] = nil
+		return got.item, true
+	}
+	return it, false
+}
+
+// another takes an item of the lane that one who is there has done, if it may stay. others
+// tells that another can begin where there is something to do.
+func (s *schedule) another(l *lane, now time.Time, others bool) (item, bool) {
+	if len(s.line) > 0 && !others || l.active > max(int(l.limit), 1) || now.Before(l.deadTill) {
+		return item{}, false
+	}
+	return s.take(l)
+}
+
+// done ends an attempt.
 func (s *schedule) done(it item, l *lane) {
 	again := s.active[it.ref]
 	delete(s.active, it.ref)
@@ -232,11 +247,23 @@ func (s *schedule) done(it item, l *lane) {
 	s.stand(l)
 }
 
+// free gives up the right to an attempt that next gave.
+func (s *schedule) free(l *lane) {
+	l.active--
+	s.stand(l)
+	s.drop(l)
+}
+
 // leave takes an item off a lane's count.
 func (s *schedule) leave(l *lane) {
 	l.parts--
 	s.parts--
-	if l.parts == 0 && l.failures == 0 {
+	s.drop(l)
+}
+
+// drop forgets a lane with which nothing is the matter.
+func (s *schedule) drop(l *lane) {
+	if l.parts == 0 && l.active == 0 && l.failures == 0 {
 		delete(s.lanes, l.name)
 	}
 }
@@ -244,7 +271,7 @@ func (s *schedule) leave(l *lane) {
 // forget drops lanes that have nothing to do and whose failures are long past.
 func (s *schedule) forget(now time.Time) {
 	for name, l := range s.lanes {
-		if l.parts == 0 && now.After(l.deadTill) {
+		if l.parts == 0 && l.active == 0 && now.After(l.deadTill) {
 			delete(s.lanes, name)
 		}
 	}

@@ -60,6 +60,7 @@ type Filter struct {
 	Recipient   string // address, or part of one
 	State       EntryState
 	Last        string        // part of how the last attempt ended
+	Braked      bool          // held when it came, and not by an operator
 	Older       time.Duration // at least so long in the queue
 	Younger     time.Duration // at most
 	Within      []string      // domains, one of which the sender is of
@@ -74,6 +75,7 @@ func (f *Filter) match(e *Entry, now time.Time) bool {
 		f.Destination != "" && !strings.EqualFold(f.Destination, e.Destination),
 		f.State != "" && f.State != e.State,
 		f.Last != "" && !has(e.Last, f.Last),
+		f.Braked && e.Why == "",
 		len(f.Within) > 0 && !slices.Contains(f.Within, domainOf(e.From)),
 		f.Older > 0 && age < f.Older, f.Younger > 0 && age > f.Younger:
 		return false
@@ -412,7 +414,7 @@ func (q *Queue) deleteOne(ctx context.Context, c *change) error {
 	for i := range c.done { // as they stand in the row
 		c.done[i].to = c.p.To[i]
 	}
-	err := q.o.Store.Update(ctx, c.staged, func(tx *store.Tx) error { return q.write(tx, c) })
+	err := q.alone(ctx, c)
 	if errors.Is(err, errGone) {
 		return nil
 	}

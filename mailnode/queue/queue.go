@@ -28,6 +28,8 @@ type Queue struct {
 	set      atomic.Pointer[Settings]
 	kick     chan struct{} // something is to be looked at
 
+	settling settling
+
 	mu      sync.Mutex
 	memory  schedule
 	workers int
@@ -289,35 +291,12 @@ func (q *Queue) work() {
 		ctx := q.attempts
 		q.hire() // others can work on what is left
 		q.mu.Unlock()
-		free := true
-		q.attempt(ctx, it, why, func(o *outbound.Outcome) {
-			free = false
-			q.free(l, o)
-		})
-		if free {
-			q.free(l, nil)
-		}
+		q.stay(ctx, it, l, why)
 		q.mu.Lock()
-		q.memory.done(it, l)
+		q.memory.free(l)
+		q.hire()
 		q.mu.Unlock()
 	}
-}
-
-// free lets another attempt begin at a destination, after one that came to an outcome;
-// nil when nothing was learnt. What came of it is written meanwhile.
-func (q *Queue) free(l *lane, o *outbound.Outcome) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch {
-	case o == nil:
-	case o.Session && o.State == outbound.Temporary:
-		l.failed(q.now(), *o)
-	default:
-		l.succeeded(q.set.Load().PerDestination)
-	}
-	l.active--
-	q.memory.stand(l)
-	q.hire()
 }
 
 // Depth is how many parts are in the queue and not held back. One that an operator has

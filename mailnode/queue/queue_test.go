@@ -30,6 +30,7 @@ type world struct {
 	store *store.Store
 	*Queue
 	stop func()
+	end  func() // of the queue alone
 
 	mu       sync.Mutex
 	now      time.Time
@@ -41,8 +42,14 @@ type world struct {
 	language string
 }
 
-// Send implements Sender.
-func (w *world) Send(ctx context.Context, domain string, route *outbound.Route, m *outbound.Message) []outbound.Outcome {
+// SendAll implements Sender.
+func (w *world) SendAll(ctx context.Context, domain string, route *outbound.Route, s outbound.Series) {
+	for m := s.Next(); m != nil; m = s.Next() {
+		s.Done(m, w.send(domain, route, m))
+	}
+}
+
+func (w *world) send(domain string, route *outbound.Route, m *outbound.Message) []outbound.Outcome {
 	text, err := io.ReadAll(m.Open())
 	if err != nil || int64(len(text)) != m.Size {
 		w.t.Errorf("a message of %d bytes was opened as %d bytes: %v", m.Size, len(text), err)
@@ -143,10 +150,13 @@ func (w *world) open(dir string) {
 	done := make(chan struct{})
 	go func() { w.Run(ctx); close(done) }()
 	var once sync.Once
+	w.end = func() {
+		cancel()
+		<-done
+	}
 	w.stop = func() {
 		once.Do(func() {
-			cancel()
-			<-done
+			w.end()
 			if err := s.Close(); err != nil {
 				w.t.Error(err)
 			}
@@ -362,7 +372,7 @@ func TestScheduleUntilTheEnd(t *testing.T) {
 		t.Fatalf("%d reports came", len(reports))
 	}
 	subject, human, status, original := readReport(t, reports[0])
-	if subject != "Your mail is delayed (still trying)" || !strings.Contains(human, later.Text) || !strings.Contains(status, "Action: delayed\r\n") ||
+	if subject != "Your mail is delayed (still trying)" || !strings.Contains(human, later.Reply) || !strings.Contains(status, "Action: delayed\r\n") ||
 		!strings.Contains(status, "Will-Retry-Until: Thu, 5 Feb 2026 12:00:00 +0000\r\n") || strings.Contains(original, "body of the message") {
 		t.Errorf("the notice is %q %q %q %q", subject, human, status, original)
 	}

@@ -206,7 +206,10 @@ func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 	}
 	// What wants TLS all the way is not to go back without (RFC 8689 §5).
 	whole := e.Return == envelope.ReturnFull && !e.RequireTLS && worst == failed && c.m.Size <= q.set.Load().ReportBytes && e.Body != envelope.BodyBinary
-	if whole {
+	header := headerOf(open())
+	// A header in some other letters that nobody announced could be a part of a message that
+	// an old server takes, a whole message with it could not.
+	if whole && (e.UTF8 || ascii(header)) {
 		if text, err := io.ReadAll(io.LimitReader(open(), c.m.Size)); err == nil {
 			kind := "message/rfc822"
 			if e.UTF8 {
@@ -215,7 +218,6 @@ func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 			return append(append(append(b, "Content-Type: "+kind+"\r\n"...), coding(text)...), text...)
 		}
 	}
-	header := headerOf(open())
 	kind := "text/rfc822-headers"
 	if e.UTF8 {
 		kind = "message/global-headers"
@@ -225,10 +227,14 @@ func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 
 // coding is the end of a part's header.
 func coding(text []byte) string {
-	if bytes.IndexFunc(text, func(r rune) bool { return r >= 0x80 }) >= 0 {
-		return "Content-Transfer-Encoding: 8bit\r\n\r\n"
+	if ascii(text) {
+		return "\r\n"
 	}
-	return "\r\n"
+	return "Content-Transfer-Encoding: 8bit\r\n\r\n"
+}
+
+func ascii(text []byte) bool {
+	return bytes.IndexFunc(text, func(r rune) bool { return r >= 0x80 }) < 0
 }
 
 // headerOf reads the header of a message, as whole lines.
@@ -249,6 +255,9 @@ type words struct {
 	subjects, intro            map[action]string
 	until                      string // how long it is tried on
 	expired, greeting, machine string
+	said, saidBy, server       string // before what a remote said; a remote that said nothing
+	choose                     func(reason) string
+	details                    bool // what this server itself notes of a failure is in this language
 }
 
 func (w *words) subject(a action) string { return w.subjects[a] }
@@ -272,7 +281,9 @@ func (w *words) body(hostname string, lines []line, c *change) string {
 				if l.expired {
 					b.WriteString("        " + w.expired + "\r\n")
 				}
-				b.WriteString("        " + oneLine(l.Text) + "\r\n")
+				for _, text := range w.because(&l) {
+					b.WriteString("        " + oneLine(text) + "\r\n")
+				}
 			}
 		}
 		if !first {
@@ -309,6 +320,10 @@ var chinese = words{
 	expired:  "尝试的时间已到期限。最后一次尝试的结果：",
 	greeting: "这是邮件服务器 %s 自动发出的通知。",
 	machine:  "以下附有供程序读取的详细信息，以及您的邮件或其信头。",
+	said:     "对方服务器 %s 的答复：",
+	saidBy:   "对方服务器的答复：",
+	server:   "对方服务器：%s",
+	choose:   func(r reason) string { return r.chinese },
 }
 
 var english = words{
@@ -328,6 +343,11 @@ var english = words{
 	expired:  "The time for trying is over. The last attempt ended so:",
 	greeting: "This is an automatic notice of the mail server %s.",
 	machine:  "Details for programs, and your mail or its header, are attached.",
+	said:     "The server %s said:",
+	saidBy:   "The server said:",
+	server:   "The server is %s.",
+	choose:   func(r reason) string { return r.english },
+	details:  true,
 }
 
 // when writes a time for humans of any place.

@@ -61,7 +61,7 @@ func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []
 	if c.staged != nil {
 		defer c.staged.Close()
 	}
-	err := q.o.Store.Update(ctx, c.staged, func(tx *store.Tx) error { return q.write(tx, &c) })
+	err := q.commit(ctx, &c)
 	switch {
 	case errors.Is(err, errGone):
 		return nil
@@ -113,6 +113,9 @@ type change struct {
 	onward []ref // parts for recipients who are reached by way of these
 	parts  []part
 	after  *part // what is left, nil for nothing
+
+	written error         // what came of it, once over is closed or has said to go on
+	over    chan struct{} // of one who waits for others to write it
 }
 
 // brings tells whether mailboxes get mail by the change.
@@ -136,7 +139,7 @@ func (q *Queue) prepare(ctx context.Context, c *change) error {
 }
 
 // write is the change itself.
-func (q *Queue) write(tx *store.Tx, c *change) error {
+func (q *Queue) write(tx *store.Tx, g letters, c *change) error {
 	row, err := tx.Get(q.table, c.it.key())
 	if err != nil {
 		return err
@@ -172,7 +175,7 @@ func (q *Queue) write(tx *store.Tx, c *change) error {
 			now.Last = &last{At: c.now, Code: d.Code, Enhanced: d.Enhanced, Host: d.Host, Text: d.Text}
 		}
 	}
-	if err := q.place(tx, c, now); err != nil {
+	if err := q.place(tx, g, c, now); err != nil {
 		return err
 	}
 	if c.report != nil {
@@ -185,15 +188,8 @@ func (q *Queue) write(tx *store.Tx, c *change) error {
 
 // place puts mail into mailboxes and adds parts for recipients further on, and writes
 // what is left of the part and the message.
-func (q *Queue) place(tx *store.Tx, c *change, now *part) error {
-	row, err := tx.Get(q.table, messageKey(c.it.id))
-	if err != nil {
-		return err
-	}
-	if row == nil {
-		return errRecord
-	}
-	m, err := c.m.again(row)
+func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
+	m, err := q.letter(tx, g, c)
 	if err != nil {
 		return err
 	}
@@ -230,10 +226,11 @@ func (q *Queue) place(tx *store.Tx, c *change, now *part) error {
 	case m.Parts == before && len(c.parts) == 0:
 		return nil
 	}
-	row, err = m.encode()
+	row, err := m.encode()
 	if err != nil {
 		return err
 	}
+	g[c.it.id] = m
 	return tx.Set(q.table, messageKey(c.it.id), row)
 }
 

@@ -87,7 +87,7 @@ func (s *Store) Open(ctx context.Context, p Place) (*Opening, error) {
 		err = b.err
 	default:
 		o.Mailbox, o.ready = load.mailbox, make(chan struct{})
-		s.sweeping.Go(func() {
+		s.tidying.Go(func() {
 			o.view = s.load(b, load)
 			s.unclaim(b)
 			close(o.ready)

@@ -38,6 +38,7 @@
 //	h hash                              body with a hash
 //	k owner 0 name                      annotation of the server
 //	t table 0 key                       another room's
+//	u account 0 mailbox uid             last UID of a step of a copy that has not ended
 //	y table 0 key                       body held by another room
 //	z account 0 mailbox                 mailbox whose messages are being removed
 //

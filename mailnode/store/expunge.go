@@ -13,35 +13,42 @@ import (
 // Expunged says what was removed, in ascending order.
 type Expunged struct {
 	UIDs   []uint32
-	ModSeq uint64 // of the change; the mailbox's HIGHESTMODSEQ when there was none
+	ModSeq uint64 // of the last change; the mailbox's HIGHESTMODSEQ when there was none
 }
 
 // tombKeep is of how many removals a mailbox remembers what they removed.
 const tombKeep = 8192
 
-// Expunge removes messages for good: those that are still there, in one change.
-// When it returns without error the removal is durable.
-func (s *Store) Expunge(_ context.Context, p Place, uids []uint32) (done Expunged, err error) {
-	if len(uids) == 0 {
-		return Expunged{}, nil
-	}
-	uids = slices.Compact(slices.Sorted(slices.Values(uids)))
-	err = s.update(expunged, func(tx *Tx) error {
-		m, err := tx.folder(p)
-		if errors.Is(err, ErrNoMailbox) && p.Mailbox == Inbox { // of an account that never got a message
-			return nil
+// expungeStep is how many messages one change removes, see transferStep.
+const expungeStep = 2000
+
+// Expunge removes messages for good: those that are still there. When it returns without
+// error the removal is durable. Many are removed in several changes, so that no other
+// change is kept waiting; after an error Expunged tells which were.
+func (s *Store) Expunge(ctx context.Context, p Place, uids []uint32) (whole Expunged, err error) {
+	for step := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(uids))), expungeStep) {
+		if err := ctx.Err(); err != nil {
+			return whole, err
 		}
-		if err != nil {
+		var done Expunged
+		err := s.update(expunged, func(tx *Tx) error {
+			m, err := tx.folder(p)
+			if errors.Is(err, ErrNoMailbox) && p.Mailbox == Inbox { // of an account that never got a message
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			done.UIDs, err = tx.expunge(m, step)
+			done.ModSeq = m.HighestModSeq
 			return err
+		})
+		if err != nil {
+			return whole, err
 		}
-		done.UIDs, err = tx.expunge(m, uids)
-		done.ModSeq = m.HighestModSeq
-		return err
-	})
-	if err != nil {
-		return Expunged{}, err
+		whole.UIDs, whole.ModSeq = append(whole.UIDs, done.UIDs...), done.ModSeq
 	}
-	return done, nil
+	return whole, nil
 }
 
 // expunge removes those of the messages uids (ascending) that are there.

@@ -177,7 +177,7 @@ func TestDeletedMailboxGivesItsSpaceBack(t *testing.T) {
 	shut(t, s)
 	s = open(t, "/s", Options{FS: fs})
 	defer shut(t, s)
-	s.sweeping.Wait()
+	s.tidying.Wait()
 	for _, space := range []string{"b", "h", "z", "g"} {
 		if n := keys(t, s, space); n != 0 {
 			t.Errorf("%d keys are left in %s", n, space)

@@ -166,26 +166,38 @@ type FlagChange struct {
 type FlagResult struct {
 	Changed  []Item   // messages whose flags changed, as they are now
 	Modified []uint32 // messages left alone because they changed after UnchangedSince
-	ModSeq   uint64   // of this change; the mailbox's HIGHESTMODSEQ when nothing changed
+	ModSeq   uint64   // of the last change; the mailbox's HIGHESTMODSEQ when nothing changed
 	Keywords []string // the mailbox's table, for Changed
 }
 
-// StoreFlags changes flags in one change. Messages that are gone are passed over, and
-// a message whose flags stay the same keeps its modseq.
-func (s *Store) StoreFlags(_ context.Context, p Place, c FlagChange) (result FlagResult, err error) {
+// flagStep is how many messages one change flags, see transferStep.
+const flagStep = 10_000
+
+// StoreFlags changes flags, of many messages in several changes, so that no other change
+// is kept waiting. Messages that are gone are passed over, and a message whose flags stay
+// the same keeps its modseq. After an error FlagResult tells what was changed before it.
+func (s *Store) StoreFlags(ctx context.Context, p Place, c FlagChange) (whole FlagResult, err error) {
 	uids := slices.Compact(slices.Sorted(slices.Values(c.UIDs)))
-	err = s.update(flagged, func(tx *Tx) error {
-		m, err := tx.folder(p)
-		if err != nil {
-			return err
+	for at := 0; at == 0 || at < len(uids); at += flagStep {
+		if err := ctx.Err(); err != nil {
+			return whole, err
 		}
-		result, err = tx.storeFlags(m, uids, c)
-		return err
-	})
-	if err != nil {
-		return FlagResult{}, err
+		var r FlagResult
+		err := s.update(flagged, func(tx *Tx) error {
+			m, err := tx.folder(p)
+			if err != nil {
+				return err
+			}
+			r, err = tx.storeFlags(m, uids[at:min(at+flagStep, len(uids))], c)
+			return err
+		})
+		if err != nil {
+			return whole, err
+		}
+		whole.Changed, whole.Modified = append(whole.Changed, r.Changed...), append(whole.Modified, r.Modified...)
+		whole.ModSeq, whole.Keywords = r.ModSeq, r.Keywords
 	}
-	return result, nil
+	return whole, nil
 }
 
 func (tx *Tx) storeFlags(m *boxTx, uids []uint32, c FlagChange) (r FlagResult, err error) {

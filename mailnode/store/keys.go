@@ -111,6 +111,13 @@ func doomedKey(p Place) []byte {
 	return binary.BigEndian.AppendUint32(append(k, 0), uint32(p.Mailbox))
 }
 
+// unfinishedKey names a step of a copy by the first UID it gave.
+func unfinishedKey(p Place, first uint32) []byte {
+	k := append(append(make([]byte, 0, keySize), 'u'), p.Account...)
+	k = binary.BigEndian.AppendUint32(append(k, 0), uint32(p.Mailbox))
+	return binary.BigEndian.AppendUint32(k, first)
+}
+
 func bodyKey(body BodyID, table byte) []byte {
 	k := make([]byte, 0, 1+len(body)+1+4)
 	k = append(k, 'b')

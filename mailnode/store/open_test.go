@@ -58,7 +58,7 @@ func TestALargeMailboxMayBeClosedBeforeItIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Close()
-	s.sweeping.Wait()
+	s.tidying.Wait()
 	s.mu.Lock()
 	if b := s.boxes[Place{alice, Inbox}]; b == nil || b.users != 0 || b.idle == nil || s.idleItems != count {
 		t.Errorf("it is kept as %+v, with %d messages in memory", b, s.idleItems)

@@ -73,8 +73,8 @@ type Store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed when a write failed: nothing can be promised any more
 
-	sweeping sync.WaitGroup // removals that were cut short
-	halt     context.CancelFunc
+	tidying sync.WaitGroup // removals that were cut short
+	halt    context.CancelFunc
 
 	outbox outbox
 
@@ -122,13 +122,18 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.halt = cancel
-	if !opts.readOnly {
-		s.sweeping.Go(func() {
-			if err := s.sweepAll(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn("what was deleted could not be removed", "error", err)
-			}
-		})
+	if opts.readOnly {
+		return s, nil
 	}
+	copies, err := s.leftUnfinished() // now, before there are new ones
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.Close())
+	}
+	s.tidying.Go(func() {
+		if err := s.tidy(ctx, copies); err != nil && ctx.Err() == nil {
+			s.log.Warn("what was deleted, or half copied, could not be removed", "error", err)
+		}
+	})
 	return s, nil
 }
 
@@ -273,7 +278,7 @@ func (s *Store) Close() error {
 	if s.hasFailed() {
 		return nil
 	}
-	s.sweeping.Wait()
+	s.tidying.Wait()
 	return s.db.Close()
 }
 

@@ -7,6 +7,7 @@ import type {
   DKIMKey,
   Domain,
   Group,
+  Hold,
   MaintenanceWindow,
   Meta,
   Operation,
@@ -68,6 +69,7 @@ const ways: Partial<Record<OperationKind, readonly ['stopping' | 'starting', 'st
 export class Fleet {
   index = 100
   tables: Tables
+  holds: Hold[] = []
   #listeners = new Set<(event: string, data: unknown, id: number) => void>()
 
   constructor(size = 3) {

@@ -4,6 +4,7 @@ import { FakeAccess } from './access.ts'
 import { type Answer, complain, ok, refuse } from './answers.ts'
 import { ofDomain } from './domains.ts'
 import { type Fleet, never, type Tables, trusted } from './fleet.ts'
+import { ofHolds } from './holds.ts'
 import { ofMail } from './queue.ts'
 import { rightsOf } from './rights.ts'
 import { latest, range, sampled } from './samples.ts'
@@ -55,6 +56,8 @@ export class FakeApi {
       const known = ofDomain(this.fleet, method, [id, sub ?? '', more[0] ?? ''], checked, body)
       if (known) return known
     }
+    const held = ofHolds(this.fleet, method, noun, id, sub, url.searchParams)
+    if (held) return held
     const mail = method === 'GET' ? ofMail(this.fleet, noun, id, url.searchParams) : undefined
     if (mail) return mail
     if (noun === 'status') return ok(this.#status())

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -47,10 +46,10 @@ func Ask(ctx context.Context, p inventory.Probe) error {
 	case inventory.ProbePOP3:
 		err = converse(ctx, p, pop3)
 	default:
-		err = fmt.Errorf("this agent does not know the probe %q", p.Kind)
+		err = inventory.Fail("this agent does not know the probe %q", p.Kind)
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("no answer in time: %w", err)
+		return inventory.Fail("no answer in time: %v", err)
 	}
 	return err
 }
@@ -68,7 +67,7 @@ func command(ctx context.Context, words []string) error {
 		return nil
 	}
 	if line := out.lastLine(); line != "" {
-		return fmt.Errorf("%w: %s", err, line)
+		return inventory.Fail("%v: %s", err, line)
 	}
 	return err
 }
@@ -120,7 +119,7 @@ func web(ctx context.Context, url string) error {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode < 200 || res.StatusCode > 399 {
-		return fmt.Errorf("it answered %s", shorten(res.Status))
+		return inventory.Fail("it answered %s", shorten(res.Status))
 	}
 	return nil
 }
@@ -143,7 +142,7 @@ func converse(ctx context.Context, p inventory.Probe, say func(*talk) error) err
 	if p.TLS {
 		secure := tls.Client(conn, anyCertificate())
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return fmt.Errorf("TLS: %w", err)
+			return inventory.Fail("TLS: %v", err)
 		}
 		conn = secure
 	}
@@ -153,10 +152,10 @@ func converse(ctx context.Context, p inventory.Probe, say func(*talk) error) err
 func (t *talk) line() (string, error) {
 	b, err := t.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
-		return "", fmt.Errorf("a line of its answer has more than %d octets", maxLine)
+		return "", inventory.Fail("a line of its answer has more than %d octets", maxLine)
 	}
 	if errors.Is(err, io.EOF) {
-		return "", errors.New("it closed the connection")
+		return "", inventory.Fail("it closed the connection")
 	}
 	if err != nil {
 		return "", err
@@ -192,13 +191,13 @@ func (t *talk) reply(code string) error {
 			return err
 		}
 		if !strings.HasPrefix(line, code) {
-			return fmt.Errorf("it answered %q", shorten(line))
+			return inventory.Fail("it answered %q", shorten(line))
 		}
 		if !strings.HasPrefix(line, code+"-") {
 			return nil
 		}
 	}
-	return fmt.Errorf("its answer has more than %d lines", maxLines)
+	return inventory.Fail("its answer has more than %d lines", maxLines)
 }
 
 // imap expects a greeting that is no BYE (RFC 9051 §7.1).
@@ -218,5 +217,5 @@ func (t *talk) greeting(leave string, good ...string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it answered %q", shorten(line))
+	return inventory.Fail("it answered %q", shorten(line))
 }

@@ -202,7 +202,7 @@ func (u *Units) job(ctx context.Context, unit, verb string, act func(*dbus.Conn,
 	}
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("systemd did not %s unit %s in time: %w", verb, unit, ctx.Err())
+		return inventory.Fail("systemd did not %s unit %s in time: %v", verb, unit, ctx.Err())
 	case <-b.lost:
 		return inventory.Errorf(inventory.Unavailable, "systemd went away while it was to %s unit %s", verb, unit)
 	case result := <-done:

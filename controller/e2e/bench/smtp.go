@@ -101,7 +101,7 @@ func relays(ctx context.Context, bin, dir string, port int) ([]relay, error) {
 		return nil, err
 	}
 	const plenty = 1_000_000_000
-	flow := inventory.MailFlow{Submission: inventory.Submission{BrakeLeast: plenty}}
+	flow := inventory.MailFlow{Submission: inventory.Submission{BrakeLeast: plenty, SentAnHour: plenty, MessagesAnHour: plenty}}
 	route := inventory.Route{Host: remoteHost, Port: port, TLS: "opportunistic"}
 	ours, err := newMailnode(bin, filepath.Join(dir, "m"), append(boxes(), mailer, single), flow, route, api.SMTP, api.Submission, api.IMAP)
 	if err != nil {

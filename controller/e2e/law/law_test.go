@@ -123,7 +123,7 @@ var layers = map[string][][]string{
 		{"rest"},
 		{"fleet", "auth"},
 		{"ops", "metrics", "dkim", "releases"},
-		{"seal"},
+		{"seal", "handshake"},
 		{"api"},
 	},
 	"agent": {
@@ -142,7 +142,7 @@ var layers = map[string][][]string{
 		{"auth", "directory", "gate", "history", "deliver", "guard", "milter", "hook"},
 		{"queue"},
 		{"outbound", "origin"},
-		{"search", "resolve"},
+		{"search", "resolve", "recode"},
 		{"store"},
 		{"message", "envelope"},
 		{"api"},

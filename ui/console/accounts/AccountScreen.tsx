@@ -3,6 +3,7 @@ import { api } from '../api/client'
 import { useServerName } from '../api/queries'
 import type { AccountTerms } from '../api/types'
 import { useMay } from '../app/rights'
+import { AccountHold } from '../holds/AccountHold'
 import { Failure, Loading } from '../parts/Feedback'
 import { Screen, Section } from '../parts/Screen'
 import { State } from '../parts/State'
@@ -39,6 +40,7 @@ export default function AccountScreen() {
   return (
     <Screen title={a.address} aside={<AccountActs account={a} />}>
       <Facts account={a} />
+      <AccountHold id={a.id} />
       <Delivery account={a} />
       <Mailboxes id={a.id} />
       <AppPasswords account={a} />

@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { memo } from 'react'
 import type { Alert } from '../api/types'
 import { useMay } from '../app/rights'
+import { AlertHold, heldAccount } from '../holds/AlertHold'
 import { useFreshness } from '../live/Live'
 import { Glyph } from '../parts/Glyph'
 import { State, toneOf } from '../parts/State'
@@ -18,7 +19,9 @@ export const AlertLine = memo(function AlertLine({ alert }: { alert: Alert }) {
   const metricName = useMetricName()
   const stale = useFreshness() === 'lost'
   const unit = unitOf(alert.metric)
-  const where = Object.entries(alert.tags ?? {}).filter(([k]) => k !== 'server')
+  const where = Object.entries(alert.tags ?? {}).filter(
+    ([k]) => k !== 'server' && !(k === 'account' && heldAccount(alert)),
+  )
   const tone = alert.state === 'resolved' || stale ? 'idle' : toneOf({ of: 'severity', state: alert.severity })
   return (
     <li className="alert" data-tone={tone} data-alert={alert.id}>
@@ -39,6 +42,7 @@ export const AlertLine = memo(function AlertLine({ alert }: { alert: Alert }) {
           {write(format, unit, alert.threshold)} ·{' '}
           <Ago at={moment(alert.resolved) ?? moment(alert.fired) ?? alert.since} />
         </p>
+        {heldAccount(alert) && <AlertHold alert={alert} />}
         {alert.muted_by && (
           <p className="dim">{t(moment(alert.told) ? 'alerts.wasMuted' : 'alerts.muted', { by: alert.muted_by })}</p>
         )}

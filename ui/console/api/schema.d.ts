@@ -87,6 +87,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accounts/{id}/held-mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete an account's held mail
+         * @description Nobody is told. The account stays held. 404 when its mail is not held; 503 while its server is away.
+         */
+        delete: operations["delete-held-mail"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Let an account send again, and its held mail go
+         * @description What it has sent in this hour is not held against it any more. 404 when its mail is not held; 503 while its server is away.
+         */
+        delete: operations["release-hold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/accounts/{id}/mailboxes": {
         parameters: {
             query?: never;
@@ -505,6 +545,26 @@ export interface paths {
         post?: never;
         /** Delete a group */
         delete: operations["delete-group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Accounts whose mail is held because they send far more than usual
+         * @description The latest first. All servers are asked at once; when some do not answer the list is partial. Suspend an account by changing its state: nobody signs in to it any more, its sessions end, and its held mail stays held.
+         */
+        get: operations["list-holds"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1920,6 +1980,8 @@ export interface components {
             entries: number;
             intact: boolean;
             problem?: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
         };
         AuditEntry: {
             action: string;
@@ -2200,6 +2262,36 @@ export interface components {
             version: number;
             writers: string;
         };
+        Hold: {
+            account: string;
+            address: string;
+            /** Format: int64 */
+            bytes: number;
+            domain: string;
+            /** Format: int64 */
+            messages: number;
+            /** @description A duration such as "1m30s"; a number is taken as seconds */
+            over: string | number;
+            /** Format: int64 */
+            recipients: number;
+            /** Format: int64 */
+            sent: number;
+            /** Format: date-time */
+            since: string;
+            /** @enum {string} */
+            state: "active" | "suspended";
+            /** Format: int64 */
+            usual: number;
+            /** Format: int64 */
+            version: number;
+        };
+        Holds: {
+            items: components["schemas"]["Hold"][];
+            /** @description Some servers did not answer */
+            partial: boolean;
+            /** @description Servers that did not answer */
+            silent: string[];
+        };
         Hook: {
             /**
              * @description Which. None: all.
@@ -2369,11 +2461,15 @@ export interface components {
             /** Format: int64 */
             messages?: number;
             /** Format: int64 */
+            messages_an_hour?: number;
+            /** Format: int64 */
             quota?: number;
             /** Format: int64 */
             recipients?: number;
             /** Format: int64 */
             sent_a_day?: number;
+            /** Format: int64 */
+            sent_an_hour?: number;
             /** Format: int64 */
             sms_a_month?: number;
         };
@@ -2965,6 +3061,8 @@ export interface components {
             params?: components["schemas"]["Params"];
             reason: string;
             rolling?: components["schemas"]["Rolling"];
+            /** @description Stopped, for another language */
+            said?: components["schemas"]["Sentence"];
             selector?: string;
             /** @enum {string} */
             state: "queued" | "delivered" | "running" | "succeeded" | "failed" | "expired" | "unknown" | "cancelled";
@@ -3188,6 +3286,8 @@ export interface components {
         };
         PowerStatus: {
             message?: string;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** @enum {string} */
             state: "on" | "off" | "unknown";
             /** @description A duration such as "1m30s"; a number is taken as seconds */
@@ -3317,6 +3417,10 @@ export interface components {
             recipients: number;
             /** Format: date-time */
             rests?: string;
+        };
+        QueueDone: {
+            /** Format: int64 */
+            entries: number;
         };
         QueueFilter: {
             /** @description Domain, or local */
@@ -3686,6 +3790,10 @@ export interface components {
              * @example {1} on {2} is to run it: upgrade that to another release first
              */
             template: string;
+            /** @description Params that are sentences or words of the fleet themselves, by their number from 1 */
+            within?: {
+                [key: string]: components["schemas"]["Sentence"];
+            };
         };
         Series: {
             metric: string;
@@ -3718,6 +3826,8 @@ export interface components {
             off?: boolean;
             problem?: string;
             region: string;
+            /** @description Problem, for another language */
+            said?: components["schemas"]["Sentence"];
             services: components["schemas"]["Service"][];
             /** Format: date-time */
             since: string;
@@ -3768,6 +3878,8 @@ export interface components {
             reload_signal?: string;
             /** Format: int64 */
             restarts: number;
+            /** @description Exit, health and note, for another language */
+            said?: components["schemas"]["StatusSaid"];
             server: string;
             /** Format: date-time */
             since: string;
@@ -3840,6 +3952,8 @@ export interface components {
             /** Format: int64 */
             index: number;
             problems: string[];
+            /** @description The problems, for another language */
+            said: components["schemas"]["Sentence"][];
             servers: {
                 [key: string]: number;
             };
@@ -3849,6 +3963,11 @@ export interface components {
             /** Format: date-time */
             started: string;
             version: string;
+        };
+        StatusSaid: {
+            exit?: components["schemas"]["Sentence"];
+            health?: components["schemas"]["Sentence"];
+            note?: components["schemas"]["Sentence"];
         };
         Step: {
             agent?: string;
@@ -3866,6 +3985,8 @@ export interface components {
             message?: string;
             /** Format: int64 */
             needs?: number;
+            /** @description Message, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             started: string;
             /** @enum {string} */
@@ -3877,6 +3998,8 @@ export interface components {
             was?: string;
         };
         StepLine: {
+            /** @description Text, for another language */
+            said?: components["schemas"]["Sentence"];
             text: string;
             /** Format: date-time */
             time: string;
@@ -3894,6 +4017,18 @@ export interface components {
              * @example 50
              */
             brake_least?: number;
+            /**
+             * Format: int64
+             * @description Messages an hour that a user may send whose account, plan and domain say nothing. 0: 1000.
+             * @example 1000
+             */
+            messages_an_hour?: number;
+            /**
+             * Format: int64
+             * @description Recipients an hour that a user may write to whose account, plan and domain say nothing. 0: 3000.
+             * @example 3000
+             */
+            sent_an_hour?: number;
         };
         TOTPCode: {
             code: string;
@@ -4223,6 +4358,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-held-mail": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueDone"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "release-hold": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was seen; absent: whatever the version is */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or the name when it has a unique one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueDone"];
+                };
             };
             /** @description Error */
             default: {
@@ -5442,6 +5647,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-holds": {
+        parameters: {
+            query?: {
+                /** @description Id or address */
+                account?: string;
+                /** @description Id or name */
+                domain?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Holds"];
+                };
             };
             /** @description Error */
             default: {

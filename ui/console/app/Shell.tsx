@@ -128,11 +128,12 @@ function StreamBanner() {
 
 /** What ails the controller itself. */
 function ControllerProblems() {
-  const problems = useStatus().data?.problems ?? []
-  return problems.map((p) => (
+  const { say } = useText()
+  const { problems = [], said = [] } = useStatus().data ?? {}
+  return problems.map((p, i) => (
     <div className="banner" role="alert" key={p}>
       <Glyph name="warning" />
-      {p}
+      {say(p, said[i])}
     </div>
   ))
 }

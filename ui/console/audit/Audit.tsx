@@ -93,18 +93,19 @@ export default function Audit() {
 
 /** Whether the chain of hashes is whole. */
 function Chain() {
-  const { t, format } = useText()
+  const { t, say, format } = useText()
   const check = useQuery({
     queryKey: ['audit', 'check'],
     queryFn: ({ signal }) => api.get<AuditCheck>('/audit/verify', { signal }),
   })
   if (!check.data) return null
-  const { intact, entries, problem } = check.data
+  const { intact, entries, said } = check.data
+  const problem = say(check.data.problem ?? '', said)
   return (
     <div className="audit-chain">
       <span className="state" data-tone={intact ? 'good' : 'bad'} title={problem}>
         <Glyph name={intact ? 'up' : 'down'} size={14} />
-        {intact ? t('audit.intact', { entries: format.number(entries) }) : `${t('audit.broken')} ${problem ?? ''}`}
+        {intact ? t('audit.intact', { entries: format.number(entries) }) : `${t('audit.broken')} ${problem}`}
       </span>
       <Button size="xs" variant="default" loading={check.isFetching} onClick={() => check.refetch()}>
         {t('audit.verify')}

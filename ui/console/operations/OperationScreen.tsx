@@ -113,7 +113,7 @@ function Approval({ operation: o }: { operation: Operation }) {
 }
 
 function Body({ operation: o }: { operation: Operation }) {
-  const { t } = useText()
+  const { t, say } = useText()
   const asked = o.steps.filter((s) => !s.undo)
   const undone = o.steps.filter((s) => s.undo)
   return (
@@ -124,7 +124,7 @@ function Body({ operation: o }: { operation: Operation }) {
           <Glyph name="warning" />
           <div>
             <p className="notice-title">{t('operation.stopped')}</p>
-            <p>{o.stopped}</p>
+            <p>{say(o.stopped, o.said)}</p>
           </div>
         </div>
       )}

@@ -63,11 +63,11 @@ function Took({ step }: { step: Step }) {
 
 /** What came of a step; its log unfolds, and is unfolded where something went wrong. */
 function Result({ step }: { step: Step }) {
-  const { t, format } = useText()
+  const { t, say, format } = useText()
   const lines = step.log ?? []
   return (
     <div className="step-result">
-      {step.message ? <p>{step.message}</p> : lines.length === 0 && <span className="dim">—</span>}
+      {step.message ? <p>{say(step.message, step.said)}</p> : lines.length === 0 && <span className="dim">—</span>}
       {lines.length > 0 && (
         <details open={step.state === 'failed' || step.state === 'unknown'}>
           <summary>{t('operation.log', { count: lines.length })}</summary>
@@ -76,7 +76,7 @@ function Result({ step }: { step: Step }) {
               // biome-ignore lint/suspicious/noArrayIndexKey: lines are only ever added at the end
               <li key={i}>
                 <time dateTime={line.time}>{format.time(Date.parse(line.time)).slice(11)}</time>
-                <span>{line.text}</span>
+                <span>{say(line.text, line.said)}</span>
               </li>
             ))}
           </ol>

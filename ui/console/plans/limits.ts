@@ -8,6 +8,8 @@ export const limits = [
   { name: 'attachment', bytes: true },
   { name: 'recipients', bytes: false },
   { name: 'sent_a_day', bytes: false },
+  { name: 'sent_an_hour', bytes: false },
+  { name: 'messages_an_hour', bytes: false },
   { name: 'sms_a_month', bytes: false },
 ] as const satisfies { name: keyof Limits; bytes: boolean }[]
 

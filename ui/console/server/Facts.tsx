@@ -21,7 +21,7 @@ const expiresSoon = 24 * 3600_000
 
 /** What is known of the server itself, and what is wrong with it. */
 export function Facts({ server }: { server: Server }) {
-  const { t, format } = useText()
+  const { t, say, format } = useText()
   const now = useNow()
   const fresh = useFreshness() !== 'lost'
   const expires = moment(server.certificate_expires)
@@ -32,7 +32,7 @@ export function Facts({ server }: { server: Server }) {
       {server.witnesses.length > 0 && server.state !== 'joining' && (
         <Warning>{t('server.missed', { by: server.witnesses.join(', ') })}</Warning>
       )}
-      {server.problem && <Warning>{t('server.problem', { problem: server.problem })}</Warning>}
+      {server.problem && <Warning>{t('server.problem', { problem: say(server.problem, server.said) })}</Warning>}
       {skew > skewShown && (
         <Warning>
           {t(server.clock_skew > 0 ? 'server.ahead' : 'server.behind', { skew: format.duration(skew) })}

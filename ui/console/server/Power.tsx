@@ -116,7 +116,7 @@ function Facts({ server, power: p, mayTest }: { server: Server; power: Driver; m
 
 /** Asks the driver now. */
 function Test({ server }: { server: Server }) {
-  const { t, format } = useText()
+  const { t, say, format } = useText()
   const reread = useReread()
   const serverName = useServerName()
   const [busy, setBusy] = useState(false)
@@ -151,7 +151,7 @@ function Test({ server }: { server: Server }) {
                 took: format.duration(Math.max(1, seconds(status.took))),
               })}
             </small>
-            {status.message && <p>{status.message}</p>}
+            {status.message && <p>{say(status.message, status.said)}</p>}
           </span>
         )}
         {error !== undefined && <Failure error={error} />}

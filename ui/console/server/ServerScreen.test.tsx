@@ -103,7 +103,7 @@ test('the checks that failed come first with what to do, and only what the agent
   const { requests } = show('/servers/mail-hk-1')
   const table = await screen.findByRole('table', { name: '服务器体检' })
   const [, first, second] = within(table).getAllByRole('row')
-  expect(first?.textContent).toMatch(/打开文件数上限.*不合格.*raise the limit/)
+  expect(first?.textContent).toMatch(/打开文件数上限.*不合格.*提高打开文件数上限/)
   expect(second?.textContent).toMatch(/DNS 反向解析.*警告/)
   expect(within(table).getAllByRole('checkbox')).toHaveLength(1)
   await user.click(within(table).getByRole('checkbox', { name: '选择 打开文件数上限' }))

@@ -65,12 +65,12 @@ export function Services({ server }: { server: Server }) {
 
 /** How a service is, and what its supervisor says of it. */
 function Standing({ service: s, stale }: { service: Service; stale: boolean }) {
-  const { t } = useText()
+  const { t, say } = useText()
   const notes = [
-    s.exit && s.state !== 'running' && s.exit,
-    s.health && t('service.unwell', { why: s.health }),
+    s.exit && s.state !== 'running' && say(s.exit, s.said?.exit),
+    s.health && t('service.unwell', { why: say(s.health, s.said?.health) }),
     s.pending && t('service.pending'),
-    s.note,
+    s.note && say(s.note, s.said?.note),
   ].filter(Boolean)
   return (
     <>

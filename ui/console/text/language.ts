@@ -59,10 +59,21 @@ const known = new Map<string, Record<string, string>>()
 /** Makes what the programs say ready in a language. */
 export const addSayings = (language: Language, texts: Record<string, string>) => void known.set(language, texts)
 
-/** What a program said, in the language; in its own English where nobody has translated it. */
-export function translate(language: Language, text: string, said: Sentence | undefined): string {
-  const template = said && known.get(language)?.[said.template]
-  return template?.replace(/\{(\d+)\}/g, (_, n) => said?.params?.[Number(n) - 1] ?? '') ?? text
+/**
+ * What a program said, in the language; in its own English where nobody has
+ * translated it. A text that came without its parts is its own template.
+ */
+export function translate(language: Language, text: string, said?: Sentence): string {
+  const texts = known.get(language)
+  const template = texts?.[said?.template ?? text] ?? (texts && said?.within && said.template)
+  return template?.replace(/\{(\d+)\}/g, (_, n) => param(language, said, n)) ?? text
+}
+
+/** A param, in the language when it is a sentence or a word of the fleet itself. */
+function param(language: Language, said: Sentence | undefined, n: string): string {
+  const text = said?.params?.[Number(n) - 1] ?? ''
+  const within = said?.within?.[n]
+  return within ? translate(language, text, within) : text
 }
 
 const formats: Record<Language, Format> = { zh: new Format('zh'), en: new Format('en') }

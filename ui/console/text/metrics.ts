@@ -11,6 +11,9 @@ export const knownMetrics = [
   'disk_used_percent disk_total disk_used disk_free',
   'disk_inodes_used_percent disk_inodes_total disk_inodes_used disk_inodes_free',
   'net_bytes_recv net_bytes_sent',
+  'mailnode_account_burst mailnode_accounts_held',
+  'mailnode_smtp_logins mailnode_smtp_login_failures mailnode_pop3_logins mailnode_pop3_login_failures',
+  'mailnode_imap_logins mailnode_imap_login_failures',
 ].flatMap((line) => line.split(' '))
 
 export type Unit = 'percent' | 'bytes' | 'rate' | 'figure'
