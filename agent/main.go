@@ -20,6 +20,7 @@ import (
 	"mailfleet/agent/app"
 	"mailfleet/agent/handover"
 	"mailfleet/agent/releases"
+	"mailfleet/agent/slack"
 	"mailfleet/agent/supervise"
 	"mailfleet/agent/uplink"
 	"mailfleet/inventory"
@@ -39,6 +40,7 @@ func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1) // it wakes often and briefly, and leaves the machine to the mail
 	}
+	_ = slack.Widen() // without it, it only costs more
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {

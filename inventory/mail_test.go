@@ -60,3 +60,28 @@ func FuzzParseAddress(f *testing.F) {
 		}
 	})
 }
+
+func TestAListenerSaysWhatItsServerDoesNot(t *testing.T) {
+	r := Receiving{Greylisting: On, Tarpit: Off, Listeners: []Listener{{Port: 2525, Greylisting: Off, Tarpit: On, Blocklists: Off}}}
+	if got, want := r.Listener(25), (Listener{25, On, On, Off, On, On, On, On}); got != want {
+		t.Errorf("of the server's own %+v, want %+v", got, want)
+	}
+	if got, want := r.Listener(2525), (Listener{2525, On, On, On, On, On, Off, Off}); got != want {
+		t.Errorf("of the other %+v, want %+v", got, want)
+	}
+	for field, r := range map[string]Receiving{
+		"receiving.listeners[0].port":   {Listeners: []Listener{{}}},
+		"receiving.listeners[1].port":   {Listeners: []Listener{{Port: 1}, {Port: 1}}},
+		"receiving.listeners[0].tarpit": {Listeners: []Listener{{Port: 1, Tarpit: "sometimes"}}},
+		"receiving.rates":               {Rates: "maybe"},
+	} {
+		f := MailFlow{Receiving: r}
+		if err := f.Check(); err == nil || err.(*Error).Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	c := ServiceConfig{Ports: map[string]int{"smtp": 25, "imap": 143}, Mail: &MailFlow{Receiving: Receiving{Listeners: []Listener{{Port: 25}, {Port: 143}}}}}
+	if err := c.Check(KindMailnode); err == nil || err.(*Error).Field != "mail.receiving.listeners[1].port" {
+		t.Errorf("a port of another protocol: %v", err)
+	}
+}

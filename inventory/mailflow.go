@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -32,9 +33,13 @@ const (
 // MailFlow is how a mailnode receives mail, and how it sends on what is for others.
 // What is empty or 0 has the value its description names.
 type MailFlow struct {
+	MessageSize int64 `json:"message_size,omitempty" minimum:"0" doc:"Largest message in bytes, whichever way it comes; a domain and an account may take less. 0: 52428800." example:"52428800"`
+	MailMax     int   `json:"mail_max,omitempty" minimum:"0" doc:"Messages of one SMTP connection, which LIMITS announces as MAILMAX (RFC 9422 §4.1). 0: no limit." example:"1000"`
+
 	Receiving  Receiving  `json:"receiving,omitzero" doc:"Mail from other servers."`
 	Submission Submission `json:"submission,omitzero" doc:"Mail of the users."`
 	Sending    Sending    `json:"sending,omitzero" doc:"Mail to other servers."`
+	HooksTo    []string   `json:"hooks_to,omitempty" maxItems:"100" doc:"Networks of addresses that are not public which the domains' hooks may be in. Whoever may set a hook can then make this server post to them. None: hooks reach public addresses only." example:"192.0.2.0/24"`
 	Milters    []Milter   `json:"milters,omitempty" maxItems:"16" doc:"Filters that are asked about each message (milter protocol), in this order."`
 }
 
@@ -51,8 +56,56 @@ type Receiving struct {
 	GreylistDelay Duration `json:"greylist_delay,omitempty" doc:"How long a stranger must wait before trying again. 0: 5m."`
 	ReverseNames  Handling `json:"reverse_names,omitempty" enum:"none,mark,refuse" doc:"What is done when an address has no name that leads back to it. Empty: mark." example:"mark"`
 	DMARC         Handling `json:"dmarc,omitempty" enum:"none,mark,quarantine,refuse" doc:"The most that is done with mail that fails its author's DMARC policy. Empty: quarantine." example:"quarantine"`
+	Sealers       []string `json:"sealers,omitempty" maxItems:"100" doc:"Domains whose ARC seals are believed: mail that passed DMARC when it came to one of them is not held to fail because it was changed there since (RFC 8617). None: nobody's are." example:"lists.example.test"`
 	AddressRate   int      `json:"address_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300." example:"300"`
+	Rates         Switch   `json:"rates,omitempty" enum:"on,off" doc:"Bound what comes from an address and from its network: connections, messages, recipients and mistakes. Empty: on." example:"on"`
+	AddressCaps   Switch   `json:"address_caps,omitempty" enum:"on,off" doc:"Bound the connections from one IPv4 address or IPv6 /64 to 50 at once. Empty: on." example:"on"`
+	Tarpit        Switch   `json:"tarpit,omitempty" enum:"on,off" doc:"Make those wait who make mistakes, the longer the more. Empty: on." example:"on"`
 	ErrorRate     int      `json:"error_rate,omitempty" minimum:"0" doc:"Mistakes an hour (recipients that do not exist, commands that make no sense) from one IPv4 address or IPv6 /64; beyond it, it is turned away for a while. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 60." example:"60"`
+
+	Listeners []Listener `json:"listeners,omitempty" maxItems:"16" doc:"Ports with switches of their own."`
+}
+
+// Listener is the port of a listener for mail from other servers, with switches of its
+// own. What a switch leaves empty is as Receiving has it.
+type Listener struct {
+	Port int `json:"port" minimum:"1" maximum:"65535" doc:"Port to listen on besides the server's own, or that one itself." example:"2525"`
+
+	Rates        Switch `json:"rates,omitempty" enum:"on,off" doc:"Bound what comes from an address and from its network." example:"off"`
+	AddressCaps  Switch `json:"address_caps,omitempty" enum:"on,off" doc:"Bound the connections from one address." example:"off"`
+	Tarpit       Switch `json:"tarpit,omitempty" enum:"on,off" doc:"Make those wait who make mistakes." example:"off"`
+	EarlyTalkers Switch `json:"early_talkers,omitempty" enum:"on,off" doc:"Turn away who speaks before the greeting." example:"off"`
+	ReverseNames Switch `json:"reverse_names,omitempty" enum:"on,off" doc:"Ask for the names of addresses, as reverse_names of receiving has it. Empty: on." example:"off"`
+	Blocklists   Switch `json:"blocklists,omitempty" enum:"on,off" doc:"Ask the blocklists of receiving. Empty: on." example:"off"`
+	Greylisting  Switch `json:"greylisting,omitempty" enum:"on,off" doc:"Defer what comes from a stranger for the first time. Off is off for all domains; on is for those that say nothing else." example:"on"`
+}
+
+// Listener is what holds for the listener of a port.
+func (r *Receiving) Listener(port int) Listener {
+	l := Listener{Port: port}
+	if i := slices.IndexFunc(r.Listeners, func(l Listener) bool { return l.Port == port }); i >= 0 {
+		l = r.Listeners[i]
+	}
+	return Listener{
+		Port: port, Rates: cmp.Or(l.Rates, r.Rates, On), AddressCaps: cmp.Or(l.AddressCaps, r.AddressCaps, On), Tarpit: cmp.Or(l.Tarpit, r.Tarpit, On),
+		EarlyTalkers: cmp.Or(l.EarlyTalkers, r.EarlyTalkers, On), ReverseNames: cmp.Or(l.ReverseNames, On), Blocklists: cmp.Or(l.Blocklists, On),
+		Greylisting: cmp.Or(l.Greylisting, r.Greylisting, Off),
+	}
+}
+
+func (l *Listener) check(field string) error {
+	if l.Port < 1 || l.Port > 65535 {
+		return FieldErrorf(field+".port", "%d is not a port", l.Port)
+	}
+	for name, s := range map[string]Switch{
+		"rates": l.Rates, "address_caps": l.AddressCaps, "tarpit": l.Tarpit, "early_talkers": l.EarlyTalkers,
+		"reverse_names": l.ReverseNames, "blocklists": l.Blocklists, "greylisting": l.Greylisting,
+	} {
+		if err := checkSwitch(field+"."+name, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Submission is how mail of the users is taken.
@@ -92,6 +145,8 @@ const (
 	maxGreylist = 24 * time.Hour
 	maxExpire   = 30 * 24 * time.Hour
 	minRetry    = time.Second
+
+	maxMessageSize = 1 << 30 // a message is committed as one batch
 )
 
 // Check says what is wrong with the settings: an Invalid error that names the field.
@@ -100,6 +155,17 @@ func (f *MailFlow) Check() error {
 		if err := check(); err != nil {
 			return err
 		}
+	}
+	for _, n := range f.HooksTo {
+		if _, err := ParseNetwork(n); err != nil {
+			return FieldErrorf("hooks_to", "%q is not a network: write 192.0.2.0/24 or an address", n)
+		}
+	}
+	if f.MessageSize < 0 || f.MessageSize > maxMessageSize {
+		return FieldErrorf("message_size", "the largest message must be between 0 and %d bytes", maxMessageSize)
+	}
+	if f.MailMax < 0 {
+		return FieldErrorf("mail_max", "mail_max must not be negative")
 	}
 	for i, m := range f.Milters {
 		if err := m.check(); err != nil {
@@ -123,12 +189,26 @@ func (r *Receiving) check() error {
 			return err
 		}
 	}
+	for _, domain := range r.Sealers {
+		if err := CheckName("receiving.sealers", domain); err != nil {
+			return err
+		}
+	}
 	for _, s := range []struct {
 		field string
 		value Switch
-	}{{"early_talkers", r.EarlyTalkers}, {"greylisting", r.Greylisting}} {
+	}{{"early_talkers", r.EarlyTalkers}, {"greylisting", r.Greylisting}, {"rates", r.Rates}, {"address_caps", r.AddressCaps}, {"tarpit", r.Tarpit}} {
 		if err := checkSwitch("receiving."+s.field, s.value); err != nil {
 			return err
+		}
+	}
+	for i, l := range r.Listeners {
+		field := "receiving.listeners[" + strconv.Itoa(i) + "]"
+		if err := l.check(field); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(r.Listeners[:i], func(o Listener) bool { return o.Port == l.Port }) {
+			return FieldErrorf(field+".port", "the port %d is there twice", l.Port)
 		}
 	}
 	if err := checkHandling("receiving.reverse_names", r.ReverseNames, HandleNone, HandleMark, HandleRefuse); err != nil {

@@ -99,8 +99,18 @@ func (c ServiceConfig) checkProgram(kind ServiceKind) error {
 			return FieldErrorf("ports."+listener, "%d is not a port", port)
 		}
 	}
-	if c.Mail != nil {
-		return under("mail", c.Mail.Check())
+	if c.Mail == nil {
+		return nil
+	}
+	if err := c.Mail.Check(); err != nil {
+		return under("mail", err)
+	}
+	for i, l := range c.Mail.Receiving.Listeners {
+		for name, port := range c.Ports {
+			if port == l.Port && name != "smtp" {
+				return FieldErrorf("mail.receiving.listeners["+strconv.Itoa(i)+"].port", "the port %d is already that of %s", port, name)
+			}
+		}
 	}
 	return nil
 }

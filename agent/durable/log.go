@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // MaxRecord is the longest a record may be as JSON, in bytes.
@@ -27,14 +29,21 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // in hexadecimal, a space, the JSON. It can be read by eye, and a damaged line
 // costs one record, not those behind it. A line without its line feed is a
 // write that was cut short: nobody was told it was stored, and it goes when
-// the file is opened.
+// the file is opened, as do the zeros that are reserved behind the last.
 //
 // Its owner sees to it that one goroutine uses it at a time.
 type Log[T any] struct {
 	path string
 	f    *os.File
 	size int64 // of what is known to be good; the next record goes here
+	room int64 // where the file ends; what is behind size is zero
+	step int64 // by how much the file grows when there is no room; 0: by what is written
 }
+
+// Reserve has the file grow by step bytes at a time. Most appends then change
+// nothing of it but its content, and the disk writes once for each instead of
+// twice. What was reserved goes when the file is closed, or opened.
+func (l *Log[T]) Reserve(step int64) { l.step = step }
 
 // span is where in the file a line lies.
 type span struct {
@@ -82,10 +91,13 @@ func (l *Log[T]) load(replay func(T, span)) (damaged int, err error) {
 		return damaged, err
 	}
 	info, err := l.f.Stat()
-	if err != nil || info.Size() == l.size {
+	if err != nil {
 		return damaged, err
 	}
-	return damaged, l.f.Truncate(l.size)
+	if l.room = info.Size(); l.room == l.size {
+		return damaged, nil
+	}
+	return damaged, l.cut()
 }
 
 // Append stores records. After an error none of them is in the file.
@@ -110,7 +122,30 @@ func (l *Log[T]) Note(records ...T) error {
 }
 
 // Sync makes durable what was noted.
-func (l *Log[T]) Sync() error { return l.f.Sync() }
+func (l *Log[T]) Sync() error {
+	raw, err := l.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		for failed = unix.EINTR; errors.Is(failed, unix.EINTR); {
+			failed = unix.Fdatasync(int(fd)) // with its length, when that has changed
+		}
+	}); err != nil {
+		return err
+	}
+	return failed
+}
+
+// cut takes from the file what is behind the good records.
+func (l *Log[T]) cut() error {
+	err := l.f.Truncate(l.size)
+	if err == nil {
+		l.room = l.size
+	}
+	return err
+}
 
 // write stores encoded lines and tells where each lies.
 func (l *Log[T]) write(lines [][]byte) ([]span, error) {
@@ -119,9 +154,9 @@ func (l *Log[T]) write(lines [][]byte) ([]span, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.f.Sync(); err != nil {
+	if err := l.Sync(); err != nil {
 		l.size = before
-		_ = l.f.Truncate(l.size) // the kernel may have given up on pages of it
+		_ = l.cut() // the kernel may have given up on pages of it
 		return nil, fmt.Errorf("append to %s: %w", l.path, err)
 	}
 	return spans, nil
@@ -135,12 +170,17 @@ func (l *Log[T]) put(lines [][]byte) ([]span, error) {
 		spans[i] = span{at, len(line)}
 		at += int64(len(line))
 	}
-	if _, err := l.f.WriteAt(bytes.Join(lines, nil), l.size); err != nil {
+	text := bytes.Join(lines, nil)
+	if at > l.room && l.step > 0 {
+		text = append(text, make([]byte, l.step)...)
+	}
+	if _, err := l.f.WriteAt(text, l.size); err != nil {
 		// What is there now may be half a line. Without it the next write
 		// starts on firm ground.
-		_ = l.f.Truncate(l.size)
+		_ = l.cut()
 		return nil, fmt.Errorf("append to %s: %w", l.path, err)
 	}
+	l.room = max(l.room, l.size+int64(len(text)))
 	l.size = at
 	return spans, nil
 }
@@ -186,15 +226,21 @@ func (l *Log[T]) reopen() error {
 		_ = f.Close()
 		return err
 	}
-	l.f, l.size = f, info.Size()
+	l.f, l.size, l.room = f, info.Size(), info.Size()
 	return nil
 }
 
-// Size is the length of the file in bytes.
+// Size is the length of the file in bytes, without what is reserved.
 func (l *Log[T]) Size() int64 { return l.size }
 
 // Close closes the file. What was appended is durable already.
-func (l *Log[T]) Close() error { return l.f.Close() }
+func (l *Log[T]) Close() error {
+	var err error
+	if info, serr := l.f.Stat(); serr == nil && l.room > l.size && info.Size() == l.room {
+		err = l.cut()
+	}
+	return errors.Join(err, l.f.Close())
+}
 
 func encodeAll[T any](records []T) ([][]byte, error) {
 	lines := make([][]byte, len(records))

@@ -76,6 +76,58 @@ func TestLogCutShortAtAnyByteKeepsTheRecordsBefore(t *testing.T) {
 	}
 }
 
+func TestLogWithReserveGivesBackWhatWasAppended(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes")
+	l, _ := openNotes(t, path)
+	l.Reserve(1000)
+	var want []note
+	sizes := make(map[int64]bool)
+	for i := range 100 {
+		n := note{N: i, Text: strings.Repeat("x", i)}
+		want = append(want, n)
+		if err := l.Append(n); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() < l.Size() {
+			t.Fatalf("%d bytes of %d", info.Size(), l.Size())
+		}
+		sizes[info.Size()] = true
+	}
+	if len(sizes) > 12 {
+		t.Errorf("the file grew %d times for 100 records", len(sizes))
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := l.Size()
+	if rest := text[used:]; len(bytes.Trim(rest, "\x00")) > 0 {
+		t.Errorf("behind the records there is %q", rest)
+	}
+	// What a power cut may leave of a last record: its end without its beginning.
+	torn := bytes.Clone(text)
+	copy(torn[used+20:], "}\n")
+	for name, content := range map[string][]byte{"whole": text, "torn": torn} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, got := openNotes(t, path)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s: got %d records, want %d equal ones", name, len(got), len(want))
+		}
+		if err := l.Append(note{N: 1000}); err != nil {
+			t.Fatal(err)
+		}
+		if _, got = openNotes(t, path); !slices.Equal(got, append(slices.Clone(want), note{N: 1000})) {
+			t.Fatalf("%s: after one more there are %d records", name, len(got))
+		}
+	}
+}
+
 func TestLogSkipsADamagedRecordOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes")
 	l, _ := openNotes(t, path)

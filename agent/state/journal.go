@@ -26,6 +26,8 @@ const (
 	syncAfter = time.Second
 	// compactAbove is the size of the file, in bytes, from which it is compacted.
 	compactAbove = 1 << 20
+	// reserved is by how much the file grows, in bytes: for some tens of orders.
+	reserved = 32 << 10
 	// maxLines and maxLine bound a step's log; the oldest lines go first.
 	maxLines = 200
 	maxLine  = 500
@@ -78,6 +80,7 @@ func OpenJournal(path string, log *slog.Logger) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
+	j.log.Reserve(reserved)
 	for _, s := range j.steps {
 		if !s.ended() && !s.Open && s.Report.State != inventory.OpUnknown {
 			s.Report.State = inventory.OpUnknown

@@ -143,6 +143,15 @@ func (m *mailnode) translate(d api.Desired, v api.DesiredService) mailnodeapi.Co
 			})
 		}
 	}
+	if v.Mail != nil {
+		for _, l := range v.Mail.Receiving.Listeners {
+			if l.Port != v.Ports["smtp"] {
+				c.Listeners = append(c.Listeners, mailnodeapi.Listener{
+					Protocol: mailnodeapi.SMTP, Address: net.JoinHostPort(d.Server.Address, strconv.Itoa(l.Port)), Local: local,
+				})
+			}
+		}
+	}
 	if socket := filepath.Join(m.dir, lmtpSocket); len(socket) <= mailnodeapi.MaxSocket {
 		c.Listeners = append(c.Listeners, mailnodeapi.Listener{Protocol: mailnodeapi.LMTP, Address: mailnodeapi.UnixPrefix + socket})
 	}

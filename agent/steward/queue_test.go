@@ -49,7 +49,7 @@ func TestActsOnTheQueueAreHandedToTheMailnode(t *testing.T) {
 			t.Fatalf("%s: %+v", kind, e)
 		}
 		state, message := e.Do(t.Context(), order, nil)
-		if state != inventory.OpSucceeded || message != want {
+		if state != inventory.OpSucceeded || message.String() != want {
 			t.Errorf("%s: %s, %s", kind, state, message)
 		}
 		if asked.Act != kind.OnQueue() || asked.Filter.Destination != "far.test" || len(asked.Filter.Within) != 1 || !asked.Report {
@@ -78,7 +78,7 @@ func TestAnActOnTheQueueThatFailsSaysWhy(t *testing.T) {
 		"no mailnode": {silent, inventory.Params{Queue: &inventory.QueueOrder{}}, ""},
 	} {
 		state, message := one.s.onQueue()[inventory.OpQueueHold].Do(t.Context(), api.Order{Params: one.params}, nil)
-		if state != inventory.OpFailed || message == "" || one.want != "" && message != one.want {
+		if state != inventory.OpFailed || message.None() || one.want != "" && message.String() != one.want {
 			t.Errorf("%s: %s, %s", name, state, message)
 		}
 	}

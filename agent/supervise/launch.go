@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mailfleet/agent/slack"
 	"mailfleet/inventory"
 )
 
@@ -89,8 +90,11 @@ func (l launching) fork() (*process, error) {
 	if l.group != nil {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(l.group.Fd())
 	}
-	proc, err := os.StartProcess(program, argv, attr)
-	if err != nil {
+	var proc *os.Process
+	if err := slack.Usual(func() (err error) {
+		proc, err = os.StartProcess(program, argv, attr)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	p, err := watch(proc)

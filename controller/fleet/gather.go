@@ -15,6 +15,9 @@ const (
 	mostGathered = 200
 	// firstGathered is how long the first that asks waits for more.
 	firstGathered = 2 * time.Millisecond
+	// nextGathered is the least that those wait who came while one ran: there are
+	// many then, and each transaction is followed by all who read what it changed.
+	nextGathered = 20 * time.Millisecond
 	// lastGathered bounds how long the next wait when one took long.
 	lastGathered = 50 * time.Millisecond
 )
@@ -65,7 +68,7 @@ func (g *gather[T]) Do(ctx context.Context, what T) error {
 	began := time.Now()
 	g.run(context.WithoutCancel(ctx), some) // it is not its own alone
 	g.mu.Lock()
-	g.rest = min(max(2*time.Since(began), firstGathered), lastGathered)
+	g.rest = min(max(2*time.Since(began), nextGathered), lastGathered)
 	if g.busy = len(g.waiting) > 0; g.busy {
 		g.waiting[0].lead <- struct{}{}
 	}

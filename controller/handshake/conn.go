@@ -60,6 +60,15 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// SyscallConn implements syscall.Conn, for who asks the kernel about the connection.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	tcp, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return tcp.SyscallConn()
+}
+
 // rise gives the place back.
 func (c *conn) rise() {
 	if c.holds {

@@ -113,25 +113,38 @@ func partingOf(t reflect.Type) parting {
 	if known, ok := partings.Load(t); ok {
 		return known.(parting)
 	}
-	made := makeParting(t)
+	made := maker{}.of(t)
 	partings.Store(t, made)
 	return made
 }
 
-// makeParting makes the parting of a type that JSON is read into.
-func makeParting(t reflect.Type) parting {
+// maker makes partings of types that JSON is read into, which may hold themselves: what
+// it has of each type, nil before it is made.
+type maker map[reflect.Type]*parting
+
+func (m maker) of(t reflect.Type) parting {
+	if begun := m[t]; begun != nil {
+		return func(v reflect.Value) {
+			if *begun != nil {
+				(*begun)(v)
+			}
+		}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return partPointer(partingOf(t.Elem()))
+		return partPointer(m.of(t.Elem()))
 	case reflect.Slice:
-		return partSlice(partingOf(t.Elem()))
+		return partSlice(m.of(t.Elem()))
 	case reflect.Map:
-		return partMap(partingOf(t.Elem()))
+		return partMap(m.of(t.Elem()))
 	case reflect.Struct:
 		if !strings.HasPrefix(t.PkgPath(), "mailfleet/") { // a time, say: its values do not change
 			return nil
 		}
-		return partStruct(t)
+		made := new(parting)
+		m[t] = made
+		*made = m.fields(t)
+		return *made
 	case reflect.Array, reflect.Interface, reflect.Func, reflect.Chan, reflect.UnsafePointer:
 		panic("dbstore: a record holds a " + t.String() + ", which cannot be copied")
 	default:
@@ -187,11 +200,12 @@ func partMap(inner parting) parting {
 	}
 }
 
-func partStruct(t reflect.Type) parting {
+// fields makes the parting of a struct.
+func (m maker) fields(t reflect.Type) parting {
 	inner := make(map[int]parting)
 	var fields []int
 	for i := range t.NumField() {
-		if p := partingOf(t.Field(i).Type); p != nil {
+		if p := m.of(t.Field(i).Type); p != nil {
 			inner[i] = p
 			fields = append(fields, i)
 		}

@@ -12,22 +12,28 @@ import (
 	"mailfleet/inventory"
 )
 
-// fillAll sets all of a value to what n makes of it; nothing of it stays empty.
-func fillAll(v reflect.Value, n int) {
+// fillAll sets all of a value to what n makes of it; nothing of it stays empty but what
+// lies very deep, in values that hold themselves.
+func fillAll(v reflect.Value, n int) { fillTo(v, n, 12) }
+
+func fillTo(v reflect.Value, n, depth int) {
+	if depth == 0 {
+		return
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		fillAll(v.Elem(), n)
+		fillTo(v.Elem(), n, depth-1)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		for i := range v.Len() {
-			fillAll(v.Index(i), n)
+			fillTo(v.Index(i), n, depth-1)
 		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fillAll(key, n)
-		fillAll(value, n)
+		fillTo(key, n, depth-1)
+		fillTo(value, n, depth-1)
 		v.SetMapIndex(key, value)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
@@ -35,7 +41,7 @@ func fillAll(v reflect.Value, n int) {
 			return
 		}
 		for i := range v.NumField() {
-			fillAll(v.Field(i), n)
+			fillTo(v.Field(i), n, depth-1)
 		}
 	case reflect.String:
 		v.SetString(fmt.Sprint(n))
@@ -54,7 +60,9 @@ func fillAll(v reflect.Value, n int) {
 func change(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		change(v.Elem())
+		if !v.IsNil() {
+			change(v.Elem())
+		}
 	case reflect.Slice:
 		for i := range v.Len() {
 			change(v.Index(i))

@@ -38,6 +38,9 @@ const idleStreams = 4
 // maxHeader bounds a request's line and header: a question may name thousands of domains.
 const maxHeader = 320 << 10
 
+// writeTimeout is how long one write may wait for those before it.
+const writeTimeout = 30 * time.Second
+
 // errSilent says why a link was closed.
 var errSilent = errors.New("the other end is not heard any more")
 
@@ -58,7 +61,7 @@ type Link struct {
 func New(conn net.Conn, side Side, handler http.Handler, base func(context.Context) context.Context, log *slog.Logger) (*Link, error) {
 	cfg := yamux.DefaultConfig()
 	cfg.EnableKeepAlive = false // the vigil does that
-	cfg.ConnectionWriteTimeout = vigils[side].patience
+	cfg.ConnectionWriteTimeout = writeTimeout
 	cfg.StreamOpenTimeout = 15 * time.Second
 	cfg.LogOutput = io.Discard // every failure comes back as an error too
 	open := yamux.Server
@@ -88,8 +91,12 @@ func New(conn net.Conn, side Side, handler http.Handler, base func(context.Conte
 		l.server.BaseContext = func(net.Listener) context.Context { return base(context.Background()) }
 	}
 	l.watching.Go(func() {
-		ask := func() error { _, err := session.Ping(); return err }
-		if gone := vigils[side].watch(last, ask, session.CloseChan()); gone {
+		ask := func() <-chan struct{} {
+			answered := make(chan struct{})
+			l.watching.Go(func() { _, _ = session.Ping(); close(answered) })
+			return answered
+		}
+		if vigils[side].watch(subject{last: last, ask: ask, acked: ackedOf(conn), done: session.CloseChan()}) {
 			l.silent.Store(true)
 			l.Close()
 		}

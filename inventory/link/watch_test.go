@@ -1,7 +1,8 @@
 package link
 
 import (
-	"errors"
+	"crypto/tls"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,45 +12,50 @@ import (
 type other struct {
 	last  heard
 	mute  bool          // it says nothing
+	there bool          // its machine is: what is sent is acknowledged
 	slow  time.Duration // its answers take so long
 	asked int
 }
 
-// ask is a ping with the vigil's patience.
-func (o *other) ask(v vigil) error {
-	o.asked++
-	if o.mute || o.slow > v.patience {
-		time.Sleep(v.patience)
-		return errors.New("no answer in time")
+func (o *other) subject(done <-chan struct{}) subject {
+	return subject{
+		last: &o.last, done: done, acked: func() bool { return o.there },
+		ask: func() <-chan struct{} {
+			o.asked++
+			answered := make(chan struct{})
+			if !o.mute {
+				time.AfterFunc(o.slow, func() { o.last.now(); close(answered) })
+			}
+			return answered
+		},
 	}
-	time.Sleep(o.slow)
-	o.last.now()
-	return nil
 }
 
 func TestVigil(t *testing.T) {
 	for name, c := range map[string]struct {
-		side   Side
-		mute   bool
-		slow   time.Duration // its answers
-		talks  time.Duration // the other end speaks by itself, so often; 0: never
-		gone   time.Duration // after which it is found gone; 0: never within a minute
-		asked  int           // at least, in that time
-		asked2 int           // at most
+		side        Side
+		mute, there bool
+		slow        time.Duration // its answers
+		talks       time.Duration // it speaks by itself, so often; 0: never
+		gone        time.Duration // after which it is found gone; 0: never within two minutes
+		asked       [2]int        // at least and at most, in that time
 	}{
-		"an agent asks an idle controller":             {side: Dialled, asked: 11, asked2: 12},
+		"an agent asks an idle controller":             {side: Dialled, asked: [2]int{23, 24}},
 		"a controller leaves the asking to the agent":  {side: Accepted, talks: 5 * time.Second},
-		"a controller asks an agent that says nothing": {side: Accepted, asked: 8, asked2: 9},
-		"a slow controller is not given up":            {side: Dialled, slow: 14 * time.Second, asked: 3, asked2: 4},
-		"a dead controller is":                         {side: Dialled, mute: true, gone: 20500 * time.Millisecond, asked: 1, asked2: 1},
-		"a dead agent is, soon":                        {side: Accepted, mute: true, gone: 11 * time.Second, asked: 1, asked2: 1},
+		"a controller asks an agent that says nothing": {side: Accepted, asked: [2]int{18, 19}},
+		"a slow controller is not given up":            {side: Dialled, slow: 14 * time.Second, asked: [2]int{6, 7}},
+		"one that is slower, but there, is not either": {side: Dialled, slow: 20 * time.Second, there: true, asked: [2]int{6, 10}},
+		"a slow agent that is there is not":            {side: Accepted, slow: 12 * time.Second, there: true, asked: [2]int{10, 26}},
+		"a dead controller is":                         {side: Dialled, mute: true, gone: 20500 * time.Millisecond, asked: [2]int{1, 1}},
+		"a dead agent is, soon":                        {side: Accepted, mute: true, gone: 11 * time.Second, asked: [2]int{1, 1}},
+		"an agent that hangs is, after a while":        {side: Accepted, mute: true, there: true, gone: 20 * time.Second, asked: [2]int{3, 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o, v, done := &other{mute: c.mute, slow: c.slow}, vigils[c.side], make(chan struct{})
+				o, done := &other{mute: c.mute, there: c.there, slow: c.slow}, make(chan struct{})
 				o.last.now()
 				began := time.Now()
-				over := time.AfterFunc(time.Minute, func() { close(done) })
+				over := time.AfterFunc(2*time.Minute, func() { close(done) })
 				defer over.Stop()
 				if c.talks > 0 {
 					talking := time.NewTicker(c.talks)
@@ -65,12 +71,12 @@ func TestVigil(t *testing.T) {
 						}
 					}()
 				}
-				gone := v.watch(&o.last, func() error { return o.ask(v) }, done)
+				gone := vigils[c.side].watch(o.subject(done))
 				if took := time.Since(began); gone != (c.gone > 0) || gone && took != c.gone {
 					t.Errorf("found gone: %t after %s", gone, took)
 				}
-				if o.asked < c.asked || o.asked > c.asked2 {
-					t.Errorf("asked %d times, not %d to %d", o.asked, c.asked, c.asked2)
+				if o.asked < c.asked[0] || o.asked > c.asked[1] {
+					t.Errorf("asked %d times, not %d to %d", o.asked, c.asked[0], c.asked[1])
 				}
 			})
 		})
@@ -80,22 +86,64 @@ func TestVigil(t *testing.T) {
 // A word that came while nobody had time to read it is one.
 func TestVigilLooksOnceMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var last heard
-		last.now()
 		v, done := vigils[Accepted], make(chan struct{})
-		asked := 0
-		gone := v.watch(&last, func() error {
-			if asked++; asked == 1 {
-				time.Sleep(v.patience)
-				time.AfterFunc(lastLook/2, last.now)
-				return errors.New("no answer")
-			}
-			last.now()
-			close(done)
-			return nil
-		}, done)
-		if gone || asked != 2 {
-			t.Errorf("found gone: %t, asked %d times", gone, asked)
+		o := &other{slow: v.patience + lastLook/2}
+		o.last.now()
+		over := time.AfterFunc(time.Minute, func() { close(done) })
+		defer over.Stop()
+		if v.watch(o.subject(done)) {
+			t.Error("it was found gone")
 		}
 	})
+}
+
+// What was sent to a program that does not read is acknowledged by its machine,
+// until that has no more room.
+func TestAcked(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	near, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = near.Close() }()
+	far, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = far.Close() }()
+	acked := ackedOf(tls.Client(near, &tls.Config{InsecureSkipVerify: true}))
+	await := func(want bool) {
+		t.Helper()
+		limit := time.After(10 * time.Second)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for acked() != want {
+			select {
+			case <-tick.C:
+			case <-limit:
+				t.Fatalf("acknowledged: %t", !want)
+			}
+		}
+	}
+	if _, err := near.Write([]byte("anybody there?")); err != nil {
+		t.Fatal(err)
+	}
+	await(true)
+	_ = near.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	for err == nil {
+		_, err = near.Write(make([]byte, 1<<20))
+	}
+	await(false)
+	_ = near.Close()
+	if acked() {
+		t.Error("a closed connection is acknowledged")
+	}
+	pipe, _ := net.Pipe()
+	if ackedOf(pipe)() {
+		t.Error("a pipe is acknowledged")
+	}
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"mailfleet/mailnode/api"
-	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/milter"
 	"mailfleet/mailnode/smtpd"
 )
@@ -43,21 +41,21 @@ func chainsOf(c *api.Config, log *slog.Logger) (all chains, err error) {
 type filter struct{ *App }
 
 // Connect implements smtpd.Filter.
-func (f filter) Connect(ctx context.Context, p smtpd.Peer) (smtpd.FilterSession, smtpd.Ruling) {
+func (f filter) Connect(ctx context.Context, p smtpd.Peer) (smtpd.FilterSession, milter.Ruling) {
 	all := f.flow.chains.Load()
 	chain := all.submission
 	switch p.Kind {
 	case smtpd.Receiving:
 		chain = all.receiving
 	case smtpd.LMTP:
-		return nil, smtpd.Ruling{}
+		return nil, milter.Ruling{}
 	}
 	if chain.Empty() {
-		return nil, smtpd.Ruling{}
+		return nil, milter.Ruling{}
 	}
 	name := f.smtpd.Hostname()
 	s, ruling := chain.Connect(ctx, visitor(p, name))
-	return filtered{s, name}, rulingOf(ruling)
+	return filtered{s, name}, ruling
 }
 
 // filtered implements smtpd.FilterSession.
@@ -67,23 +65,13 @@ type filtered struct {
 }
 
 // Helo implements smtpd.FilterSession.
-func (f filtered) Helo(ctx context.Context, p smtpd.Peer) smtpd.Ruling {
-	return rulingOf(f.Session.Helo(ctx, visitor(p, f.server)))
-}
-
-// Mail implements smtpd.FilterSession.
-func (f filtered) Mail(ctx context.Context, from string, params []envelope.Param) smtpd.Ruling {
-	return rulingOf(f.Session.Mail(ctx, from, params))
-}
-
-// Recipient implements smtpd.FilterSession.
-func (f filtered) Recipient(ctx context.Context, to string, params []envelope.Param) smtpd.Ruling {
-	return rulingOf(f.Session.Recipient(ctx, to, params))
+func (f filtered) Helo(ctx context.Context, p smtpd.Peer) milter.Ruling {
+	return f.Session.Helo(ctx, visitor(p, f.server))
 }
 
 // Message implements smtpd.FilterSession.
-func (f filtered) Message(ctx context.Context, m smtpd.Arrival) smtpd.Ruling {
-	return rulingOf(f.Session.Message(ctx, milter.Message{ID: m.Envelope.ID, Header: m.Header, Open: m.Open}))
+func (f filtered) Message(ctx context.Context, m smtpd.Arrival) milter.Ruling {
+	return f.Session.Message(ctx, milter.Message{ID: m.Envelope.ID, Header: m.Header, Open: m.Open})
 }
 
 func visitor(p smtpd.Peer, server string) milter.Peer {
@@ -95,17 +83,4 @@ func visitor(p smtpd.Peer, server string) milter.Peer {
 		v.TLS = "TLS"
 	}
 	return v
-}
-
-func rulingOf(r milter.Ruling) smtpd.Ruling {
-	out := smtpd.Ruling{Refusal: r.Refusal, Accept: r.Accept, Discard: r.Discard, Changes: smtpd.Changes{
-		Quarantine: r.Changes.Quarantine, From: r.Changes.From, Add: r.Changes.Add, Remove: r.Changes.Remove,
-	}}
-	for _, h := range r.Changes.Header {
-		out.Changes.Header = append(out.Changes.Header, smtpd.HeaderChange{Op: smtpd.HeaderOp(h.Op), Index: h.Index, Name: h.Name, Value: h.Value})
-	}
-	if r.Changes.NewBody {
-		out.Changes.Body = bytes.NewReader(r.Changes.Body)
-	}
-	return out
 }

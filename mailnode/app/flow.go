@@ -37,7 +37,6 @@ type flow struct {
 	deliver  *deliver.Deliverer
 	guard    *guard.Guard
 	brake    *guard.Brake
-	judge    *origin.Judge
 	hooks    *hook.Hook
 	secret   []byte // for rewritten senders, where the configuration has none
 
@@ -48,6 +47,7 @@ type flow struct {
 // terms are what the configuration in force says of domains and peers.
 type terms struct {
 	mail    inventory.MailFlow
+	judge   *origin.Judge
 	domains map[string]*domainTerms
 	peers   map[string]*outbound.Route
 	known   []netip.Prefix // who is nobody to be wary of
@@ -72,14 +72,15 @@ func (a *App) newFlow() error {
 	}
 	f := &flow{secret: secret}
 	a.flow = f
-	t, err := f.termsOf(a.config)
-	if err != nil {
-		return err
-	}
-	f.terms.Store(t)
 	if f.resolver, err = resolve.New(resolverSettings(a.config), a.log); err != nil {
 		return err
 	}
+	t, err := f.termsOf(a.config)
+	if err != nil {
+		f.resolver.Close()
+		return err
+	}
+	f.terms.Store(t)
 	a.stops.push("resolver", func(context.Context) error { f.resolver.Close(); return nil })
 	f.client = outbound.New(f.outboundSettings(a.config), f.resolver, a.log)
 	if err := f.client.Recall(context.Background(), a.store); err != nil {
@@ -93,7 +94,6 @@ func (a *App) newFlow() error {
 	a.run("memory of peers", a.logged("memory of peers", f.guard.Run))
 	f.brake = guard.NewBrake(brakeSettings(a.config), a.store, a.log)
 	a.run("memory of senders", a.logged("memory of senders", f.brake.Run))
-	f.judge = origin.New(origin.Settings{ID: a.config.Hostname}, f.resolver)
 	milters, err := chainsOf(a.config, a.log)
 	if err != nil {
 		return err
@@ -174,7 +174,8 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 
 // termsOf reads what the configuration says of domains and peers.
 func (f *flow) termsOf(c *api.Config) (*terms, error) {
-	t := &terms{mail: c.Mail, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
+	judge := origin.New(origin.Settings{ID: c.Hostname, Sealers: c.Mail.Receiving.Sealers}, f.resolver)
+	t := &terms{mail: c.Mail, judge: judge, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
 	secret := []byte(c.ForwardSecret)
 	if len(secret) == 0 {
 		secret = f.secret
@@ -244,15 +245,15 @@ func (f *flow) within(networks func(*terms) []netip.Prefix) gate.Networks {
 	}
 }
 
-// policy is what a listener of a kind does.
-func (f *flow) policy(k smtpd.Kind) smtpd.Policy {
+// policy is what a listener of a kind, on a port, does.
+func (f *flow) policy(k smtpd.Kind, port int) smtpd.Policy {
 	p := smtpd.DefaultPolicy(k)
 	if k != smtpd.Receiving {
 		return p
 	}
 	r := f.terms.Load().mail.Receiving
 	p.EarlyTalk = 0
-	if r.EarlyTalkers != inventory.Off {
+	if r.Listener(port).EarlyTalkers != inventory.Off {
 		p.EarlyTalk = time.Duration(cmp.Or(r.GreetingDelay, inventory.Duration(time.Second)))
 	}
 	p.Known = f.within(func(t *terms) []netip.Prefix { return t.known })
@@ -317,25 +318,39 @@ func (f *flow) guardSettings() guard.Settings {
 	}
 	action := guard.Action(strings.TrimPrefix(string(cmp.Or(r.ReverseNames, inventory.HandleMark)), string(inventory.HandleNone)))
 	s.Reverse = guard.Reverse{Missing: action, Unconfirmed: action}
-	s.Greylist = guard.Greylist{On: r.Greylisting == inventory.On || t.greylistsAny(), Delay: time.Duration(cmp.Or(r.GreylistDelay, inventory.Duration(5*time.Minute)))}
+	s.Greylist = guard.Greylist{On: t.greylists(), Delay: time.Duration(cmp.Or(r.GreylistDelay, inventory.Duration(5*time.Minute)))}
 	s.Rates.Messages = guard.Rate{N: cmp.Or(r.AddressRate, 300), Per: time.Minute}
 	s.Rates.Errors = guard.Rate{N: cmp.Or(r.ErrorRate, 60), Per: time.Hour}
-	s.Without = func(domain string) guard.Without {
-		var m inventory.DomainMail
-		if d := f.terms.Load().domains[domain]; d != nil {
-			m = d.mail
-		}
-		return guard.Without{
-			Lists:    m.Blocklists == inventory.Off,
-			Reverse:  m.ReverseNames == inventory.HandleNone,
-			Greylist: cmp.Or(m.Greylisting, r.Greylisting) != inventory.On,
-		}
-	}
 	return s
 }
 
-// greylistsAny reports whether a domain greylists where the server does not.
-func (t *terms) greylistsAny() bool {
+// without are the rules that are off for a domain on the listener of a port; no domain
+// is none in particular.
+func (f *flow) without(port int, domain string) guard.Without {
+	t := f.terms.Load()
+	var m inventory.DomainMail
+	if d := t.domains[domain]; d != nil {
+		m = d.mail
+	}
+	r := &t.mail.Receiving
+	l := r.Listener(port)
+	never := slices.ContainsFunc(r.Listeners, func(l inventory.Listener) bool { return l.Port == port && l.Greylisting == inventory.Off })
+	return guard.Without{
+		Lists:    m.Blocklists == inventory.Off || l.Blocklists == inventory.Off,
+		Reverse:  m.ReverseNames == inventory.HandleNone || l.ReverseNames == inventory.Off,
+		Greylist: never || cmp.Or(m.Greylisting, l.Greylisting) != inventory.On,
+		Rates:    l.Rates == inventory.Off,
+		Tarpit:   l.Tarpit == inventory.Off,
+	}
+}
+
+// greylists reports whether anything is greylisted at all: by the server, on one of its
+// listeners or for a domain.
+func (t *terms) greylists() bool {
+	r := &t.mail.Receiving
+	if r.Greylisting == inventory.On || slices.ContainsFunc(r.Listeners, func(l inventory.Listener) bool { return l.Greylisting == inventory.On }) {
+		return true
+	}
 	for _, d := range t.domains {
 		if d.mail.Greylisting == inventory.On {
 			return true

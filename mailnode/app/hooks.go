@@ -11,7 +11,7 @@ import (
 
 // hookSettings are those of the domains' hooks.
 func hookSettings(c *api.Config) hook.Settings {
-	s := hook.Settings{Server: c.Server}
+	s := hook.Settings{Server: c.Server, Networks: networks(c.Mail.HooksTo)}
 	for i := range c.Domains {
 		d := &c.Domains[i]
 		secrets := map[string]string{}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 
+	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/smtpd"
@@ -122,6 +123,12 @@ func (a *App) smtp(l net.Listener, k smtpd.Kind) (*gate.Listener, func(*gate.Lis
 	if k == smtpd.Receiving {
 		open.Proxies = a.flow.within(func(t *terms) []netip.Prefix { return t.proxies })
 		open.Fronts = a.flow.within(func(t *terms) []netip.Prefix { return t.fronts })
+		open.Uncapped = func() bool {
+			r := &a.flow.terms.Load().mail.Receiving
+			return r.Listener(open.Port()).AddressCaps == inventory.Off
+		}
 	}
-	return open, func(open *gate.Listener) { a.smtpd.Serve(open, k, func() smtpd.Policy { return a.flow.policy(k) }) }
+	return open, func(open *gate.Listener) {
+		a.smtpd.Serve(open, k, func() smtpd.Policy { return a.flow.policy(k, open.Port()) })
+	}
 }

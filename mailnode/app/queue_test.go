@@ -26,13 +26,17 @@ import (
 type deferring struct{}
 
 func (deferring) SendAll(_ context.Context, domain string, _ *outbound.Route, s outbound.Series) {
+	for m := s.Next(); m != nil; m = s.Next() {
+		s.Done(m, refused(domain, m))
+	}
+}
+
+func refused(domain string, m *outbound.Message) []outbound.Outcome {
 	o := outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Host: "mx." + domain, Text: "mx." + domain + " does not take the message for now: 451 4.3.0 not now"}
 	if domain == "never.test" {
 		o = outbound.Outcome{State: outbound.Permanent, Code: 550, Enhanced: "5.1.1", Host: "mx." + domain, Text: "mx." + domain + " refused the recipient: 550 5.1.1 no such user"}
 	}
-	for m := s.Next(); m != nil; m = s.Next() {
-		s.Done(m, slices.Repeat([]outbound.Outcome{o}, len(m.To)))
-	}
+	return slices.Repeat([]outbound.Outcome{o}, len(m.To))
 }
 
 func (deferring) Here(string) bool { return false }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"time"
@@ -32,14 +33,15 @@ func settingsOf(c *api.Config) (settings, error) {
 		}
 		secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	size := cmp.Or(c.Mail.MessageSize, c.Limits.MessageBytes)
 	limits := gate.Limits{Connections: c.Limits.Connections, PerAddress: c.Limits.ConnectionsPerAddress, Drained: c.Drained}
 	return settings{
 		smtp: smtpd.Settings{
-			Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes,
+			Hostname: c.Hostname, TLS: secure, MessageBytes: size, Transactions: c.Mail.MailMax,
 			Recipients: c.Limits.Recipients, MaxHold: maxHold, Limits: limits,
 		},
 		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, Limits: limits},
-		imap: imapd.Settings{Hostname: c.Hostname, TLS: secure, MessageBytes: c.Limits.MessageBytes, Limits: limits},
+		imap: imapd.Settings{Hostname: c.Hostname, TLS: secure, MessageBytes: size, Limits: limits},
 	}, nil
 }
 

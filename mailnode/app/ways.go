@@ -144,7 +144,7 @@ func (f *flow) Signed(domain, name string, value []byte) bool {
 // Judge implements smtpd.Judge.
 func (f *flow) Judge(ctx context.Context, m smtpd.Arrival) (smtpd.Verdict, error) {
 	var v smtpd.Verdict
-	if v.Refusal = f.guard.Message(m.Peer.Address); v.Refusal == nil {
+	if v.Refusal = f.guard.Message(m.Peer.Address, f.without(m.Peer.Port, "")); v.Refusal == nil {
 		return f.origins(ctx, m)
 	}
 	return v, nil
@@ -163,7 +163,7 @@ func (f *flow) origins(ctx context.Context, m smtpd.Arrival) (verdict smtpd.Verd
 	if accept == origin.Accept {
 		return verdict, nil
 	}
-	v, err := f.judge.Judge(ctx, origin.Message{Peer: m.Peer.Address, Helo: m.Peer.Helo, From: m.Envelope.From}, m.Open())
+	v, err := t.judge.Judge(ctx, origin.Message{Peer: m.Peer.Address, Helo: m.Peer.Helo, From: m.Envelope.From}, m.Open())
 	if err != nil {
 		return smtpd.Verdict{}, err
 	}
@@ -182,7 +182,7 @@ type reputation struct{ *flow }
 
 // Connect implements smtpd.Reputation.
 func (r reputation) Connect(ctx context.Context, p smtpd.Peer) smtpd.Opinion {
-	o := r.guard.Connect(ctx, p.Address)
+	o := r.guard.Connect(ctx, p.Address, r.without(p.Port, ""))
 	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name}
 }
 
@@ -190,9 +190,12 @@ func (r reputation) Connect(ctx context.Context, p smtpd.Peer) smtpd.Opinion {
 func (r reputation) Recipient(ctx context.Context, p smtpd.Peer, from, to string) smtpd.Opinion {
 	o := r.guard.Recipient(ctx, guard.Attempt{
 		Address: p.Address, From: from, To: to,
-		SPF: func(ctx context.Context) bool { return r.judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass },
+		SPF: func(ctx context.Context) bool {
+			return r.terms.Load().judge.SPF(ctx, p.Address, p.Helo, from).Result == origin.Pass
+		},
+		Without: func(domain string) guard.Without { return r.without(p.Port, domain) },
 	})
-	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name}
+	return smtpd.Opinion{Refusal: o.Refusal, Delay: o.Delay, Name: o.Name, Marks: o.Marks}
 }
 
 // Erred implements smtpd.Reputation.

@@ -174,7 +174,8 @@ func (d *Deliverer) tell(e *envelope.Envelope, p *plan, size int64) {
 	d.Counters.Delivered.Add(int64(len(p.into)))
 	d.Counters.Bytes.Add(int64(len(p.into)) * size)
 	d.Counters.Queued.Add(int64(len(p.queued)))
-	d.log.Info("mail accepted", "message", e.ID, "from", e.From, "mailboxes", len(p.into), "queued", len(p.queued))
+	// Whoever brought it logs it too; that is enough.
+	d.log.Debug("mail accepted", "message", e.ID, "from", e.From, "mailboxes", len(p.into), "queued", len(p.queued))
 	if d.o.Event == nil {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/origin"
+	"mailfleet/mailnode/outbound"
 	"mailfleet/mailnode/queue"
 	"mailfleet/mailnode/store"
 )
@@ -33,6 +34,25 @@ func (p pen) Sign(_ context.Context, domain string, m io.Reader) ([]byte, error)
 }
 
 func (pen) Signed(domain, name string, value []byte) bool { return origin.Signed(domain, name, value) }
+
+// Binary messages arrive as they were at a server that takes them, which is one like this.
+func TestBinaryBetweenServers(t *testing.T) {
+	n := start(t, t.TempDir(), store.Options{}, peerDNS(t), 1, queue.Settings{})
+	port := n.receive(t, "127.0.0.3")
+	head := "From: a@far.test\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+	body := head + ".\x00\n.\r.\r\n.\r\n" + strings.Repeat("\xff\r", 1<<20) + "\n" // in several chunks
+	m := &outbound.Message{
+		Envelope: envelope.Envelope{ID: "B1", From: "a@far.test", Body: envelope.BodyBinary}, To: to("user1@example.test"),
+		Size: int64(len(body)), Open: func() io.Reader { return strings.NewReader(body) },
+	}
+	route := &outbound.Route{Host: "127.0.0.3", Port: port, TLS: outbound.Opportunistic}
+	if o := n.client.Send(t.Context(), "example.test", route, m)[0]; o.State != outbound.Sent {
+		t.Fatalf("got %+v", o)
+	}
+	if got := n.mail(t, user1, ""); len(got) != 1 || !strings.HasSuffix(got[0], body) {
+		t.Errorf("%d messages came, or it is another", len(got))
+	}
+}
 
 // A Postfix that has no 8BITMIME and is strict about MIME takes what is recoded for it, and
 // its signature is good there.

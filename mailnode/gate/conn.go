@@ -44,6 +44,9 @@ func newID() string {
 // ID names the connection, in the log and in the list of sessions.
 func (c *Conn) ID() string { return c.id }
 
+// Port is that of the listener it came to; 0 when that has none.
+func (c *Conn) Port() int { return c.listener.Port() }
+
 // Local reports whether it came to a listener marked local.
 func (c *Conn) Local() bool { return c.listener.Local }
 

@@ -80,7 +80,7 @@ func (g *Gate) admit(c net.Conn, l *Listener) (*Conn, string) {
 		return nil, "this server is being drained, try again or use another server"
 	case len(g.open) >= limits.Connections:
 		return nil, "too many connections, try again later"
-	case from.IsValid() && g.from[from] >= limits.PerAddress:
+	case from.IsValid() && g.from[from] >= limits.PerAddress && !l.uncapped():
 		return nil, crowded
 	}
 	now := time.Now()
@@ -172,6 +172,19 @@ type Listener struct {
 	Local   bool     // passwords may travel in the clear
 	Proxies Networks // whose connections begin with a PROXY header
 	Fronts  Networks // who may name a client in the protocol itself (XCLIENT)
+
+	Uncapped func() bool // connections from one address are not bounded now; nil: they are
+}
+
+func (l *Listener) uncapped() bool { return l.Uncapped != nil && l.Uncapped() }
+
+// Port is the TCP port it listens on; 0 for another listener.
+func (l *Listener) Port() int {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0
+	}
+	return tcp.Port
 }
 
 // Listen puts l behind the gate.

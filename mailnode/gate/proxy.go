@@ -84,7 +84,7 @@ func (c *Conn) Readdress(a *net.TCPAddr) error {
 	g, from := c.gate, origin(a)
 	most := g.limits().PerAddress
 	g.mu.Lock()
-	if from.IsValid() && from != c.from && g.from[from] >= most {
+	if from.IsValid() && from != c.from && g.from[from] >= most && !c.listener.uncapped() {
 		g.mu.Unlock()
 		g.refused.Add(1)
 		return crowdedError{crowded}

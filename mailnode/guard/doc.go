@@ -35,8 +35,8 @@ type Settings struct {
 	Without func(domain string) Without
 }
 
-// Without are rules that are off.
-type Without struct{ Lists, Reverse, Greylist bool }
+// Without are rules that are off: for a domain, or on a listener.
+type Without struct{ Lists, Reverse, Greylist, Rates, Tarpit bool }
 
 // List is a DNS blocklist, or a welcome list when its weight is below 0 (RFC 5782).
 type List struct {

@@ -84,12 +84,12 @@ type Opinion struct {
 	Refusal *envelope.Refusal
 	Delay   time.Duration // answer only after it
 	Name    string        // the peer's name, confirmed by the DNS; "" for none known
-	Marks   []string      // sentences about the peer, for those who judge its mail
+	Marks   []string      // sentences about the peer, for whoever reads its mail
 }
 
 // Connect is asked when a peer has connected. Addresses that are not valid, those of
-// local sockets, pass.
-func (g *Guard) Connect(ctx context.Context, address netip.Addr) Opinion {
+// local sockets, pass. without are the rules that are off where it has connected.
+func (g *Guard) Connect(ctx context.Context, address netip.Addr, without Without) Opinion {
 	address = address.Unmap().WithZone("")
 	set, limits := g.settings()
 	switch {
@@ -100,14 +100,20 @@ func (g *Guard) Connect(ctx context.Context, address netip.Addr) Opinion {
 	case contains(set.Deny, address):
 		return Opinion{Refusal: &envelope.Refusal{Code: 554, Enhanced: "5.7.1", Text: "this server takes no mail from " + address.String()}}
 	}
-	if wait := limits.errors.left(address); wait > 0 {
-		return Opinion{Refusal: tooMany("errors", wait)}
-	}
-	if wait := limits.connections.take(address, 1); wait > 0 {
-		return Opinion{Refusal: tooMany("connections", wait)}
+	if !without.Rates {
+		if wait := limits.errors.left(address); wait > 0 {
+			return Opinion{Refusal: tooMany("errors", wait)}
+		}
+		if wait := limits.connections.take(address, 1); wait > 0 {
+			return Opinion{Refusal: tooMany("connections", wait)}
+		}
 	}
 	s := g.standing(ctx, set, address)
-	return Opinion{Name: s.name, Marks: s.marks, Delay: g.wait(address, set.Tarpit)}
+	o := Opinion{Name: s.name}
+	if !without.Tarpit {
+		o.Delay = g.wait(address, set.Tarpit)
+	}
+	return o
 }
 
 func tooMany(what string, wait time.Duration) *envelope.Refusal {
@@ -124,6 +130,9 @@ type Attempt struct {
 	// SPF tells whether the domain of From lets the address send for it; asked only
 	// when it makes a difference. nil: not known.
 	SPF func(ctx context.Context) bool
+	// Without says which rules are off for a domain of recipients where the peer has
+	// connected; nil: as the settings have it.
+	Without func(domain string) Without
 }
 
 // Recipient is asked for each recipient that exists.
@@ -133,26 +142,39 @@ func (g *Guard) Recipient(ctx context.Context, a Attempt) Opinion {
 	if !address.IsValid() || contains(set.Allow, address) {
 		return Opinion{}
 	}
-	delay := g.wait(address, set.Tarpit)
-	if wait := limits.recipients.take(address, 1); wait > 0 {
-		r := tooMany("recipients", wait)
-		r.Code = 450
-		return Opinion{Refusal: r, Delay: delay}
-	}
 	at := strings.LastIndexByte(a.To, '@')
 	local, domain := strings.ToLower(a.To), ""
 	if at >= 0 {
 		local, domain = strings.ToLower(a.To[:at]), strings.ToLower(a.To[at+1:])
 	}
+	var without Without
+	if off := a.Without; off != nil {
+		without = off(domain)
+	} else if set.Without != nil {
+		without = set.Without(domain)
+	}
+	var delay time.Duration
+	if !without.Tarpit {
+		delay = g.wait(address, set.Tarpit)
+	}
+	if !without.Rates {
+		if wait := limits.recipients.take(address, 1); wait > 0 {
+			r := tooMany("recipients", wait)
+			r.Code = 450
+			return Opinion{Refusal: r, Delay: delay}
+		}
+	}
 	if local == "postmaster" || local == "abuse" {
 		return Opinion{Delay: delay}
 	}
-	var without Without
-	if set.Without != nil {
-		without = set.Without(domain)
-	}
 	s := g.standing(ctx, set, address)
-	o := Opinion{Delay: delay, Name: s.name, Marks: s.marks}
+	o := Opinion{Delay: delay, Name: s.name}
+	if !without.Lists {
+		o.Marks = append(o.Marks, s.listed...)
+	}
+	if !without.Reverse {
+		o.Marks = append(o.Marks, s.named...)
+	}
 	switch {
 	case s.blocked != nil && !without.Lists:
 		o.Refusal = s.blocked
@@ -164,11 +186,12 @@ func (g *Guard) Recipient(ctx context.Context, a Attempt) Opinion {
 	return o
 }
 
-// Message is asked before a message is taken from a peer.
-func (g *Guard) Message(address netip.Addr) *envelope.Refusal {
+// Message is asked before a message is taken from a peer. without are the rules that are
+// off where it has connected.
+func (g *Guard) Message(address netip.Addr, without Without) *envelope.Refusal {
 	address = address.Unmap().WithZone("")
 	set, limits := g.settings()
-	if !address.IsValid() || contains(set.Allow, address) {
+	if !address.IsValid() || without.Rates || contains(set.Allow, address) {
 		return nil
 	}
 	if wait := limits.messages.take(address, 1); wait > 0 {

@@ -85,11 +85,11 @@ func TestAllowAndDenyLists(t *testing.T) {
 		Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")},
 	})
 	for address, refused := range map[string]bool{"192.0.2.1": false, "192.0.2.2": true, "::ffff:192.0.2.2": true, "2001:db8::1": true, "198.51.100.1": false} {
-		if o := g.Connect(t.Context(), netip.MustParseAddr(address)); (o.Refusal != nil) != refused || refused && !o.Refusal.Valid() {
+		if o := g.Connect(t.Context(), netip.MustParseAddr(address), Without{}); (o.Refusal != nil) != refused || refused && !o.Refusal.Valid() {
 			t.Errorf("%s: %+v", address, o)
 		}
 	}
-	if o := g.Connect(t.Context(), netip.Addr{}); o.Refusal != nil {
+	if o := g.Connect(t.Context(), netip.Addr{}, Without{}); o.Refusal != nil {
 		t.Errorf("a local socket: %+v", o)
 	}
 }
@@ -110,6 +110,9 @@ func TestBlocklists(t *testing.T) {
 	}
 	if len(o.Marks) != 2 || o.Name != "mail.bad.test" {
 		t.Errorf("%+v", o)
+	}
+	if o := g.attempt(t, listed, "bob@open.test"); len(o.Marks) != 0 {
+		t.Errorf("a domain that does without lists has its mail marked: %+v", o)
 	}
 	set.Lists[2].Weight = -0.1
 	if err := g.Configure(set); err != nil {
@@ -183,7 +186,7 @@ func TestReverseNames(t *testing.T) {
 		{4, "", "550 5.7.25", 0},
 		{5, "", "", 0}, // nobody knows
 	} {
-		connected := g.Connect(t.Context(), at(c.n))
+		connected := g.Connect(t.Context(), at(c.n), Without{})
 		o := g.attempt(t, at(c.n), "bob@example.test")
 		if connected.Refusal != nil || connected.Name != c.name || o.Name != c.name || len(o.Marks) != c.marks {
 			t.Errorf("%d: %+v, %+v", c.n, connected, o)
@@ -230,8 +233,8 @@ func TestRates(t *testing.T) {
 			}
 			return refused
 		}
-		connect := func(int) bool { return g.Connect(t.Context(), stays).Refusal != nil }
-		message := func(int) bool { return g.Message(stays) != nil }
+		connect := func(int) bool { return g.Connect(t.Context(), stays, Without{}).Refusal != nil }
+		message := func(int) bool { return g.Message(stays, Without{}) != nil }
 		recipient := func(int) bool { return g.attempt(t, stays, "bob@example.test").Refusal != nil }
 		if a, b, c := many(7, connect), many(7, message), many(7, recipient); a != 2 || b != 4 || c != 3 {
 			t.Errorf("%d connections, %d messages and %d recipients of 7 were refused", a, b, c)
@@ -242,14 +245,14 @@ func TestRates(t *testing.T) {
 		}
 		// A neighbourhood has ten times as much as one address.
 		if a := many(250, func(i int) bool {
-			return g.Connect(t.Context(), netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})).Refusal != nil
+			return g.Connect(t.Context(), netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), Without{}).Refusal != nil
 		}); a != 200 {
 			t.Errorf("%d of 250 neighbours were refused", a)
 		}
 		time.Sleep(time.Hour)
 		g.Erred(stays)
 		g.Erred(stays)
-		if o := g.Connect(t.Context(), stays); o.Delay != 2*time.Second {
+		if o := g.Connect(t.Context(), stays, Without{}); o.Delay != 2*time.Second {
 			t.Errorf("after 2 errors: %+v", o)
 		}
 		time.Sleep(forgetting)
@@ -262,7 +265,7 @@ func TestRates(t *testing.T) {
 		if o := g.attempt(t, stays, "bob@example.test"); o.Delay != 3*time.Second {
 			t.Errorf("after many errors: %+v", o)
 		}
-		if o := g.Connect(t.Context(), stays); o.Refusal == nil || o.Refusal.Code != 421 || !o.Refusal.Valid() {
+		if o := g.Connect(t.Context(), stays, Without{}); o.Refusal == nil || o.Refusal.Code != 421 || !o.Refusal.Valid() {
 			t.Errorf("after many errors: %+v", o)
 		}
 		for i := range 3 * remembered { // nobody fills memory
@@ -284,7 +287,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 			t.Errorf("a wrong %s was taken", name)
 		}
 	}
-	if o := g.Connect(t.Context(), stays); o.Refusal != nil || o.Name != "mail.good.test" {
+	if o := g.Connect(t.Context(), stays, Without{}); o.Refusal != nil || o.Name != "mail.good.test" {
 		t.Errorf("the settings of before are gone: %+v", o)
 	}
 }
@@ -426,4 +429,43 @@ func (nothing) Addresses(context.Context, string) (a resolve.Answer[netip.Addr],
 
 func (nothing) Listed(context.Context, netip.Addr, string) (a resolve.Answer[netip.Addr], err error) {
 	return a, resolve.ErrNoName
+}
+
+// What is off where a peer has connected is not held against it there, and only there.
+func TestListenersDoWithoutRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := guarding(t, Settings{
+			Rates:  Rates{Connections: Rate{1, time.Hour}, Messages: Rate{1, time.Hour}, Recipients: Rate{1, time.Hour}, Errors: Rate{2, time.Hour}},
+			Tarpit: Tarpit{Step: time.Second}, Greylist: Greylist{On: true},
+		})
+		off := Without{Rates: true, Tarpit: true, Greylist: true}
+		peer := at(99)
+		attempt := func(without Without) Opinion {
+			return g.Recipient(t.Context(), Attempt{Address: peer, From: "ann@example.org", To: "bob@example.test", Without: func(string) Without { return without }})
+		}
+		for range 3 {
+			g.Erred(peer)
+			if o := g.Connect(t.Context(), peer, off); o.Refusal != nil || o.Delay != 0 {
+				t.Errorf("connected where rules are off: %+v", o)
+			}
+			if r := g.Message(peer, off); r != nil {
+				t.Errorf("a message where rules are off: %v", r)
+			}
+			if o := attempt(off); o.Refusal != nil || o.Delay != 0 {
+				t.Errorf("a recipient where rules are off: %+v", o)
+			}
+		}
+		if o := g.Connect(t.Context(), peer, Without{}); o.Refusal == nil {
+			t.Errorf("connected where they are on: %+v", o)
+		}
+		if o := attempt(Without{Greylist: true}); o.Refusal != nil || o.Delay != 3*time.Second {
+			t.Errorf("a first recipient where they are on: %+v", o)
+		}
+		if o := attempt(Without{Greylist: true}); o.Refusal == nil || o.Refusal.Enhanced != "4.7.1" {
+			t.Errorf("a recipient too many: %+v", o)
+		}
+		if g.Message(peer, Without{}) != nil || g.Message(peer, Without{}) == nil {
+			t.Error("of two messages the second is not refused")
+		}
+	})
 }

@@ -17,9 +17,10 @@ type standing struct {
 	ready chan struct{} // closed when the rest is known
 	until time.Time     // until when it holds
 
-	name     string  // confirmed
-	score    float64 // of the lists
-	marks    []string
+	name     string            // confirmed
+	score    float64           // of the lists
+	listed   []string          // marks by lists
+	named    []string          // marks by its reverse name
 	blocked  *envelope.Refusal // by lists
 	misnamed *envelope.Refusal // by its reverse name
 }
@@ -109,7 +110,7 @@ func (s *standing) weigh(set Settings, a netip.Addr, listed [][]netip.Addr) {
 		s.score += weight
 		if weight > 0 {
 			zones = append(zones, l.Zone)
-			s.marks = append(s.marks, fmt.Sprintf("The address %s is on the blocklist %s.", a, l.Zone))
+			s.listed = append(s.listed, fmt.Sprintf("The address %s is on the blocklist %s.", a, l.Zone))
 		}
 	}
 	if s.score >= set.Refused && len(zones) > 0 {
@@ -169,7 +170,7 @@ func (s *standing) judgeName(r Reverse, a netip.Addr, names []string) {
 func (s *standing) apply(act Action, text string) {
 	switch act {
 	case Mark:
-		s.marks = append(s.marks, strings.ToUpper(text[:1])+text[1:]+".")
+		s.named = append(s.named, strings.ToUpper(text[:1])+text[1:]+".")
 	case Defer:
 		s.misnamed = &envelope.Refusal{Code: 450, Enhanced: "4.7.25", Text: text}
 	case Refuse:

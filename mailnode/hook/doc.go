@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -60,15 +61,15 @@ type Target struct {
 	// writes them, or 16 to 128 characters that are the key as they are. Two of them let
 	// a receiver change from one to the other.
 	Secrets []string
-	// Private allows addresses of private networks. Whoever may set it can reach what
-	// this server can.
-	Private bool
 }
 
 // Settings of the hook.
 type Settings struct {
 	Server  string // name of this server
 	Targets []Target
+	// Networks are those whose addresses targets may have although they are not public.
+	// Whoever may set a target can make this server post to them.
+	Networks []netip.Prefix
 
 	Timeout time.Duration   // of a request; 0 is 15 s
 	Batch   int             // events in a request; 0 is 100

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +19,7 @@ import (
 type Hook struct {
 	log    *slog.Logger
 	outbox *outbox
-	open   *http.Client // for targets in private networks
-	closed *http.Client // for others
+	client *http.Client
 
 	mu      sync.Mutex
 	set     Settings
@@ -48,9 +48,10 @@ type Status struct {
 // New returns a hook that keeps what waits in a store.
 func New(s Settings, st *store.Store, log *slog.Logger) *Hook {
 	h := &Hook{
-		log: log.With("component", "hook"), outbox: newOutbox(st), open: newClient(true), closed: newClient(false),
+		log: log.With("component", "hook"), outbox: newOutbox(st),
 		states: map[string]*state{}, changed: make(chan struct{}, 1), woken: make(chan struct{}, 1),
 	}
+	h.client = newClient(h.reachable)
 	h.Configure(s)
 	return h
 }
@@ -80,7 +81,16 @@ func (h *Hook) Configure(s Settings) {
 		}
 	}
 	h.states = states
+	h.client.CloseIdleConnections() // their addresses may be out of bounds now
 	signal(h.changed)
+}
+
+// reachable tells whether a target may have an address.
+func (h *Hook) reachable(a netip.Addr) bool {
+	a = a.Unmap()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return public(a) || slices.ContainsFunc(h.set.Networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func signal(c chan struct{}) {
@@ -198,8 +208,7 @@ func (h *Hook) Run(ctx context.Context) error {
 		wg.Wait()
 		if ctx.Err() != nil {
 			_, err := h.outbox.write(context.WithoutCancel(ctx))
-			h.open.CloseIdleConnections()
-			h.closed.CloseIdleConnections()
+			h.client.CloseIdleConnections()
 			return err
 		}
 	}

@@ -138,11 +138,11 @@ func newStore(t testing.TB) *store.Store {
 }
 
 func target(id, url string) Target {
-	return Target{ID: id, URL: url, Secrets: []string{secret}, Private: true}
+	return Target{ID: id, URL: url, Secrets: []string{secret}}
 }
 
 func settings(list ...Target) Settings {
-	return Settings{Server: "mx.example.test", Targets: list, Timeout: time.Second, Backoff: []time.Duration{10 * time.Millisecond}}
+	return Settings{Server: "mx.example.test", Targets: list, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: time.Second, Backoff: []time.Duration{10 * time.Millisecond}}
 }
 
 func event(n int) Event {
@@ -360,9 +360,9 @@ func TestATargetThatIsGoneIsLeftAlone(t *testing.T) {
 func TestPrivateAddressesAreNotReached(t *testing.T) {
 	v := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was reached") }))
 	defer v.Close()
-	to := target("t", v.URL)
-	to.Private = false
-	h, _ := run(t, settings(to), newStore(t))
+	set := settings(target("t", v.URL))
+	set.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")} // others than its own
+	h, _ := run(t, set, newStore(t))
 	h.Emit(event(0))
 	until(t, "it is refused", func() bool { return strings.Contains(h.Status()[0].Error, "not a public one") })
 	for address, want := range map[string]bool{

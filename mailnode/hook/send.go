@@ -21,18 +21,16 @@ import (
 	"time"
 )
 
-// newClient makes a client that follows no redirect to another host and, unless open,
-// reaches no private address.
-func newClient(open bool) *http.Client {
+// newClient makes a client that follows no redirect to another host and connects with no
+// other addresses than those allowed.
+func newClient(allowed func(netip.Addr) bool) *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	if !open {
-		dialer.Control = func(_, address string, _ syscall.RawConn) error {
-			a, err := netip.ParseAddrPort(address)
-			if err != nil || !public(a.Addr()) {
-				return errors.New("the address of the target is not a public one")
-			}
-			return nil
+	dialer.Control = func(_, address string, _ syscall.RawConn) error {
+		a, err := netip.ParseAddrPort(address)
+		if err != nil || !allowed(a.Addr()) {
+			return errors.New("the address of the target is not a public one, nor in a network that hooks may reach")
 		}
+		return nil
 	}
 	return &http.Client{
 		Transport: &http.Transport{
@@ -130,11 +128,7 @@ func (h *Hook) post(ctx context.Context, set Settings, t Target, b batch) error 
 	r.Header.Set("webhook-id", b.id)
 	r.Header.Set("webhook-timestamp", now)
 	r.Header.Set("webhook-signature", sign(t.Secrets, b.id, now, b.body))
-	client := h.closed
-	if t.Private {
-		client = h.open
-	}
-	answer, err := client.Do(r)
+	answer, err := h.client.Do(r)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("the target does not answer within %s", set.Timeout)

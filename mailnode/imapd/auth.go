@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 
 	"github.com/emersion/go-imap/v2"
@@ -97,55 +96,25 @@ func (s *session) authenticate(c *call) error {
 	if err != nil {
 		return err
 	}
-	var response []byte
+	var initial *string
 	if s.r.Take(' ') {
 		word, err := s.r.AString()
 		if err != nil {
 			return err
 		}
-		if response, err = decodeSASL(word, true); err != nil {
-			return err
-		}
+		initial = &word
 	}
 	if err := s.end(); err != nil {
 		return err
 	}
-	x, err := s.srv.auth.Start(s.srv.ctx, s.who(), mechanism)
-	if err != nil {
-		return s.signIn(c, auth.Identity{}, err)
-	}
-	for {
-		challenge, done, err := x.Next(response)
-		if done || err != nil {
-			return s.signIn(c, x.Identity(), err)
-		}
-		s.w.Raw("+ ").Raw(base64.StdEncoding.EncodeToString(challenge)).CRLF()
+	id, err := s.srv.auth.Converse(s.srv.ctx, s.who(), mechanism, initial, func(challenge string) (string, error) {
+		s.w.Raw("+ ").Raw(challenge).CRLF()
 		if err := s.w.Flush(); err != nil {
-			return err
+			return "", err
 		}
-		line, err := s.r.Line(maxSASL)
-		if err != nil {
-			return err
-		}
-		if line == "*" {
-			return wire.Bad("the exchange was called off")
-		}
-		if response, err = decodeSASL(line, false); err != nil {
-			return err
-		}
-	}
-}
-
-// decodeSASL decodes a response; an initial one that is empty is written "=".
-func decodeSASL(s string, initial bool) ([]byte, error) {
-	if initial && s == "=" {
-		return []byte{}, nil
-	}
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		return nil, wire.Bad("that is not base64")
-	}
-	return b, nil
+		return s.r.Line(maxSASL)
+	})
+	return s.signIn(c, id, err)
 }
 
 // signIn ends an attempt to sign in. The connection ends after a few that fail.
@@ -174,6 +143,10 @@ func (s *session) refuseSignIn(err error) error {
 		return errPrivacy
 	case errors.Is(err, auth.ErrMechanism):
 		return refuse(imap.ResponseCodeCannot, "there is no such mechanism")
+	case errors.Is(err, auth.ErrNotBase64):
+		return wire.Bad("that is not base64")
+	case errors.Is(err, auth.ErrCancelled):
+		return wire.Bad("the exchange was called off")
 	case errors.As(err, &throttled):
 		return no(imap.ResponseCodeUnavailable, "too many failed sign-ins, try again in "+throttle.RoundUp(throttled.Wait).String())
 	case errors.Is(err, auth.ErrMalformed):

@@ -14,13 +14,43 @@ type box struct {
 	target
 	readOnly bool
 	open     *store.Opening
-	told     *store.View // the mailbox as the peer knows it: by it sequence numbers count; nil until loaded
+	told     *store.View // the mailbox as the peer knows it: by it sequence numbers count; nil until it is loaded
 	own      []uint64    // mod-sequences of changes since then that the peer made and was answered
+}
+
+// reach returns the mailbox as the peer knows it, for what a set names of it. While a large
+// one is not read its end does, which is soon read, if the set names nothing else.
+func (s *session) reach(set wire.Set, uid bool) (*store.View, error) {
+	if s.box.told == nil && !set.Saved {
+		v, first, err := s.box.open.Tail(s.srv.ctx)
+		if err == nil && first > 0 && atEnd(v, first, set, uid) {
+			return v, nil
+		}
+	}
+	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	return s.box.told, nil
+}
+
+// atEnd reports whether a set names only messages of a view from first on, or such as
+// come behind them.
+func atEnd(v *store.View, first int, set wire.Set, uid bool) bool {
+	lowest, highest := uint32(first)+1, uint32(v.Len())
+	if uid {
+		lowest, highest = v.At(first).UID, v.At(v.Len()-1).UID
+	}
+	rs := set.Resolve(highest)
+	return len(rs) > 0 && rs[0].Start >= lowest
 }
 
 // seqs resolves what a command names into the sequence numbers of messages.
 func (s *session) seqs(set wire.Set, uid bool) (wire.Ranges, error) {
-	v := s.box.told
+	return s.seqsIn(s.box.told, set, uid)
+}
+
+// seqsIn is seqs in a view of what the peer knows.
+func (s *session) seqsIn(v *store.View, set wire.Set, uid bool) (wire.Ranges, error) {
 	if set.Saved {
 		return seqsOf(v, s.saved), nil
 	}

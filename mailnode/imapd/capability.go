@@ -60,7 +60,14 @@ func (s *session) capability(*call) error {
 	return nil
 }
 
-func (s *session) noop(*call) error { return s.end() }
+// noop is NOOP and CHECK: who asks whether something has happened is told, also of a mailbox
+// that must be read for that.
+func (s *session) noop(*call) error {
+	if err := s.end(); err != nil {
+		return err
+	}
+	return s.ready()
+}
 
 func (s *session) logout(c *call) error {
 	if err := s.end(); err != nil {

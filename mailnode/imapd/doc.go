@@ -6,7 +6,8 @@
 // came together are sent together. A session sees the selected mailbox as an immutable
 // view that all sessions share, and tells what happened since when it may: at the end
 // of a command or, while it idles, at once. What is sent of a message is read from the
-// store as it is sent; between two parts of an answer nothing of the store is held.
+// store as it is sent, of many messages by a goroutine that is a little ahead; while the
+// peer does not read nothing of the store is held.
 //
 // The scripts in testdata are the tests named below; TestConformance runs them here, and
 // TestDovecotAgrees runs them on Debian's Dovecot.

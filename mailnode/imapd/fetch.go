@@ -1,22 +1,6 @@
 package imapd
 
-import (
-	"github.com/emersion/go-imap/v2"
-
-	"mailfleet/mailnode/imapd/wire"
-	"mailfleet/mailnode/message"
-	"mailfleet/mailnode/store"
-)
-
-// fetchBatch is how many messages are looked up at once. Between two batches nothing of
-// the store is held, however slowly the peer reads.
-const fetchBatch = 256
-
-// What must be read of a message for the items of a FETCH.
-const (
-	recordItems = wire.ItemEmailID | wire.ItemThreadID
-	digestItems = wire.ItemEnvelope | wire.ItemBody | wire.ItemBodyStructure | wire.ItemPreview
-)
+import "mailfleet/mailnode/imapd/wire"
 
 // fetch is FETCH (RFC 9051 §6.4.5).
 func (s *session) fetch(c *call) error {
@@ -27,22 +11,32 @@ func (s *session) fetch(c *call) error {
 	if f.Items&wire.ItemModSeq != 0 {
 		s.condstore = true // RFC 7162 §3.1
 	}
-	seqs, err := s.seqs(set, c.uid)
+	if f.Vanished || s.marks(f) { // which takes more than the messages that are named
+		if err := s.ready(); err != nil {
+			return err
+		}
+	}
+	told, err := s.reach(set, c.uid)
 	if err != nil {
 		return err
 	}
+	seqs, err := s.seqsIn(told, set, c.uid)
+	if err != nil {
+		return err
+	}
+	d := s.sender(f, told)
 	if f.ChangedSince > 0 {
 		if f.Vanished {
-			if err := s.vanishedEarlier(f.ChangedSince, set.Resolve(s.box.told.Mailbox.UIDNext-1)); err != nil {
+			if err := s.vanishedEarlier(f.ChangedSince, set.Resolve(told.Mailbox.UIDNext-1)); err != nil {
 				return err
 			}
 		}
-		seqs = s.changedSince(seqs, f.ChangedSince)
+		seqs = d.changedSince(seqs, f.ChangedSince)
 	}
 	if f.Partial != nil {
 		seqs = partOfRanges(seqs, f.Partial)
 	}
-	return s.sendMessages(f, seqs)
+	return d.sendAll(seqs)
 }
 
 func (s *session) readFetch(c *call) (f *wire.Fetch, set wire.Set, err error) {
@@ -76,31 +70,6 @@ func (s *session) readFetch(c *call) (f *wire.Fetch, set wire.Set, err error) {
 	return f, set, nil
 }
 
-// changedSince keeps the messages that changed after modSeq (RFC 7162 §3.1.4.1).
-func (s *session) changedSince(seqs wire.Ranges, modSeq uint64) (changed wire.Ranges) {
-	now := s.box.open.View()
-	for seq := range seqs.All {
-		if m, ok := s.now(now, seq); ok && m.ModSeq > modSeq {
-			changed.Add(seq)
-		}
-	}
-	return changed
-}
-
-// now finds the message the peer knows by a number as it is now; ok is false when it
-// is gone.
-func (s *session) now(now *store.View, seq uint32) (m *store.Item, ok bool) {
-	told := s.box.told
-	if now == told {
-		return told.At(int(seq) - 1), true
-	}
-	i, found := now.Search(told.At(int(seq) - 1).UID)
-	if !found {
-		return nil, false
-	}
-	return now.At(i), true
-}
-
 // partOfRanges is partOf of the numbers in a set.
 func partOfRanges(rs wire.Ranges, p *wire.Partial) (part wire.Ranges) {
 	n := int64(rs.Len())
@@ -118,248 +87,4 @@ func partOfRanges(rs wire.Ranges, p *wire.Partial) (part wire.Ranges) {
 		first, last = first-size, last-size
 	}
 	return part
-}
-
-// sender answers one FETCH.
-type sender struct {
-	s      *session
-	f      *wire.Fetch
-	now    *store.View
-	record bool  // the message's record is needed
-	digest bool  // and its digest
-	gone   bool  // a message was not there any more
-	failed error // a part that cannot be decoded was asked for
-
-	messages []store.Message // of the batch
-
-	ahead *store.Ahead // reads bodies; nil when none is needed
-	body  []byte       // of the message that is being sent; nil when it was not read ahead
-}
-
-// sendMessages answers a FETCH for messages.
-func (s *session) sendMessages(f *wire.Fetch, seqs wire.Ranges) error {
-	d := &sender{s: s, f: f, now: s.box.open.View()}
-	d.digest = f.Items&digestItems != 0
-	for _, section := range f.Sections {
-		d.digest = d.digest || !isWhole(section.Body)
-	}
-	d.record = d.digest || len(f.Sections) > 0 || f.Items&recordItems != 0
-	if len(f.Sections) > 0 {
-		d.ahead = s.srv.store.Ahead()
-		defer d.ahead.Release()
-	}
-	if !sameWords(d.now.Mailbox.Keywords, s.box.told.Mailbox.Keywords) {
-		s.tellFlags(&d.now.Mailbox)
-	}
-	marks := f.Marks() && !s.box.readOnly && s.box.rights.has("s")
-	batch := make([]uint32, 0, fetchBatch)
-	for seq := range seqs.All {
-		if batch = append(batch, seq); len(batch) == fetchBatch {
-			if err := d.batch(batch, marks); err != nil {
-				return err
-			}
-			batch = batch[:0]
-		}
-	}
-	if len(batch) > 0 {
-		if err := d.batch(batch, marks); err != nil {
-			return err
-		}
-	}
-	if d.failed != nil {
-		return d.failed
-	}
-	if d.gone && f.Items&wire.ItemUID == 0 {
-		return refuse("EXPUNGEISSUED", "some of the messages are gone")
-	}
-	return nil
-}
-
-func sameWords(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// isWhole reports whether a section is the message as it is, for which its digest is
-// not needed.
-func isWhole(b *imap.FetchItemBodySection) bool {
-	return b != nil && len(b.Part) == 0 && b.Specifier == imap.PartSpecifierNone
-}
-
-// batch answers for some messages and then marks them as seen.
-func (d *sender) batch(seqs []uint32, marks bool) error {
-	s := d.s
-	var unseen []uint32
-	if !d.record {
-		for _, seq := range seqs {
-			if m, ok := s.now(d.now, seq); ok {
-				if err := d.send(seq, m, nil); err != nil {
-					return err
-				}
-			} else {
-				d.gone = true
-			}
-		}
-		return s.w.Err()
-	}
-	uids := make([]uint32, 0, len(seqs))
-	for _, seq := range seqs {
-		uids = append(uids, s.box.told.At(int(seq)-1).UID)
-	}
-	from := s.srv.store.Digests(s.srv.ctx, s.box.place, uids)
-	if len(d.f.Sections) > 0 || d.f.Items&recordItems != 0 {
-		from = s.srv.store.Messages(s.srv.ctx, s.box.place, uids, d.digest)
-	}
-	messages := d.messages[:0]
-	for m, err := range from {
-		if err != nil {
-			return err
-		}
-		messages = append(messages, m)
-	}
-	d.messages = messages
-	at := 0
-	for i, seq := range seqs {
-		if at == len(messages) || messages[at].UID != uids[i] {
-			d.gone = true
-			continue
-		}
-		m := &messages[at]
-		d.body = d.ahead.Body(messages[at:])
-		at++
-		item, ok := s.now(d.now, seq)
-		if !ok {
-			item = s.box.told.At(int(seq) - 1)
-		}
-		if err := d.send(seq, item, m); err != nil {
-			return err
-		}
-		if marks && !item.Flags.Has(store.Seen) {
-			unseen = append(unseen, item.UID)
-		}
-	}
-	if len(d.f.Sections) > 0 {
-		s.srv.Counters.Fetched.Add(int64(len(messages)))
-	}
-	if len(unseen) == 0 {
-		return s.w.Err()
-	}
-	_, err := s.srv.store.StoreFlags(s.srv.ctx, s.box.place, store.FlagChange{UIDs: unseen, Op: store.AddFlags, Flags: store.Seen})
-	return err
-}
-
-// send writes the FETCH response of one message. m is nil when its record is not needed.
-func (d *sender) send(seq uint32, item *store.Item, m *store.Message) error {
-	w := d.s.w
-	w.Raw("* ").Num(uint64(seq)).Raw(" FETCH (")
-	start := w.Mark()
-	d.items(item, m, start)
-	if err := d.described(m, start); err != nil {
-		return err
-	}
-	for i := range d.f.Sections {
-		if w.Since(start) {
-			w.Space()
-		}
-		if err := d.section(m, &d.f.Sections[i]); err != nil {
-			return err
-		}
-	}
-	w.Raw(")\r\n")
-	return w.Err()
-}
-
-// items writes the items that have no arguments.
-func (d *sender) items(item *store.Item, m *store.Message, start int64) {
-	w, name := d.s.w, d.namer(start)
-	if name(wire.ItemUID, "UID ") {
-		w.Num(uint64(item.UID))
-	}
-	if name(wire.ItemFlags, "FLAGS ") {
-		d.s.writeFlags(item.Flags, d.now.Mailbox.Keywords)
-	}
-	if name(wire.ItemModSeq, "MODSEQ (") {
-		w.Num(item.ModSeq).Byte(')')
-	}
-	if name(wire.ItemInternalDate, "INTERNALDATE ") {
-		w.DateTime(item.Date())
-	}
-	if name(wire.ItemSaveDate, "SAVEDATE ") {
-		w.DateTime(savedAt(item))
-	}
-	if name(wire.ItemSize, "RFC822.SIZE ") {
-		w.Num(uint64(item.Size))
-	}
-	if name(wire.ItemEmailID, "EMAILID (") {
-		w.Raw(objectID('M', m.ID)).Byte(')')
-	}
-	if name(wire.ItemThreadID, "THREADID ") {
-		d.threadID(m)
-	}
-}
-
-// namer returns what writes the name of an item that is asked for.
-func (d *sender) namer(start int64) func(wire.Items, string) bool {
-	w := d.s.w
-	return func(i wire.Items, text string) bool {
-		if d.f.Items&i == 0 {
-			return false
-		}
-		if w.Since(start) {
-			w.Space()
-		}
-		w.Raw(text)
-		return true
-	}
-}
-
-// described writes the items that come from the message's digest.
-func (d *sender) described(m *store.Message, start int64) error {
-	if d.f.Items&digestItems == 0 {
-		return nil
-	}
-	w, name, digest := d.s.w, d.namer(start), message.Encoded(m.Digest)
-	if d.f.Items&wire.ItemEnvelope != 0 {
-		e, err := digest.Envelope()
-		if err != nil {
-			return d.broken(err)
-		}
-		name(wire.ItemEnvelope, "ENVELOPE ")
-		d.s.writeEnvelope(e)
-	}
-	if d.f.Items&(wire.ItemBody|wire.ItemBodyStructure) != 0 {
-		p, err := digest.Structure()
-		if err != nil {
-			return d.broken(err)
-		}
-		if name(wire.ItemBody, "BODY ") {
-			d.s.writeStructure(p, false)
-		}
-		if name(wire.ItemBodyStructure, "BODYSTRUCTURE ") {
-			d.s.writeStructure(p, true)
-		}
-	}
-	if name(wire.ItemPreview, "PREVIEW ") {
-		text, err := digest.Preview()
-		if err != nil {
-			return d.broken(err)
-		}
-		w.String(text)
-	}
-	return nil
-}
-
-func (d *sender) threadID(m *store.Message) {
-	if m.Thread == (store.ObjectID{}) {
-		d.s.w.Raw("NIL")
-		return
-	}
-	d.s.w.Byte('(').Raw(objectID('T', m.Thread)).Byte(')')
 }

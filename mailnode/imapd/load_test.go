@@ -3,6 +3,7 @@ package imapd
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -303,4 +304,33 @@ func BenchmarkAppend(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A connection that idles in TLS keeps no room for the large message that once came over it.
+func TestIdleConnectionsInTLSAreSmall(t *testing.T) {
+	n := start(t, func(c *config) { c.Settings.TLS = certificate(t) })
+	const count, most = 200, 25_000
+	message := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 12_000)
+	before := heap()
+	peers := make([]*net.TCPConn, count) // what only the other side needs is not held
+	for i := range peers {
+		p := n.dial(t)
+		peers[i] = p.Conn.(*net.TCPConn)
+		p.do("a STARTTLS", "a OK")
+		p = newPeer(t, tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true}))
+		p.do(fmt.Sprintf(`b LOGIN %s "%s"`, address(1), secret), "b OK")
+		p.send(fmt.Sprintf("c APPEND INBOX {%d+}\r\n%s\r\nd IDLE\r\n", len(message), message))
+		p.want("c OK")
+		p.want("+ ")
+	}
+	each := (heap() - before) / count
+	t.Logf("%d bytes a connection at first", each)
+	for late := time.Now().Add(20 * time.Second); each > most && time.Now().Before(late); <-time.After(100 * time.Millisecond) {
+		each = (heap() - before) / count
+	}
+	t.Logf("%d bytes a connection", each)
+	if each > most {
+		t.Errorf("an idle connection takes %d bytes", each)
+	}
+	runtime.KeepAlive(peers)
 }

@@ -314,13 +314,17 @@ func (s *session) tellNotify(all []happened) {
 // tellSelected tells of the selected mailbox, of new messages what was asked for.
 func (s *session) tellSelected() {
 	f := s.notify.selected
+	if err := s.ready(); err != nil {
+		s.log().Warn("the selected mailbox cannot be read", "error", err)
+		return
+	}
 	before := s.box.told
 	s.update(f.kind == "SELECTED" && f.events&messageExpunge != 0)
 	if s.over || f.fetch == nil || s.box.told == before {
 		return
 	}
 	come := rangesOf(s.box.told.Since(before).Come)
-	if err := s.sendMessages(f.fetch, seqsOf(s.box.told, come)); err != nil {
+	if err := s.sender(f.fetch, s.box.told).sendAll(seqsOf(s.box.told, come)); err != nil {
 		s.log().Warn("new messages were not told", "error", err)
 	}
 }

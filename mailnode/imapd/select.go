@@ -125,7 +125,17 @@ func (s *session) resync() (*resync, error) {
 	return r, s.r.Want(')')
 }
 
-// loaded waits until the selected mailbox is read. It is then told as it was when it was
+// ready is loaded; a mailbox that cannot be read is left.
+func (s *session) ready() error {
+	err := s.loaded()
+	if err != nil {
+		s.deselect()
+		s.untagged("CLOSED", "the mailbox cannot be read")
+	}
+	return err
+}
+
+// loaded has the selected mailbox be read and waits for it. It is then told as it was when it was
 // selected; what happened meanwhile is told in its turn.
 func (s *session) loaded() error {
 	if s.box == nil || s.box.told != nil {
@@ -142,7 +152,7 @@ func (s *session) loaded() error {
 // describe tells what a mailbox is like (RFC 9051 §6.3.2).
 func (s *session) describe(r *resync) error {
 	m := &s.box.open.Mailbox
-	// Of a large mailbox that is still being read the first unseen message is not told,
+	// Of a large mailbox that is not read yet the first unseen message is not told,
 	// of which a client that is not told it knows nothing (RFC 3501 §7.1).
 	if r != nil || s.box.open.Ready() {
 		if err := s.loaded(); err != nil {

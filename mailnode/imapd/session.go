@@ -52,6 +52,7 @@ type session struct {
 	watch      watch
 	until      time.Time // how long it waits for a command
 	idling     bool
+	settling   bool    // it waits for a short while first
 	notify     *notify // what NOTIFY asked for
 }
 
@@ -143,13 +144,18 @@ func (s *session) await(patience time.Duration) error {
 	if err := s.rest(); err != nil {
 		return err
 	}
+	defer func() { s.settling = false }()
 	return s.r.Begin()
 }
 
 // rest tells what is to be told, sends it and makes ready to wait. The order
 // matters: whoever changes a mailbox after tell looked wakes the read that follows.
 func (s *session) rest() error {
-	if err := s.link.base.Await(time.Until(s.until)); err != nil {
+	patience := time.Until(s.until)
+	if s.settling = patience > gate.Settle && gate.Bulky(s.link.conn); s.settling {
+		patience = gate.Settle
+	}
+	if err := s.link.base.Await(patience); err != nil {
 		return err
 	}
 	if s.watch.due() {
@@ -160,6 +166,10 @@ func (s *session) rest() error {
 
 // woken is called when waiting was interrupted, and reports whether it goes on.
 func (s *session) woken() bool {
+	if s.settling { // an idle connection need not keep room for much
+		gate.Slim(s.link.conn)
+		return !s.link.base.Interrupted() && s.rest() == nil
+	}
 	return s.watch.due() && !s.link.base.Interrupted() && s.rest() == nil
 }
 
@@ -276,10 +286,8 @@ func (s *session) do(c *call) error {
 	case command.state == selected && s.box == nil:
 		return wire.Bad("select a mailbox first")
 	}
-	if command.state != anyState {
-		if err := s.loaded(); err != nil {
-			s.deselect()
-			s.untagged("CLOSED", "the mailbox cannot be read")
+	if command.state != anyState && c.name != "FETCH" { // which may do with a part of it
+		if err := s.ready(); err != nil {
 			return err
 		}
 	}

@@ -54,15 +54,24 @@ func (b Encoded) sections() (envelope, keys, preview, structure []byte, err erro
 }
 
 // Envelope decodes the envelope.
-func (b Encoded) Envelope() (*Envelope, error) {
+func (b Encoded) Envelope() (*Envelope, error) { return new(Envelopes).Decode(b) }
+
+// Envelopes decodes envelopes one after the other, each into the memory of the one before.
+type Envelopes struct {
+	envelope  Envelope
+	addresses []Address
+}
+
+// Decode decodes the envelope of a digest. It is good until the next call.
+func (r *Envelopes) Decode(b Encoded) (*Envelope, error) {
 	section, _, _, _, err := b.sections()
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{b: section}
-	e := &Envelope{}
-	d.envelope(e)
-	return e, d.end()
+	d := decoder{b: section, addressRoom: r.addresses[:0]}
+	d.envelope(&r.envelope)
+	r.addresses = d.addressRoom
+	return &r.envelope, d.end()
 }
 
 // Keys decodes the keys.
@@ -233,6 +242,8 @@ type decoder struct {
 	b     []byte
 	bad   bool
 	parts int
+
+	addressRoom []Address // where lists of addresses are made
 }
 
 // end is an error when the bytes were bad, or too many.
@@ -310,7 +321,12 @@ func (d *decoder) addresses() []Address {
 	if n == 0 {
 		return nil
 	}
-	list := make([]Address, n)
+	if n > cap(d.addressRoom)-len(d.addressRoom) {
+		d.addressRoom = make([]Address, 0, 2*n+2) // lists made before stay where they are
+	}
+	start := len(d.addressRoom)
+	d.addressRoom = d.addressRoom[:start+n]
+	list := d.addressRoom[start : start+n : start+n]
 	for i := range list {
 		list[i] = Address{d.bytes(), d.bytes(), d.bytes(), d.bytes()}
 	}

@@ -32,7 +32,7 @@ func TestARC(t *testing.T) {
 	for _, d := range []string{"list.test", "second.test"} {
 		publish(t, z, d, keys(t))
 	}
-	j.settings.Sealers = []string{"second.test"}
+	j.settings.Sealers = New(Settings{Sealers: []string{"Second.TEST."}}, nil).settings.Sealers
 	original := dmarcMessage(t, "a@reject.test", "reject.test")
 	one := sealed(t, server, original, "list.test")
 	two := sealed(t, server, one, "second.test")

@@ -22,6 +22,13 @@ func New(s Settings, r Resolver) *Judge {
 	if s.Signatures <= 0 || s.Signatures > 64 {
 		s.Signatures = maxSignatures
 	}
+	var sealers []string
+	for _, domain := range s.Sealers { // as they are compared
+		if name, err := domainName(domain); err == nil {
+			sealers = append(sealers, name)
+		}
+	}
+	s.Sealers = sealers
 	return &Judge{settings: s, resolver: r, now: time.Now, percent: func() int { return rand.IntN(100) }}
 }
 

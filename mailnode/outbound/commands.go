@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -64,8 +65,9 @@ func (c *conn) ours(code int, enhanced, text string) Outcome {
 	return Outcome{State: Permanent, Code: code, Enhanced: enhanced, Host: c.host, Text: text}
 }
 
-func (c *conn) maxSize() (n int64) {
-	_, _ = fmt.Sscan(c.extensions["SIZE"], &n) // without a number there is no limit
+func (c *conn) maxSize() int64 {
+	word, _, _ := strings.Cut(strings.TrimSpace(c.extensions["SIZE"]), " ")
+	n, _ := strconv.ParseInt(word, 10, 64) // without a number there is no limit
 	return n
 }
 

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -69,10 +70,27 @@ func (b blocks) Write(p []byte) (int, error) {
 
 // read reads one reply within a time limit.
 func (c *conn) read(limit time.Duration) (reply, error) {
-	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
-		return reply{}, err
+	if !c.answered() {
+		if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
+			return reply{}, err
+		}
 	}
 	return readReply(c.r)
+}
+
+// answered tells that a whole reply is there already.
+func (c *conn) answered() bool {
+	there, _ := c.r.Peek(c.r.Buffered()) // no more than that: it does not fail
+	for {
+		end := bytes.IndexByte(there, '\n')
+		if end < 0 {
+			return false
+		}
+		if end < 4 || there[3] != '-' {
+			return true
+		}
+		there = there[end+1:]
+	}
 }
 
 // do sends a command and reads its reply.

@@ -20,6 +20,36 @@ var (
 
 // Write implements io.Writer.
 func (s *stuffer) Write(p []byte) (int, error) {
+	whole := s.proper(p)
+	if whole > 0 {
+		if _, err := s.w.Write(p[:whole]); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.stuff(p[whole:])
+	if err != nil {
+		return 0, err
+	}
+	return whole + n, nil
+}
+
+// proper is how much of p is whole lines of which nothing is to be altered: in most
+// messages, all.
+func (s *stuffer) proper(p []byte) (n int) {
+	if s.last != '\n' {
+		return 0
+	}
+	for {
+		end := bytes.IndexByte(p[n:], '\n')
+		if end < 1 || p[n] == '.' || bytes.IndexByte(p[n:n+end], '\r') != end-1 {
+			return n
+		}
+		n += end + 1
+	}
+}
+
+// stuff is Write for what may have to be altered.
+func (s *stuffer) stuff(p []byte) (int, error) {
 	start := 0 // of what is not yet written
 	flush := func(end int, then []byte) error {
 		if end > start {

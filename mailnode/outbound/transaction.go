@@ -2,9 +2,11 @@ package outbound
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -27,6 +29,15 @@ func (j *job) decide(which []int, o Outcome) {
 }
 
 func without(list, gone []int) (rest []int) {
+	const few = 4
+	if len(gone) <= few {
+		for _, i := range list {
+			if !slices.Contains(gone, i) {
+				rest = append(rest, i)
+			}
+		}
+		return rest
+	}
 	out := make(map[int]bool, len(gone))
 	for _, i := range gone {
 		out[i] = true
@@ -220,6 +231,15 @@ func (s source) Read(p []byte) (int, error) {
 		err = errSource{err}
 	}
 	return n, err
+}
+
+// WriteTo implements io.WriterTo: what is in memory needs no buffer.
+func (s source) WriteTo(w io.Writer) (int64, error) {
+	from, ok := s.r.(*bytes.Reader)
+	if !ok {
+		return io.Copy(w, struct{ io.Reader }{s})
+	}
+	return from.WriteTo(w) // reading does not fail
 }
 
 // sendData sends the message after DATA was granted.

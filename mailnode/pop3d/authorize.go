@@ -1,7 +1,6 @@
 package pop3d
 
 import (
-	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -88,47 +87,19 @@ func (s *session) authenticate(arg string) {
 		s.line(".")
 		return
 	}
-	x, err := s.srv.auth.Start(s.srv.ctx, s.who(), mechanism)
-	if err != nil {
-		s.signIn(auth.Identity{}, err)
-		return
-	}
-	var response []byte
+	var first *string
 	if given {
-		if response, err = decode(initial); err != nil {
-			s.refuse(notBase64)
-			return
-		}
+		first = &initial
 	}
-	for {
-		challenge, done, err := x.Next(response)
-		if err != nil || done {
-			s.signIn(x.Identity(), err)
-			return
-		}
-		s.line("+ " + base64.StdEncoding.EncodeToString(challenge))
+	id, err := s.srv.auth.Converse(s.srv.ctx, s.who(), mechanism, first, func(challenge string) (string, error) {
+		s.line("+ " + challenge)
 		line, err := s.readLine(maxSASLLine)
-		if err != nil {
-			s.over = true
-			return
-		}
-		if string(line) == "*" {
-			s.refuse(cancelled)
-			return
-		}
-		if response, err = base64.StdEncoding.DecodeString(string(line)); err != nil {
-			s.refuse(notBase64)
-			return
-		}
+		s.over = s.over || err != nil
+		return string(line), err
+	})
+	if !s.over { // else nobody is there to be answered
+		s.signIn(id, err)
 	}
-}
-
-// decode reads an initial response: "=" is the empty one.
-func decode(initial string) ([]byte, error) {
-	if initial == "=" {
-		return []byte{}, nil
-	}
-	return base64.StdEncoding.DecodeString(initial)
 }
 
 // signIn answers an attempt to sign in, and opens the maildrop of who succeeded.
@@ -163,6 +134,12 @@ func (s *session) fail(err error) {
 		return
 	case errors.Is(err, auth.ErrMechanism):
 		s.refuse(noMechanism)
+		return
+	case errors.Is(err, auth.ErrNotBase64):
+		s.refuse(notBase64)
+		return
+	case errors.Is(err, auth.ErrCancelled):
+		s.refuse(cancelled)
 		return
 	case ok:
 		s.refuse(tooManyFailures, throttle.RoundUp(throttled.Wait))

@@ -47,11 +47,17 @@ type maildrop struct {
 	octets    int64        // their size
 
 	ahead  []store.Message // read before they are asked for, in the order of their UIDs
+	span   int             // how many were looked up at once
+	beyond int             // index of the first that was not
 	bodies *store.Ahead
 }
 
-// readAhead is how many messages are looked up at once: clients fetch one after the other.
-const readAhead = 64
+// Clients fetch one message after the other: so many are looked up at once at first, and at
+// most.
+const (
+	firstAhead = 16
+	readAhead  = 256
+)
 
 func openMaildrop(ctx context.Context, m Mailboxes, account string) (*maildrop, error) {
 	d := &maildrop{mailboxes: m, place: store.Place{Account: account, Mailbox: store.Inbox}, bodies: m.Ahead()}
@@ -95,8 +101,14 @@ func (d *maildrop) message(ctx context.Context, index int) (store.Message, error
 		d.ahead = d.ahead[1:]
 	}
 	if len(d.ahead) == 0 || d.ahead[0].UID != uid {
-		uids := make([]uint32, 0, readAhead)
-		for i := index; i < d.view.Len() && len(uids) < readAhead; i++ {
+		if index == d.beyond {
+			d.span = min(max(4*d.span, firstAhead), readAhead)
+		} else {
+			d.span = firstAhead
+		}
+		d.beyond = min(index+d.span, d.view.Len())
+		uids := make([]uint32, 0, d.span)
+		for i := index; i < d.beyond; i++ {
 			uids = append(uids, d.view.At(i).UID)
 		}
 		d.ahead = make([]store.Message, 0, len(uids))

@@ -12,18 +12,27 @@ import (
 )
 
 // load reads a part and its message; nil when the item is void.
-func (q *Queue) load(it item) (*part, *letter, error) {
+func (q *Queue) load(it item) (*reading, error) {
 	row, err := q.table.Peek(it.key())
 	if err != nil || row == nil {
-		return nil, nil, err
+		return nil, err
 	}
+	p, err := it.decode(row)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	m, err := q.message(it.id)
+	return &reading{part: p, letter: m}, err
+}
+
+// decode reads the part of an item; nil when the item is void.
+func (it item) decode(row []byte) (*part, error) {
 	p, err := decodePart(row)
 	if err != nil || p.Held || p.Changes != it.changes {
-		return nil, nil, err
+		return nil, err
 	}
 	p.row = row
-	m, err := q.message(it.id)
-	return p, m, err
+	return p, nil
 }
 
 func (q *Queue) message(id [16]byte) (*letter, error) {
@@ -43,18 +52,27 @@ func (q *Queue) message(id [16]byte) (*letter, error) {
 }
 
 // open returns a way to open a message.
-func (q *Queue) open(id [16]byte, m *letter) (opener, store.Held, error) {
+func (q *Queue) open(id [16]byte, m *letter) (opener, error) {
 	h, err := q.table.Held(id[:])
 	if err != nil {
-		return nil, h, err
+		return nil, err
 	}
+	return q.opener(&reading{letter: m, held: &h}), nil
+}
+
+// opener is a way to open a message whose body is known.
+func (q *Queue) opener(r *reading) opener {
+	if r.text != nil {
+		return func() io.Reader { return bytes.NewReader(r.text) }
+	}
+	m, h := r.letter, *r.held
 	return func() io.Reader {
 		body := q.o.Store.HeldSection(h, 0, h.Size)
 		if len(m.prefix) == 0 {
 			return body
 		}
 		return io.MultiReader(bytes.NewReader(m.prefix), body)
-	}, h, nil
+	}
 }
 
 func all(p *part, o outbound.Outcome) (list []decision) {
@@ -66,8 +84,8 @@ func all(p *part, o outbound.Outcome) (list []decision) {
 
 // deliverHere puts a message into mailboxes of this server, for each recipient in a
 // change of its own: one whose mailbox is full is no obstacle to others.
-func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
-	e := m.Envelope
+func (q *Queue) deliverHere(ctx context.Context, it item, r *reading) {
+	p, e := r.part, r.letter.Envelope
 	e.From = cmp.Or(p.From, e.From)
 	var later []decision
 	for _, to := range p.To {
@@ -76,7 +94,7 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		if err == nil {
 			d.Outcome = InMailbox()
 			d.placed = &placed
-			err = q.settle(ctx, it, p, m, []decision{d})
+			err = q.settle(ctx, it, r, []decision{d})
 			if err == nil {
 				continue
 			}
@@ -86,7 +104,7 @@ func (q *Queue) deliverHere(ctx context.Context, it item, p *part, m *letter) {
 		later = append(later, d)
 	}
 	if len(later) > 0 {
-		q.note(ctx, it, p, m, later)
+		q.note(ctx, it, r, later)
 	}
 }
 

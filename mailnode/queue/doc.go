@@ -9,7 +9,8 @@
 // A message is kept once, with its body held by the table (store.Tx.Hold). Its recipients
 // stand in parts: up to partSize of those who share a destination, which go in one
 // transaction and have one schedule. In memory there is only, for each part, who it is
-// from and when it is due (lane.go); the rest is read when its time has come. Parts that
+// from and when it is due (lane.go); the rest is read when its time has come, some of what
+// is next in a lane at once (shelf.go). Parts that
 // are due wait in lanes, one for each destination, by priority, and senders take turns
 // within a priority: whoever sends 100,000 messages waits for himself.
 package queue

@@ -100,19 +100,3 @@ func (q *Queue) together(ctx context.Context, group []*change) {
 		c.written = q.alone(ctx, c)
 	}
 }
-
-// letter is the message of a change as it is now.
-func (q *Queue) letter(tx *store.Tx, g letters, c *change) (*letter, error) {
-	if m := g[c.it.id]; m != nil {
-		same := *m
-		return &same, nil
-	}
-	row, err := tx.Get(q.table, messageKey(c.it.id))
-	if err != nil {
-		return nil, err
-	}
-	if row == nil {
-		return nil, errRecord
-	}
-	return c.m.again(row)
-}

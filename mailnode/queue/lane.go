@@ -52,6 +52,8 @@ type lane struct {
 	failures int     // sessions in a row that came to nothing
 	deadTill time.Time
 	why      outbound.Outcome // it is dead
+
+	shelf shelf
 }
 
 // class is what is due of one priority; its senders take turns.
@@ -113,6 +115,24 @@ func (l *lane) take() pick {
 	}
 	l.due--
 	return pick{it, s.name, c.priority}
+}
+
+// upcoming returns the items that take would take out next, n at most.
+func (l *lane) upcoming(n int) (list []item) {
+	for _, c := range l.classes {
+		for round, more := 0, true; more; round++ {
+			more = false
+			for _, s := range c.turns {
+				if len(list) == n {
+					return list
+				}
+				if round < len(s.items) {
+					list, more = append(list, s.items[round]), true
+				}
+			}
+		}
+	}
+	return list
 }
 
 // succeeded and failed adapt to what a destination bears.

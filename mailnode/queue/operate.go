@@ -318,6 +318,7 @@ const batch = 200
 
 // alter changes the parts a filter picks; change returns false for one that stays as it is.
 func (q *Queue) alter(ctx context.Context, f Filter, change func(*part) bool) (n int, err error) {
+	defer q.acts.begin()()
 	return q.each(ctx, f, func(list []found) (int, error) {
 		var refs []ref
 		var parts []*part
@@ -339,10 +340,7 @@ func (q *Queue) alter(ctx context.Context, f Filter, change func(*part) bool) (n
 					continue
 				}
 				p.Changes++
-				if row, err = p.encode(); err != nil {
-					return err
-				}
-				if err := tx.Set(q.table, e.key(), row); err != nil {
+				if err := tx.Set(q.table, e.key(), p.encode()); err != nil {
 					return err
 				}
 				refs, parts = append(refs, e.ref), append(parts, p)
@@ -384,6 +382,7 @@ func (q *Queue) each(ctx context.Context, f Filter, do func([]found) (int, error
 // any mail that could not be delivered.
 func (q *Queue) Delete(ctx context.Context, f Filter, report bool) (int, error) {
 	o := outbound.Outcome{State: outbound.Permanent, Code: 554, Enhanced: "5.7.1", Text: "the operator of this server has taken the message out of the queue"}
+	defer q.acts.begin()()
 	return q.each(ctx, f, func(list []found) (int, error) {
 		var all errgroup.Group
 		all.SetLimit(32) // changes that are made at once share a sync
@@ -434,7 +433,7 @@ func (q *Queue) Export(partID string) (io.Reader, int64, error) {
 	if err != nil {
 		return nil, 0, store.ErrNoMessage
 	}
-	open, _, err := q.open([16]byte(key[:16]), m)
+	open, err := q.open([16]byte(key[:16]), m)
 	if err != nil {
 		return nil, 0, err
 	}

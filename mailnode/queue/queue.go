@@ -29,6 +29,7 @@ type Queue struct {
 	kick     chan struct{} // something is to be looked at
 
 	settling settling
+	acts     acts
 
 	mu      sync.Mutex
 	memory  schedule
@@ -95,15 +96,9 @@ func (q *Queue) Ticket(e *envelope.Envelope, prefix []byte, size int64, to []To)
 	m.Envelope.Recipients = nil
 	t := &Ticket{q: q, id: id, parts: q.split(e, to, due)}
 	m.Parts, m.Next = len(t.parts), uint32(len(t.parts))
-	if t.message, err = m.encode(); err != nil {
-		return nil, err
-	}
+	t.message = m.encode()
 	for i := range t.parts {
-		row, err := t.parts[i].encode()
-		if err != nil {
-			return nil, err
-		}
-		t.rows = append(t.rows, row)
+		t.rows = append(t.rows, t.parts[i].encode())
 	}
 	return t, nil
 }

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -168,7 +167,7 @@ func (w *world) open(dir string) {
 const text = "Received: x\r\nSubject: =?utf-8?B?5L2g5aW9?=\r\n\r\nbody of the message\r\n"
 
 // put accepts a message.
-func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) {
+func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) *Ticket {
 	w.t.Helper()
 	var list []To
 	for _, r := range to {
@@ -188,6 +187,7 @@ func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) {
 		w.t.Fatal(err)
 	}
 	ticket.Plan()
+	return ticket
 }
 
 func from(address string) envelope.Envelope {
@@ -790,23 +790,4 @@ func TestManyRecipientsArePartedByDestination(t *testing.T) {
 	if len(w.sent) != 1000 || w.attempts != 12 {
 		t.Errorf("%d recipients in %d transactions", len(w.sent), w.attempts)
 	}
-}
-
-func FuzzRecords(f *testing.F) {
-	m := letter{Envelope: from("a@b.test"), prefix: []byte("x")}
-	b, err := m.encode()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := decodeMessage(b); err == nil && !bytes.HasSuffix(b, m.prefix) {
-			t.Fatalf("%q has the prefix %q", b, m.prefix)
-		}
-		if p, err := decodePart(b); err == nil {
-			if _, err := p.encode(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +51,8 @@ func refOf(key []byte) (r ref, ok bool) {
 	return r, true
 }
 
-// letter is what is kept of a message beside its body.
+// letter is what is kept of a message beside its body. The names of fields are those of
+// version 1 of the rows.
 type letter struct {
 	Envelope envelope.Envelope `json:"envelope"` // without recipients
 	Size     int64             `json:"size"`     // of prefix and body
@@ -94,23 +94,42 @@ type last struct {
 // local is the destination of addresses of this server.
 const local = "local"
 
-const recordVersion = 1
+// recordVersion is the one rows are written in.
+const recordVersion = 2
 
 var errRecord = errors.New("queue: a row of the queue is damaged")
 
-func (m *letter) encode() ([]byte, error) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
-	}
-	b := binary.AppendUvarint([]byte{recordVersion}, uint64(len(text)))
-	return append(append(b, text...), m.prefix...), nil
+func (m *letter) encode() []byte {
+	b := append(make([]byte, 0, 256+len(m.prefix)), recordVersion)
+	b = putEnvelope(b, &m.Envelope)
+	b = putInt(b, m.Size)
+	b = putTime(b, m.Received)
+	b = putTime(b, m.Expires)
+	b = putInt(b, m.Parts)
+	b = putInt(b, m.Next)
+	return append(b, m.prefix...)
 }
 
 func decodeMessage(b []byte) (*letter, error) {
+	if len(b) > 0 && b[0] == 1 {
+		return decodeMessage1(b)
+	}
 	if len(b) < 2 || b[0] != recordVersion {
 		return nil, errRecord
 	}
+	r := row{rest: string(b[1:])}
+	m := &letter{
+		Envelope: r.envelope(), Size: r.int(), Received: r.time(), Expires: r.time(),
+		Parts: int(r.int()), Next: uint32(r.int()),
+	}
+	if r.bad {
+		return nil, errRecord
+	}
+	m.prefix = b[len(b)-len(r.rest):]
+	return m, nil
+}
+
+func decodeMessage1(b []byte) (*letter, error) {
 	n, size := binary.Uvarint(b[1:])
 	if size <= 0 || n > uint64(len(b)-1-size) {
 		return nil, errRecord
@@ -123,21 +142,48 @@ func decodeMessage(b []byte) (*letter, error) {
 	return m, nil
 }
 
-func (p *part) encode() ([]byte, error) {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
+func (p *part) encode() []byte {
+	b := append(make([]byte, 0, 256), recordVersion)
+	b = putString(b, p.Sender)
+	b = putInt(b, p.Priority)
+	b = putString(b, p.Destination)
+	b = putString(b, p.Origin)
+	b = putString(b, p.From)
+	b = putRoute(b, p.Route)
+	b = putInt(b, len(p.To))
+	for i := range p.To {
+		b = putRecipient(b, &p.To[i])
 	}
-	return append([]byte{recordVersion}, text...), nil
+	b = putInt(b, p.Changes)
+	b = putInt(b, p.Attempts)
+	b = putTime(b, p.Next)
+	b = putBool(b, p.Held)
+	b = putBool(b, p.Told)
+	return putLast(b, p.Last)
 }
 
 func decodePart(b []byte) (*part, error) {
+	if len(b) > 0 && b[0] == 1 {
+		p := &part{}
+		if err := json.Unmarshal(b[1:], p); err != nil {
+			return nil, errors.Join(errRecord, err)
+		}
+		return p, nil
+	}
 	if len(b) < 2 || b[0] != recordVersion {
 		return nil, errRecord
 	}
-	p := &part{}
-	if err := json.Unmarshal(b[1:], p); err != nil {
-		return nil, errors.Join(errRecord, err)
+	r := row{rest: string(b[1:])}
+	p := &part{
+		Sender: r.string(), Priority: envelope.Priority(r.int()), Destination: r.string(), Origin: r.string(), From: r.string(), Route: r.route(),
+	}
+	for n := r.int(); n > 0 && !r.bad; n-- {
+		p.To = append(p.To, r.recipient())
+	}
+	p.Changes, p.Attempts, p.Next = uint32(r.int()), int(r.int()), r.time()
+	p.Held, p.Told, p.Last = r.bool(), r.bool(), r.last()
+	if r.bad || r.rest != "" {
+		return nil, errRecord
 	}
 	return p, nil
 }
@@ -156,9 +202,13 @@ func (p *part) again(row []byte) (*part, error) {
 	if !bytes.Equal(row, p.row) {
 		return decodePart(row)
 	}
+	return p.copy(), nil
+}
+
+func (p *part) copy() *part {
 	same := *p
 	same.To = slices.Clone(p.To)
-	return &same, nil
+	return &same
 }
 
 // domainOf is the domain of an address, in lower case; "" for postmaster without one.

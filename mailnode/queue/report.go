@@ -200,7 +200,7 @@ func unxtext(s string) string {
 // giveBack appends the message, or its header, as the last part of a report.
 func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 	e := &c.m.Envelope
-	open, _, err := q.open(c.it.id, c.m)
+	open, err := q.open(c.it.id, c.m)
 	if err != nil {
 		return append(b, "Content-Type: text/rfc822-headers\r\n\r\n"...)
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -30,7 +31,8 @@ var errGone = errors.New("queue: the part is gone")
 // settle writes what came of an attempt, in one change: recipients who are done leave,
 // mail goes into mailboxes and onward, the sender is told. An error means that nothing was
 // changed; it matters only to those who bring something along (decision.placed).
-func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []decision) error {
+func (q *Queue) settle(ctx context.Context, it item, r *reading, done []decision) error {
+	p, m := r.part, r.letter
 	now, set := q.now(), q.set.Load()
 	next := now.Add(set.wait(p.Attempts + 1))
 	next = next.Add(jitter(it, next.Sub(now)))
@@ -47,7 +49,7 @@ func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []
 	if next.After(m.Expires) && now.Before(m.Expires) {
 		next = m.Expires // one last attempt
 	}
-	c := change{it: it, p: p, m: m, done: done, next: next, now: now, tell: tell}
+	c := change{it: it, p: p, m: m, asOf: r.asOf, held: r.held, done: done, next: next, now: now, tell: tell}
 	if err := q.prepare(ctx, &c); err != nil {
 		// A report cannot be kept now: those it is about stay in the queue.
 		q.log.Warn("a report cannot be written now: its recipients stay in the queue", "message", m.Envelope.ID, "error", err)
@@ -81,8 +83,8 @@ func (q *Queue) settle(ctx context.Context, it item, p *part, m *letter, done []
 }
 
 // note is settle for attempts that bring nothing along.
-func (q *Queue) note(ctx context.Context, it item, p *part, m *letter, done []decision) {
-	_ = q.settle(ctx, it, p, m, done) // it has logged the error, and the part is tried again
+func (q *Queue) note(ctx context.Context, it item, r *reading, done []decision) {
+	_ = q.settle(ctx, it, r, done) // it has logged the error, and the part is tried again
 }
 
 // sent is when a message could first have been delivered.
@@ -103,6 +105,8 @@ type change struct {
 	it     item
 	p      *part
 	m      *letter
+	asOf   moment      // when they were read; zero: they may have changed since
+	held   *store.Held // the body, nil: not known
 	done   []decision
 	now    time.Time
 	next   time.Time
@@ -140,14 +144,7 @@ func (q *Queue) prepare(ctx context.Context, c *change) error {
 
 // write is the change itself.
 func (q *Queue) write(tx *store.Tx, g letters, c *change) error {
-	row, err := tx.Get(q.table, c.it.key())
-	if err != nil {
-		return err
-	}
-	if row == nil {
-		return errGone
-	}
-	now, err := c.p.again(row)
+	now, err := q.part(tx, c)
 	if err != nil {
 		return err
 	}
@@ -186,6 +183,49 @@ func (q *Queue) write(tx *store.Tx, g letters, c *change) error {
 	return q.account(tx, c)
 }
 
+// part is the part of a change as it is now; errGone when there is none.
+func (q *Queue) part(tx *store.Tx, c *change) (*part, error) {
+	if q.acts.none(c.asOf) { // nobody but its attempt changes it
+		return c.p.copy(), nil
+	}
+	row, err := tx.Get(q.table, c.it.key())
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		return nil, errGone
+	}
+	return c.p.again(row)
+}
+
+// letter is the message of a change as it is now.
+func (q *Queue) letter(tx *store.Tx, g letters, c *change) (*letter, error) {
+	if m := g[c.it.id]; m != nil {
+		same := *m
+		return &same, nil
+	}
+	if c.m.Parts == 1 && q.acts.none(c.asOf) { // as for the part: there is no other
+		same := *c.m
+		return &same, nil
+	}
+	row, err := tx.Get(q.table, messageKey(c.it.id))
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		return nil, errRecord
+	}
+	return c.m.again(row)
+}
+
+// release gives the body of a message up.
+func (q *Queue) release(tx *store.Tx, c *change) error {
+	if c.held == nil {
+		return tx.Release(q.table, c.it.id[:])
+	}
+	return tx.ReleaseHeld(q.table, c.it.id[:], *c.held)
+}
+
 // place puts mail into mailboxes and adds parts for recipients further on, and writes
 // what is left of the part and the message.
 func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
@@ -205,10 +245,7 @@ func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
 	}
 	c.after = now
 	if len(now.To) > 0 {
-		row, err := now.encode()
-		if err != nil {
-			return err
-		}
+		row := now.encode()
 		if err := tx.Set(q.table, c.it.key(), row); err != nil {
 			return err
 		}
@@ -222,16 +259,12 @@ func (q *Queue) place(tx *store.Tx, g letters, c *change, now *part) error {
 	}
 	switch {
 	case m.Parts == 0:
-		return errors.Join(tx.Delete(q.table, messageKey(c.it.id)), tx.Release(q.table, c.it.id[:]))
+		return errors.Join(tx.Delete(q.table, messageKey(c.it.id)), q.release(tx, c))
 	case m.Parts == before && len(c.parts) == 0:
 		return nil
 	}
-	row, err := m.encode()
-	if err != nil {
-		return err
-	}
 	g[c.it.id] = m
-	return tx.Set(q.table, messageKey(c.it.id), row)
+	return tx.Set(q.table, messageKey(c.it.id), m.encode())
 }
 
 // file puts a message into the mailboxes of one recipient, and has it sent onward.
@@ -254,11 +287,7 @@ func (q *Queue) file(tx *store.Tx, c *change, d *decision, m *letter) error {
 		r := ref{c.it.id, m.Next}
 		m.Next++
 		m.Parts++
-		row, err := p.encode()
-		if err != nil {
-			return err
-		}
-		if err := tx.Set(q.table, r.key(), row); err != nil {
+		if err := tx.Set(q.table, r.key(), p.encode()); err != nil {
 			return err
 		}
 		c.onward, c.parts = append(c.onward, r), append(c.parts, p)
@@ -305,14 +334,17 @@ func (q *Queue) tell(c *change, d *decision) {
 	default:
 		q.Counters.Sent.Add(1)
 	}
-	attrs := []any{"message", c.m.Envelope.ID, "from", cmp.Or(c.p.From, c.m.Envelope.From), "to", d.to.Address, "outcome", d.Text}
+	attrs := []slog.Attr{
+		slog.String("message", c.m.Envelope.ID), slog.String("from", cmp.Or(c.p.From, c.m.Envelope.From)),
+		slog.String("to", d.to.Address), slog.String("outcome", d.Text),
+	}
 	if kind == EventDeferred {
-		attrs = append(attrs, "next", c.next.Format(time.RFC3339))
+		attrs = append(attrs, slog.String("next", c.next.Format(time.RFC3339)))
 	}
 	if kind == EventBounced && cmp.Or(c.p.From, c.m.Envelope.From) == "" {
 		text = "given up, and there is nobody to tell: a report that cannot be delivered is discarded"
 	}
-	q.log.Info("mail "+text, attrs...)
+	q.log.LogAttrs(context.Background(), slog.LevelInfo, "mail "+text, attrs...)
 	if q.o.Event != nil {
 		e := Event{Kind: kind, Envelope: &c.m.Envelope, Recipient: d.to, Outcome: d.Outcome, Attempts: c.p.Attempts, Size: c.m.Size}
 		q.o.Event(e)

@@ -46,8 +46,7 @@ func (w *way) host() *outbound.Route {
 // attempt is a part that is being tried.
 type attempt struct {
 	item
-	*part
-	*letter
+	*reading
 	way     way
 	message *outbound.Message
 }
@@ -65,45 +64,33 @@ func (q *Queue) stay(ctx context.Context, it item, l *lane, why *outbound.Outcom
 // prepareAttempt reads what is to be sent of an item; nil when there is nothing to be sent:
 // then the item is done with.
 func (q *Queue) prepareAttempt(ctx context.Context, it item, l *lane, why *outbound.Outcome) *attempt {
-	a, failed := q.read(ctx, it)
-	if a != nil && why != nil {
-		failed = why
-	}
-	if a != nil && failed == nil {
+	r, err := q.fetch(it, l, why != nil)
+	switch {
+	case err != nil:
+		q.log.Error("a message of the queue cannot be read: it is tried again at the next start", "part", it.ref, "error", err)
+	case r == nil:
+	case r.Destination == local && r.Route == nil:
+		q.deliverHere(ctx, it, r)
+	case r.failed != nil:
+		q.note(ctx, it, r, all(r.part, outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + r.failed.Error()}))
+	case why != nil:
+		q.note(ctx, it, r, all(r.part, *why))
+	default:
+		a := &attempt{item: it, reading: r, way: wayOf(r.Destination, q.route(r.part))}
+		a.message = &outbound.Message{Envelope: r.Envelope, To: r.To, Size: r.Size, Open: q.opener(r)}
+		a.message.From = cmp.Or(r.From, r.Envelope.From)
 		return a
 	}
-	if failed != nil {
-		q.note(ctx, it, a.part, a.letter, all(a.part, *failed))
-	}
-	q.mu.Lock()
-	q.memory.done(it, l)
-	q.mu.Unlock()
+	q.done(it, l)
 	return nil
 }
 
-// read reads what is to be sent of an item, or says why it cannot be sent; neither when
-// there is nothing left to do about it.
-func (q *Queue) read(ctx context.Context, it item) (*attempt, *outbound.Outcome) {
-	p, m, err := q.load(it)
-	if err != nil {
-		q.log.Error("a message of the queue cannot be read: it is tried again at the next start", "part", it.ref, "error", err)
-		return nil, nil
-	}
-	if p == nil {
-		return nil, nil
-	}
-	if p.Destination == local && p.Route == nil {
-		q.deliverHere(ctx, it, p, m)
-		return nil, nil
-	}
-	a := &attempt{item: it, part: p, letter: m, way: wayOf(p.Destination, q.route(p))}
-	open, _, err := q.open(it.id, m)
-	if err != nil {
-		return a, &outbound.Outcome{State: outbound.Temporary, Code: 451, Enhanced: "4.3.0", Text: "the message cannot be read from this server's store: " + err.Error()}
-	}
-	a.message = &outbound.Message{Envelope: m.Envelope, To: p.To, Size: m.Size, Open: open}
-	a.message.From = cmp.Or(p.From, m.Envelope.From)
-	return a, nil
+// done ends an attempt.
+func (q *Queue) done(it item, l *lane) {
+	l.shelf.forget(it.ref) // before another may begin
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.memory.done(it, l)
 }
 
 // Next implements outbound.Series.
@@ -145,11 +132,9 @@ func (s *stay) Done(_ *outbound.Message, outcomes []outbound.Outcome) {
 		for i, o := range outcomes {
 			done[i] = decision{to: a.To[i], Outcome: o}
 		}
-		q.note(s.ctx, a.item, a.part, a.letter, done)
+		q.note(s.ctx, a.item, a.reading, done)
 	}
-	q.mu.Lock()
-	q.memory.done(a.item, s.lane)
-	q.mu.Unlock()
+	q.done(a.item, s.lane)
 }
 
 // learn adapts to what a destination bears.

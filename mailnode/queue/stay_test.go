@@ -143,3 +143,75 @@ func TestStopBetweenMessages(t *testing.T) {
 		t.Errorf("%d are left", len(list))
 	}
 }
+
+// A part that is planned twice, as it is when it comes while the queue is being read at the
+// start, is sent once. What was read ahead is not used when it is no longer so.
+func TestPlannedTwice(t *testing.T) {
+	w := newWorld(t)
+	release := make(chan struct{})
+	w.answer = func(domain string, m *outbound.Message) []outbound.Outcome {
+		<-release
+		if w.clock().Minute() == 0 {
+			return []outbound.Outcome{later}
+		}
+		return []outbound.Outcome{taken}
+	}
+	const pile = 60
+	for i := range pile {
+		ticket := w.put(from("a@here.test"), rcpt(fmt.Sprintf("x%d@far.test", i)))
+		ticket.Plan()
+		if i%3 == 0 {
+			ticket.Plan()
+		}
+	}
+	close(release)
+	w.await("all are deferred", func() bool { return w.idle() && len(w.list(Filter{Last: "not now"})) == pile })
+	if w.attempts != pile {
+		t.Errorf("%d attempts were made", w.attempts)
+	}
+	w.pass(10 * time.Minute)
+	w.empty()
+	if len(w.sent) != pile {
+		t.Errorf("%d were sent", len(w.sent))
+	}
+}
+
+// What an operator does to parts that were read ahead counts.
+func TestOperatorMeetsWhatWasReadAhead(t *testing.T) {
+	odd, ctx := Filter{Recipient: "odd"}, t.Context()
+	for name, x := range map[string]struct {
+		act  func(w *world) (int, error)
+		left int
+	}{
+		"hold":    {func(w *world) (int, error) { return w.Hold(ctx, odd) }, 20},
+		"delete":  {func(w *world) (int, error) { return w.Delete(ctx, odd, false) }, 0},
+		"reroute": {func(w *world) (int, error) { return w.Reroute(ctx, odd, &outbound.Route{Host: "smart.test"}) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Configure(Settings{PerDestination: 1})
+			trying, release := make(chan struct{}, 100), make(chan struct{})
+			w.answer = func(domain string, m *outbound.Message) []outbound.Outcome {
+				trying <- struct{}{}
+				<-release
+				if odd := strings.HasPrefix(m.To[0].Address, "odd"); odd != (domain == "far.test by smart.test") {
+					t.Errorf("the message for %s went to %s", m.To[0].Address, domain)
+				}
+				return always(taken)(domain, m)
+			}
+			w.put(from("a@here.test"), rcpt("first@far.test"))
+			<-trying
+			for i := range 20 {
+				w.put(from("a@here.test"), rcpt(fmt.Sprintf("even%d@far.test", i)))
+				w.put(from("a@here.test"), rcpt(fmt.Sprintf("odd%d@far.test", i)))
+			}
+			release <- struct{}{}
+			<-trying // and with it others were read
+			if n, err := x.act(w); n != 20 || err != nil {
+				t.Errorf("done was %d, %v", n, err)
+			}
+			close(release)
+			w.await("the rest is sent", func() bool { return w.idle() && len(w.list(Filter{})) <= x.left })
+		})
+	}
+}

@@ -89,7 +89,7 @@ func (h *headReader) field() {
 	case "":
 		return
 	case "content-transfer-encoding":
-		h.head.encodings = append(h.head.encodings, s)
+		h.head.remember(&h.head.encodings, s)
 	case "mime-version":
 		h.head.version = true
 	case "content-type":
@@ -99,7 +99,7 @@ func (h *headReader) field() {
 		}
 	default:
 		if h.drop != nil && h.drop(h.name, h.value) {
-			h.head.dropped = append(h.head.dropped, s)
+			h.head.remember(&h.head.dropped, s)
 		}
 	}
 	h.name = ""

@@ -179,6 +179,8 @@ func (p *planner) label(part *message.Part, high bool) string {
 func (p *planner) header(g *region, next []region) error {
 	encoding := ""
 	switch {
+	case g.head.many:
+		return &Error{"a header in it has far too many fields of one name"}
 	case len(next) == 0 || next[0].kind == sealed:
 	case next[0].kind == leaf:
 		var err error

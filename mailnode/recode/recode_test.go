@@ -127,6 +127,7 @@ func TestRefused(t *testing.T) {
 		"MIME-Version: 1.0\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\né\n":                                      "its part of the type message/rfc822 may have no encoding",
 		"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\né\n":                                                            "its part of the type multipart/mixed has no parts that could be encoded",
 		"MIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: x-uuencode\n\né\n":                                      "one of its parts is in the encoding x-uuencode, which does not go with its bytes",
+		"MIME-Version: 1.0\n" + strings.Repeat("Content-Transfer-Encoding: 8bit\n", spansMost+1) + "\né\n":                               "a header in it has far too many fields of one name",
 		deep + "\né\n": "it has too many parts, or they nest too deep",
 		"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n\né\n", message.MaxParts+1): "it has too many parts, or they nest too deep",
 	} {

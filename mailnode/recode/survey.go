@@ -97,6 +97,19 @@ type head struct {
 	end       int64  // where a field can be added; -1 for nowhere
 	main      string // main type that the header names, in lower case; "" for none
 	version   bool   // it has MIME-Version
+	many      bool   // more of such fields than are remembered
+}
+
+// spansMost is how many fields of a header are remembered.
+const spansMost = 100
+
+// remember adds a field to some.
+func (h *head) remember(list *[]span, s span) {
+	if len(*list) == spansMost {
+		h.many = true
+		return
+	}
+	*list = append(*list, s)
 }
 
 // span is a range of a region.

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -42,51 +41,23 @@ func (s *session) authenticate(arg string) {
 		s.fault(badSyntax)
 		return
 	}
-	x, err := s.srv.o.Auth.Start(s.srv.ctx, s.signer(), mechanism)
-	if err != nil {
-		s.signInFailed(err)
-		return
-	}
-	var response []byte
+	var first *string
 	if given {
-		if response, err = decodeInitial(initial); err != nil {
-			s.fault(notBase64)
-			return
-		}
+		first = &initial
 	}
-	for {
-		challenge, done, err := x.Next(response)
-		if err != nil {
-			s.signInFailed(err)
-			return
-		}
-		if done {
-			s.signIn(x.Identity())
-			return
-		}
-		s.print("334 " + base64.StdEncoding.EncodeToString(challenge))
+	id, err := s.srv.o.Auth.Converse(s.srv.ctx, s.signer(), mechanism, first, func(challenge string) (string, error) {
+		s.print("334 " + challenge)
 		line, err := s.readLine(maxAuthLine)
-		if err != nil {
-			s.over = true
-			return
-		}
-		if line == "*" {
-			s.fault(cancelled)
-			return
-		}
-		if response, err = base64.StdEncoding.DecodeString(line); err != nil {
-			s.fault(notBase64)
-			return
-		}
+		s.over = s.over || err != nil
+		return line, err
+	})
+	switch {
+	case s.over: // nobody is there to be answered
+	case err == nil:
+		s.signIn(id)
+	default:
+		s.signInFailed(err)
 	}
-}
-
-// decodeInitial reads an initial response: "=" is the empty one.
-func decodeInitial(initial string) ([]byte, error) {
-	if initial == "=" {
-		return []byte{}, nil
-	}
-	return base64.StdEncoding.DecodeString(initial)
 }
 
 func (s *session) signIn(id auth.Identity) {
@@ -104,6 +75,12 @@ func (s *session) signInFailed(err error) {
 		return
 	case errors.Is(err, auth.ErrMechanism):
 		s.fault(noMechanism)
+		return
+	case errors.Is(err, auth.ErrNotBase64):
+		s.fault(notBase64)
+		return
+	case errors.Is(err, auth.ErrCancelled):
+		s.fault(cancelled)
 		return
 	case ok:
 		s.say(reply{454, "4.7.0", "Too many failed sign-ins, try again in " + throttle.RoundUp(throttled.Wait).String()})

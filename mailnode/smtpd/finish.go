@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"syscall"
 
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/message"
+	"mailfleet/mailnode/milter"
 	"mailfleet/mailnode/origin"
 )
 
@@ -108,9 +111,13 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 		n := len(fields)
 		// Nobody else speaks in this server's name (RFC 8601 §5).
 		fields = without(slices.Clone(fields), "authentication-results", func(f *field) bool { return s.claims(f) })
+		fields = without(fields, strings.ToLower(markField), every)
 		if len(fields) != n {
 			c.header = join(fields)
 		}
+	}
+	for _, m := range s.tx.marks {
+		prefix = message.AppendField(prefix, markField, m)
 	}
 	if s.policy.Judge && s.srv.o.Judge != nil && !s.trusted() && !s.known() {
 		v, err := s.srv.o.Judge.Judge(s.srv.ctx, s.arrival(c))
@@ -136,6 +143,10 @@ func (s *session) examine(c *content, fields []field) (prefix []byte, bad *reply
 	return append(prefix, s.received()...), nil
 }
 
+// markField says of the peer what did not suffice to refuse its mail, for the filters of
+// those who read it.
+const markField = "X-Mailfleet-Peer"
+
 // objection is the answer when a message is refused, or cannot be examined.
 func (s *session) objection(r *envelope.Refusal, err error) *reply {
 	if r != nil {
@@ -160,7 +171,7 @@ func (s *session) arrival(c *content) Arrival {
 }
 
 // apply does what a filter wants of a message.
-func (s *session) apply(c *content, changes *Changes) error {
+func (s *session) apply(c *content, changes *milter.Changes) error {
 	if changes.Quarantine != "" {
 		s.tx.env.Quarantine = changes.Quarantine
 	}
@@ -181,15 +192,13 @@ func (s *session) apply(c *content, changes *Changes) error {
 	if len(changes.Header) > 0 {
 		c.header = join(change(fieldsOf(c.header), changes.Header))
 	}
-	if changes.Body == nil {
+	if !changes.NewBody {
 		return nil
 	}
 	body := newSpool(s.srv.o.SpoolDir, s.set.MessageBytes)
 	s.tx.replaced = append(s.tx.replaced, body)
-	_, _ = body.Write(crlf) // between header and body
-	if _, err := io.Copy(body, changes.Body); err != nil {
-		return err
-	}
+	_, _ = body.Write(crlf) // between header and body; errors come at the end
+	_, _ = body.Write(changes.Body)
 	if body.tooLarge() {
 		return &envelope.Refusal{Code: tooLarge.code, Enhanced: tooLarge.enhanced, Text: tooLarge.text}
 	}
@@ -212,12 +221,20 @@ func (s *session) deliver(c *content, prefix []byte) {
 	s.reset()
 }
 
-// accepted answers a message that is somebody else's now.
-func (s *session) accepted(recipients int, size int64) {
+// took counts and logs a message that is somebody else's now.
+func (s *session) took(recipients int, size int64) {
 	s.srv.Counters.Accepted.Add(1)
 	s.srv.Counters.Recipients.Add(int64(recipients))
 	s.srv.Counters.Bytes.Add(size)
-	s.log().Info("message received", "id", s.tx.env.ID, "from", s.tx.env.From, "recipients", recipients, "bytes", size)
+	// As s.log does it, which makes a log for each line: here there are many.
+	s.srv.log.LogAttrs(s.srv.ctx, slog.LevelInfo, "message received",
+		slog.String("cid", s.base.ID()), slog.String("peer", s.base.RemoteAddr().String()),
+		slog.String("id", s.tx.env.ID), slog.String("from", s.tx.env.From), slog.Int("recipients", recipients), slog.Int64("bytes", size))
+}
+
+// accepted answers a message that is somebody else's now.
+func (s *session) accepted(recipients int, size int64) {
+	s.took(recipients, size)
 	r := reply{250, "2.6.0", fmt.Sprintf("Taken as %s", s.tx.env.ID)}
 	s.say(r)
 	if s.kind == LMTP {
@@ -253,10 +270,7 @@ func (s *session) deliverEach(c *content, prefix []byte) {
 		s.say(reply{250, "2.6.0", fmt.Sprintf("Taken as %s", s.tx.env.ID)})
 	}
 	if taken > 0 {
-		s.srv.Counters.Accepted.Add(1)
-		s.srv.Counters.Recipients.Add(int64(taken))
-		s.srv.Counters.Bytes.Add(size)
-		s.log().Info("message received", "id", s.tx.env.ID, "from", s.tx.env.From, "recipients", taken, "bytes", size)
+		s.took(taken, size)
 	}
 	s.reset()
 }

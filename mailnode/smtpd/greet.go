@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/milter"
 )
 
 // begin does what comes before the first command; false when the session is over.
@@ -57,7 +58,7 @@ func (s *session) welcome() bool {
 		return false
 	}
 	if s.policy.Filter && s.srv.o.Filter != nil {
-		var r Ruling
+		var r milter.Ruling
 		if s.filter, r = s.srv.o.Filter.Connect(s.srv.ctx, s.peer()); r.Refusal != nil {
 			s.turnAway(refused(r.Refusal))
 			return false

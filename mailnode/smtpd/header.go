@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"mailfleet/mailnode/milter"
 )
 
 // maxHeader is how large a message's header may be. It is in memory as a whole.
@@ -123,18 +125,18 @@ func newField(name, value string) (field, bool) {
 }
 
 // change does what a filter wants of a header.
-func change(list []field, changes []HeaderChange) []field {
+func change(list []field, changes []milter.HeaderChange) []field {
 	for _, c := range changes {
 		f, ok := newField(c.Name, c.Value)
 		if !ok {
 			continue
 		}
 		switch c.Op {
-		case AppendField:
+		case milter.AppendField:
 			list = append(list, f)
-		case InsertField:
+		case milter.InsertField:
 			list = slices.Insert(list, min(max(c.Index, 0), len(list)), f)
-		case ReplaceField:
+		case milter.ReplaceField:
 			list = replace(list, f, c.Index, c.Value == "")
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/milter"
 )
 
 func TestEarlyTalkersAreTurnedAway(t *testing.T) {
@@ -108,20 +109,25 @@ func TestReputation(t *testing.T) {
 		}
 	})
 	p.do("RCPT TO:<user1@example.test>", "450 4.7.1 Come again")
-	o.set(func() { o.recipient = Opinion{Delay: 150 * time.Millisecond} })
+	o.set(func() {
+		o.recipient = Opinion{Delay: 150 * time.Millisecond, Marks: []string{"The address 127.0.0.1 has no name.", "The address 127.0.0.1 is on the blocklist bl.test."}}
+	})
 	begun := time.Now()
 	p.do("RCPT TO:<user1@example.test>", "250")
 	if d := time.Since(begun); d < 150*time.Millisecond {
 		t.Errorf("answered after %v", d)
 	}
+	p.do("RCPT TO:<user2@example.test>", "250")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.send("X-MAILFLEET-Peer: a friend\r\nSubject: x\r\n\r\nx\r\n.\r\n")
 	p.want("250")
-	if got := n.mail(t, user1); !strings.Contains(got[0], "Received: from client.test (mail.b.test [127.0.0.1])\r\n") {
-		t.Errorf("got %q", got[0])
+	got := n.mail(t, user1)[0]
+	if !strings.Contains(got, "Received: from client.test (mail.b.test [127.0.0.1])\r\n") || strings.Contains(got, "friend") || strings.Count(got, "X-Mailfleet-Peer: ") != 2 ||
+		!strings.Contains(got, "X-Mailfleet-Peer: The address 127.0.0.1 has no name.\r\nX-Mailfleet-Peer: The address 127.0.0.1 is on the blocklist bl.test.\r\n") {
+		t.Errorf("got %q", got)
 	}
-	if got := fmt.Sprint(o.asked[3:]); got != "[127.0.0.1 mail.b.test client.test a@b.test user1@example.test 127.0.0.1 mail.b.test client.test a@b.test user1@example.test]" {
-		t.Errorf("asked %s", got)
+	if asked := fmt.Sprint(o.asked[3:]); asked != "[127.0.0.1 mail.b.test client.test a@b.test user1@example.test 127.0.0.1 mail.b.test client.test a@b.test user1@example.test 127.0.0.1 mail.b.test client.test a@b.test user2@example.test]" {
+		t.Errorf("asked %s", asked)
 	}
 }
 
@@ -158,20 +164,20 @@ func TestMessagesAreJudged(t *testing.T) {
 	}
 }
 
-// milter answers each question with what it has for it.
-type milter struct {
+// asker answers each question with what it has for it.
+type asker struct {
 	sync.Mutex
 	asked   []string
-	rulings map[string]Ruling
+	rulings map[string]milter.Ruling
 }
 
 // set changes the rulings while sessions run.
-func (m *milter) set(f func()) { m.Lock(); defer m.Unlock(); f() }
+func (m *asker) set(f func()) { m.Lock(); defer m.Unlock(); f() }
 
 // heard returns what was asked until now: a session asks "close" after its client has its answer.
-func (m *milter) heard() string { m.Lock(); defer m.Unlock(); return strings.Join(m.asked, ", ") }
+func (m *asker) heard() string { m.Lock(); defer m.Unlock(); return strings.Join(m.asked, ", ") }
 
-func (m *milter) ask(question string) Ruling {
+func (m *asker) ask(question string) milter.Ruling {
 	m.Lock()
 	defer m.Unlock()
 	m.asked = append(m.asked, question)
@@ -179,31 +185,31 @@ func (m *milter) ask(question string) Ruling {
 	return m.rulings[name]
 }
 
-func (m *milter) Connect(_ context.Context, p Peer) (FilterSession, Ruling) {
+func (m *asker) Connect(_ context.Context, p Peer) (FilterSession, milter.Ruling) {
 	return m, m.ask("connect " + p.Address.String())
 }
-func (m *milter) Helo(_ context.Context, p Peer) Ruling { return m.ask("helo " + p.Helo) }
-func (m *milter) Mail(_ context.Context, from string, params []envelope.Param) Ruling {
+func (m *asker) Helo(_ context.Context, p Peer) milter.Ruling { return m.ask("helo " + p.Helo) }
+func (m *asker) Mail(_ context.Context, from string, params []envelope.Param) milter.Ruling {
 	return m.ask(fmt.Sprint("mail ", from, params))
 }
-func (m *milter) Recipient(_ context.Context, to string, params []envelope.Param) Ruling {
+func (m *asker) Recipient(_ context.Context, to string, params []envelope.Param) milter.Ruling {
 	return m.ask(fmt.Sprint("rcpt ", to, params))
 }
-func (m *milter) Message(_ context.Context, a Arrival) Ruling {
+func (m *asker) Message(_ context.Context, a Arrival) milter.Ruling {
 	_, _ = io.Copy(io.Discard, a.Open())
 	return m.ask("message")
 }
-func (m *milter) Reset(context.Context) { m.ask("reset") }
-func (m *milter) Close()                { m.ask("close") }
+func (m *asker) Reset(context.Context) { m.ask("reset") }
+func (m *asker) Close()                { m.ask("close") }
 
 func TestFilterSeesTheSessionAndChangesMessages(t *testing.T) {
 	from := "changed@b.test"
-	m, s := &milter{rulings: map[string]Ruling{"message": {Changes: Changes{
-		Header: []HeaderChange{
-			{Op: AppendField, Name: "X-Last", Value: "a\nb\r\n\tc"}, {Op: InsertField, Index: 0, Name: "X-First", Value: "1"},
-			{Op: ReplaceField, Index: 2, Name: "subject", Value: "two"}, {Op: ReplaceField, Index: 1, Name: "X-Gone"}, {Op: AppendField, Name: "Bad:\r\nName", Value: "x"},
+	m, s := &asker{rulings: map[string]milter.Ruling{"message": {Changes: milter.Changes{
+		Header: []milter.HeaderChange{
+			{Op: milter.AppendField, Name: "X-Last", Value: "a\nb\r\n\tc"}, {Op: milter.InsertField, Index: 0, Name: "X-First", Value: "1"},
+			{Op: milter.ReplaceField, Index: 2, Name: "subject", Value: "two"}, {Op: milter.ReplaceField, Index: 1, Name: "X-Gone"}, {Op: milter.AppendField, Name: "Bad:\r\nName", Value: "x"},
 		},
-		From: &from, Add: []string{"user2@example.test"}, Remove: []string{"user1@example.test"}, Quarantine: "spam", Body: strings.NewReader("new\r\n"),
+		From: &from, Add: []string{"user2@example.test"}, Remove: []string{"user1@example.test"}, Quarantine: "spam", Body: []byte("new\r\n"), NewBody: true,
 	}}}}, newShelf()
 	n := start(t, func(o *Options) { o.Filter, o.Recipients, o.Deliverer = m, s, s })
 	p := n.greeted(t)
@@ -227,38 +233,38 @@ func TestFilterSeesTheSessionAndChangesMessages(t *testing.T) {
 }
 
 func TestFilterRefuses(t *testing.T) {
-	m, s := &milter{rulings: map[string]Ruling{}}, newShelf()
+	m, s := &asker{rulings: map[string]milter.Ruling{}}, newShelf()
 	n := start(t, func(o *Options) { o.Filter, o.Recipients, o.Deliverer = m, s, s })
-	no := Ruling{Refusal: &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "The filter says no"}}
+	no := milter.Ruling{Refusal: &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "The filter says no"}}
 	m.set(func() { m.rulings["connect"] = no })
 	p := n.dial(t)
 	p.want("554 5.7.1 The filter says no")
 	p.wantClosed()
-	m.set(func() { m.rulings = map[string]Ruling{"helo": no} })
+	m.set(func() { m.rulings = map[string]milter.Ruling{"helo": no} })
 	p = n.dial(t)
 	p.want("220")
 	p.do("EHLO x", "550 5.7.1")
 	p.do("MAIL FROM:<a@b.test>", "503")
-	m.set(func() { m.rulings = map[string]Ruling{"mail": no} })
+	m.set(func() { m.rulings = map[string]milter.Ruling{"mail": no} })
 	p.do("EHLO x", "250 ")
 	p.do("MAIL FROM:<a@b.test>", "550 5.7.1")
-	m.set(func() { m.rulings = map[string]Ruling{"rcpt": no} })
+	m.set(func() { m.rulings = map[string]milter.Ruling{"rcpt": no} })
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<user1@example.test>", "550 5.7.1")
 	p.do("DATA", "503")
-	m.set(func() { m.rulings = map[string]Ruling{"message": no} })
+	m.set(func() { m.rulings = map[string]milter.Ruling{"message": no} })
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("DATA", "354")
 	p.send("x\r\n.\r\n")
 	p.want("550 5.7.1")
-	m.set(func() { m.rulings = map[string]Ruling{"message": {Discard: true}} })
+	m.set(func() { m.rulings = map[string]milter.Ruling{"message": {Discard: true}} })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250 2.6.0")
 	if len(s.mail) != 0 {
 		t.Errorf("got %q", s.mail)
 	}
-	m.set(func() { m.rulings, m.asked = map[string]Ruling{"mail": {Accept: true}}, nil })
+	m.set(func() { m.rulings, m.asked = map[string]milter.Ruling{"mail": {Accept: true}}, nil })
 	p.data()
 	p.send("x\r\n.\r\n")
 	p.want("250 2.6.0")

@@ -9,6 +9,7 @@ import (
 
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/milter"
 )
 
 // Errors of these interfaces that are, or wrap, an *envelope.Refusal are answered so;
@@ -61,6 +62,7 @@ type Signer interface {
 // Peer is who is connected.
 type Peer struct {
 	Kind    Kind       // of the listener it came by
+	Port    int        // of that listener; 0 for a local socket
 	Address netip.Addr // not valid for a local socket
 	Name    string     // its verified reverse name; "" when it has none or nobody has looked
 	Helo    string     // what it calls itself; "" before it has
@@ -88,59 +90,23 @@ type Verdict struct {
 	Quarantine string            // why it is to be kept apart; "" for not
 }
 
-// Filter looks at whole sessions, as milters do.
+// Filter looks at whole sessions, as milters do, and rules as they do.
 type Filter interface {
 	// Connect begins a session. The session is nil when this one is of no interest.
-	Connect(ctx context.Context, p Peer) (FilterSession, Ruling)
+	Connect(ctx context.Context, p Peer) (FilterSession, milter.Ruling)
 }
 
 // FilterSession follows one session. A ruling with an Accept or a Discard ends the
 // questions about a message, one with an Accept at Connect or Helo those about the
 // session. What to do when a filter fails is its own affair.
 type FilterSession interface {
-	Helo(ctx context.Context, p Peer) Ruling
-	Mail(ctx context.Context, from string, params []envelope.Param) Ruling
-	Recipient(ctx context.Context, to string, params []envelope.Param) Ruling
-	Message(ctx context.Context, m Arrival) Ruling
+	Helo(ctx context.Context, p Peer) milter.Ruling
+	Mail(ctx context.Context, from string, params []envelope.Param) milter.Ruling
+	Recipient(ctx context.Context, to string, params []envelope.Param) milter.Ruling
+	Message(ctx context.Context, m Arrival) milter.Ruling
 	Reset(ctx context.Context) // the message under way is given up
 	Close()
 }
-
-// Ruling is a filter's answer. The zero Ruling goes on.
-type Ruling struct {
-	Refusal *envelope.Refusal
-	Accept  bool
-	Discard bool // say 250 and forget it
-	Changes Changes
-}
-
-// Changes are what a filter changes of a message, at its end.
-type Changes struct {
-	Header     []HeaderChange // in this order
-	Quarantine string         // why it is to be kept apart; "" for not
-	From       *string        // another reverse-path
-	Add        []string       // further recipients
-	Remove     []string       // recipients that do not get it
-	Body       io.Reader      // another body, read to its end at once; nil for none
-}
-
-// HeaderChange changes one field of a header. Line ends in its value become folds.
-type HeaderChange struct {
-	Op    HeaderOp
-	Index int // see HeaderOp
-	Name  string
-	Value string
-}
-
-// HeaderOp is what a HeaderChange does.
-type HeaderOp int
-
-// What is done to a header.
-const (
-	AppendField  HeaderOp = iota // put a field at the end
-	InsertField                  // put a field before the one with Index, from 0
-	ReplaceField                 // change the field that is the Index-th of its name, from 1; an empty value removes it
-)
 
 // Reputation says what is thought of peers: blocklists, reverse names, rates,
 // greylisting.
@@ -158,6 +124,7 @@ type Opinion struct {
 	Refusal *envelope.Refusal
 	Delay   time.Duration // answer only after it
 	Name    string        // the peer's verified reverse name, if it was looked up
+	Marks   []string      // of a recipient: sentences about the peer that its message is to say
 }
 
 // ownAddress lets users send as their own address, sub-addresses included.

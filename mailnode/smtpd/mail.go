@@ -1,11 +1,13 @@
 package smtpd
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/milter"
 )
 
 // transaction is a message under way.
@@ -20,8 +22,18 @@ type transaction struct {
 	ends    lineEnds
 	nul     bool
 
+	marks    []string // what the message is to say of its peer
 	author   string   // domain of the first author, of a user's message
 	replaced []*spool // bodies that a filter has made
+}
+
+// mark notes what is thought of the peer by a recipient's domain.
+func (t *transaction) mark(marks []string) {
+	for _, m := range marks {
+		if !slices.Contains(t.marks, m) {
+			t.marks = append(t.marks, m)
+		}
+	}
 }
 
 func (t *transaction) close() {
@@ -114,7 +126,7 @@ func (s *session) open(tx *transaction, from envelope.Address, params []envelope
 }
 
 // rule does what a filter says of the message under way; false when it has answered.
-func (s *session) rule(r Ruling) bool {
+func (s *session) rule(r milter.Ruling) bool {
 	s.tx.accept = s.tx.accept || r.Accept
 	s.tx.discard = s.tx.discard || r.Discard
 	if r.Refusal != nil {

@@ -112,6 +112,7 @@ func (s *session) admit(to envelope.Address, rcpt *envelope.Recipient, params []
 			s.refuse(refused(o.Refusal), nil)
 			return false
 		}
+		s.tx.mark(o.Marks)
 	}
 	if s.user != nil && s.srv.o.Allowance != nil {
 		if err := s.srv.o.Allowance.Recipient(s.srv.ctx, s.user.Account.ID, len(s.tx.env.Recipients)); err != nil {

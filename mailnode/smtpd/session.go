@@ -137,11 +137,34 @@ func isAuth(line []byte) bool { return len(line) >= 5 && strings.EqualFold(strin
 // await makes ready to wait for a command: the peer may wait for our answers.
 func (s *session) await() error {
 	s.in.shrink()
+	if gate.Bulky(s.in.conn) {
+		if done, err := s.settle(); done {
+			return err
+		}
+	}
 	if err := s.base.Await(commandTimeout); err != nil {
 		s.leave()
 		return err
 	}
 	return s.flush()
+}
+
+// settle waits for a short while, after which an idle connection need not keep room for
+// much; done tells that something came, or went wrong.
+func (s *session) settle() (done bool, err error) {
+	if err := s.base.Await(gate.Settle); err != nil {
+		s.leave()
+		return true, err
+	}
+	if err := s.flush(); err != nil {
+		return true, err
+	}
+	err = s.in.fill()
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return true, err
+	}
+	gate.Slim(s.in.conn)
+	return false, nil
 }
 
 // leave takes leave of a peer that was waited for in vain.
@@ -342,7 +365,7 @@ func (s *session) drain() {
 
 // peer is who is connected, for those who are asked about it.
 func (s *session) peer() Peer {
-	p := Peer{Kind: s.kind, Name: s.name, Helo: s.helo, TLS: s.tls != nil}
+	p := Peer{Kind: s.kind, Port: s.base.Port(), Name: s.name, Helo: s.helo, TLS: s.tls != nil}
 	if tcp, ok := s.base.RemoteAddr().(*net.TCPAddr); ok {
 		p.Address = tcp.AddrPort().Addr().Unmap()
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is read ahead is what Body reads, for messages of all lengths, with header lines of
@@ -62,6 +63,67 @@ func TestAhead(t *testing.T) {
 	}
 	if (*Ahead)(nil).Body(messages) != nil {
 		t.Error("one that is nil reads")
+	}
+}
+
+// Bodies that are asked for in turn are read while the ones before are used, and who then
+// asks for another, or for none, gets the right ones all the same.
+func TestAheadReadsMeanwhile(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	defer shut(t, s)
+	const count = 100
+	fill(t, s, count, func(n int64) []byte { return benchText(n)[:9000+n] })
+	_, messages := snapshot(t, s, alice)
+	a := s.Ahead()
+	a.slow = time.Hour
+	check := func(i int) {
+		t.Helper()
+		if got := a.Body(messages[i:]); string(got) != string(benchText(int64(i))[:9000+i]) {
+			t.Fatalf("message %d is %.40q", i, got)
+		}
+	}
+	for i := range 3 {
+		if check(i); a.next != nil {
+			t.Error("although it does not take long others are read meanwhile")
+		}
+	}
+	a.slow = 0
+	if check(50); a.next != nil {
+		t.Error("for one message others are read meanwhile")
+	}
+	for i := range count {
+		if check(i); i == 1 && a.next == nil {
+			t.Error("for messages in turn none are read meanwhile")
+		}
+	}
+	if a.next != nil {
+		t.Error("behind the last something is read")
+	}
+	for _, from := range []int{0, 50, 7, 90} { // to elsewhere, while others are read
+		for i := range 5 {
+			check(from + i)
+		}
+	}
+	for i := range count {
+		if check(i); i%10 == 5 {
+			a.Release()
+		}
+	}
+	check(1)
+	check(2)
+	if _, err := s.Expunge(t.Context(), Place{alice, Inbox}, []uint32{messages[60].UID}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range count {
+		if i != 60 {
+			check(i)
+		} else if a.Body(messages[i:]) != nil {
+			t.Error("a message that is gone is read")
+		}
+	}
+	a.Release()
+	if a.Holds() || a.next != nil || a.now.room != nil {
+		t.Error("it holds something after it was released")
 	}
 }
 

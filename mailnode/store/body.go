@@ -298,7 +298,11 @@ func (s *Store) equalBody(sum [sha256.Size]byte, size int64) (id BodyID, err err
 	if size == 0 {
 		return BodyID{}, nil
 	}
-	v, closer, err := s.db.Get(sumKey(sum))
+	key := sumKey(sum)
+	if s.absent.sure(key) {
+		return BodyID{}, nil
+	}
+	v, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return BodyID{}, nil
 	}

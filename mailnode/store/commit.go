@@ -53,16 +53,43 @@ func (s *Store) apply(k kind, b *pebble.Batch, fill func(tx *Tx) error) (seq uin
 		return 0, err
 	}
 	defer func() {
-		if cause := recover(); cause != nil { // Pebble panics when the write-ahead file cannot be written
-			s.fail(fmt.Errorf("%v", cause))
+		if cause := recover(); cause != nil {
+			s.panicked(cause)
 			seq, err = 0, ErrFailed
 		}
 	}()
 	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
 		return 0, err
 	}
+	s.recent.note(tx)
+	if s.absent.turn() {
+		s.tidying.Go(s.settle)
+	}
 	s.durable = s.outbox.add(s.history.seq, tx)
 	return s.history.seq, nil
+}
+
+// panicked marks the store as failed: Pebble panics when the write-ahead file cannot be
+// written.
+func (s *Store) panicked(cause any) { s.fail(fmt.Errorf("%v", cause)) }
+
+// settle has everything that was applied written into tables, for absent.
+func (s *Store) settle() {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.panicked(cause)
+		}
+	}()
+	flushed, err := s.db.AsyncFlush()
+	if err != nil { // only a database that is read has such errors
+		return
+	}
+	select {
+	case <-flushed:
+		s.absent.turned()
+	case <-s.closing:
+	case <-s.failed:
+	}
 }
 
 // update is commit for a change that brings no bodies.

@@ -177,7 +177,7 @@ func (tx *Tx) register(body *Staged) error {
 	if tx.bodies[body.id].refs == 0 || body.size == 0 { // nobody took it, or nothing is to be saved
 		return nil
 	}
-	return tx.b.Set(sumKey(body.sum), body.id[:], nil)
+	return tx.index(sumKey(body.sum), body.id[:])
 }
 
 // settle returns the id under which a staged body is or will be in the database.
@@ -193,7 +193,7 @@ func (tx *Tx) settle(body *Staged) (BodyID, error) {
 	// The equal body has gone since it was found: this one is written after all.
 	body.known = BodyID{}
 	tx.bodies[body.id] = &bodyTx{holding: holding{sum: body.sum, size: body.size}}
-	return body.id, errors.Join(tx.b.Apply(body.b, nil), tx.b.Set(sumKey(body.sum), body.id[:], nil))
+	return body.id, errors.Join(tx.b.Apply(body.b, nil), tx.index(sumKey(body.sum), body.id[:]))
 }
 
 // File puts a staged body (d.Body and d.Size are not looked at) into mailboxes.

@@ -13,6 +13,8 @@
 // What is listed and searched of a mailbox, an Item for each message, is kept in memory
 // while somebody has the mailbox open (Select) and some time after. A View of it never
 // changes; each change makes a new one, which shares with the old what is the same.
+// A large mailbox is open before it is read, and its last messages can be had without
+// (Opening).
 //
 // Keys begin with the space they are in. An account's keys begin with the
 // account's id, not its address, so that an account can be renamed, copied, checked

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,47 @@ func sound(t testing.TB, s *Store) {
 	_, err := s.Verify(t.Context(), Check{Problem: func(p Problem) { t.Errorf("verify: %s", p) }})
 	if err != nil {
 		t.Errorf("verify: %v", err)
+	}
+	remembers(t, s)
+}
+
+// remembers fails the test when what the store keeps in memory of records and keys is not
+// what is in the database.
+func remembers(t testing.TB, s *Store) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, h := range s.recent.accounts {
+		if is, found, err := readHolder(s.db, id); err != nil || !found || is != h {
+			t.Errorf("account %s is %+v (%v), remembered as %+v", id, is, err, h)
+		}
+	}
+	for p, m := range s.recent.boxes {
+		if is, err := readMailbox(s.db, p); err != nil || fmt.Sprint(is) != fmt.Sprint(m) {
+			t.Errorf("mailbox %v is %+v (%v), remembered as %+v", p, is, err, m)
+		}
+	}
+	for key, n := range s.recent.counts {
+		if v, err := s.get(append([]byte{'c'}, key...)); err != nil || binary.BigEndian.Uint64(v) != uint64(n) {
+			t.Errorf("counter %s is %x (%v), remembered as %d", key, v, err, n)
+		}
+	}
+	denied := func(prefix []byte) {
+		if err := scan(s.db, prefix, func(key, _ []byte) error {
+			if key = slices.Concat(prefix, key); s.absent.sure(key) {
+				t.Errorf("%q is said to be absent", key)
+			}
+			return nil
+		}); err != nil && !pebble.IsCorruptionError(err) { // damage is for Verify to find
+			t.Error(err)
+		}
+	}
+	denied([]byte{'h'})
+	if err := eachAccount(s.db, "", func(id string, _ holder) bool {
+		denied(tableKey(id, 'r'))
+		return true
+	}); err != nil && !pebble.IsCorruptionError(err) {
+		t.Error(err)
 	}
 }
 

@@ -25,6 +25,9 @@ func (s *Store) migrate() error {
 	if err := s.migrateAccounts(); err != nil {
 		return fmt.Errorf("bringing it up to date: %w", err)
 	}
+	if err := s.db.Flush(); err != nil { // for absent
+		return fmt.Errorf("bringing it up to date: %w", err)
+	}
 	return s.update(migrated, func(tx *Tx) error {
 		return tx.b.Set(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion), nil)
 	})

@@ -2,7 +2,9 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 )
 
 // forget drops what is in memory of mailboxes that nobody has open.
@@ -48,6 +50,126 @@ func TestALargeMailboxIsOpenBeforeItIsRead(t *testing.T) {
 	}
 }
 
+// filledLarge is a store with a large mailbox, which nobody has in memory and which is not
+// read by itself.
+func filledLarge(t *testing.T, count int) (*Store, Place) {
+	s := open(t, t.TempDir(), Options{})
+	fill(t, s, count, func(n int64) []byte { return fmt.Appendf(nil, "%d", n%50) })
+	s.forget()
+	s.lull = time.Hour
+	return s, Place{alice, Inbox}
+}
+
+// Of a large mailbox that nobody has read the last messages can be had as they were when
+// it was opened, whatever happens to them meanwhile.
+func TestTheEndOfALargeMailboxIsThereBeforeItIsRead(t *testing.T) {
+	const count = splitLoad + 10
+	s, p := filledLarge(t, count)
+	defer shut(t, s)
+	o, err := s.Open(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	deliver(t, s, "one more", alice)
+	if _, err := s.Expunge(t.Context(), p, []uint32{7, count - 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.StoreFlags(t.Context(), p, FlagChange{UIDs: []uint32{count}, Op: AddFlags, Flags: Flagged}); err != nil {
+		t.Fatal(err)
+	}
+	tail, first, err := o.Tail(t.Context())
+	if err != nil || first != count-viewChunk || tail.Len() != count || o.Ready() {
+		t.Fatalf("messages from %d to %d are there, %v; read: %v", first, tail.Len(), err, o.Ready())
+	}
+	whole, err := o.Wait(t.Context())
+	if err != nil || whole.Len() != count {
+		t.Fatalf("it has %d messages, %v", whole.Len(), err)
+	}
+	for i := first; i < count; i++ {
+		if *tail.At(i) != *whole.At(i) {
+			t.Fatalf("message %d was %+v and is %+v", i, *tail.At(i), *whole.At(i))
+		}
+		if n, found := tail.Search(whole.At(i).UID); n != i || !found {
+			t.Fatalf("message %d is found at %d", i, n)
+		}
+	}
+	if n, found := tail.Search(count + 1); n != count || found {
+		t.Errorf("what came later is found at %d", n)
+	}
+	if d := o.View().Since(whole); !slices.Equal(d.Gone, []uint32{7, count - 1}) || !slices.Equal(d.Come, []uint32{count + 1}) || !slices.Equal(d.Changed, []uint32{count}) {
+		t.Errorf("since then %+v", d)
+	}
+	if v, first, err := o.Tail(t.Context()); err != nil || first != 0 || v != whole {
+		t.Errorf("after it was read the end is the whole: from %d, %v", first, err)
+	}
+}
+
+// One that nobody asks for is read all the same, by itself or for the next who opens it.
+func TestALargeMailboxIsReadAfterAWhile(t *testing.T) {
+	s, p := filledLarge(t, splitLoad)
+	defer shut(t, s)
+	for _, lull := range []time.Duration{time.Millisecond, time.Hour} {
+		s.forget()
+		s.lull = lull
+		o, err := s.Open(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lull == time.Hour {
+			again, err := s.Select(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.Close()
+		}
+		select {
+		case <-o.box.ready:
+		case <-time.After(10 * time.Second):
+			t.Error("it is not read")
+		}
+		o.Close()
+	}
+}
+
+// One that is closed before anybody asked for it leaves nothing, also when it was removed
+// meanwhile.
+func TestALargeMailboxNobodyAskedForIsNotRead(t *testing.T) {
+	s, p := filledLarge(t, splitLoad)
+	made, err := s.CreateMailbox(t.Context(), alice, "Old", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := Place{alice, made.ID}
+	uids := make([]uint32, splitLoad)
+	for i := range uids {
+		uids[i] = uint32(i) + 1
+	}
+	if _, err := s.Copy(t.Context(), p, uids, old); err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+	for _, p := range []Place{p, old} {
+		o, err := s.Open(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, first, err := o.Tail(t.Context()); err != nil || first == 0 {
+			t.Errorf("its end begins at %d, %v", first, err)
+		}
+		if p == old {
+			if err := s.DeleteMailbox(t.Context(), alice, "Old"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.Close()
+		if len(s.boxes) != 0 || s.idleItems != 0 {
+			t.Errorf("%d mailboxes are in memory, %d messages", len(s.boxes), s.idleItems)
+		}
+	}
+	shut(t, s) // which minds snapshots that were not closed
+}
+
 // One that is closed before it is read stays in memory for a while, as others do.
 func TestALargeMailboxMayBeClosedBeforeItIsRead(t *testing.T) {
 	const count = splitLoad + 10
@@ -57,6 +179,7 @@ func TestALargeMailboxMayBeClosedBeforeItIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.begin(o.box)
 	o.Close()
 	s.tidying.Wait()
 	s.mu.Lock()

@@ -25,6 +25,10 @@ const (
 	// kept beside the tables: they are not sorted again, and small rows stay close
 	// together.
 	apart = 4 << 10
+	// blockSize is how much of a table is read, checked and unpacked at once. With half as
+	// much a list of envelopes takes a sixth more of the processor; with twice as much,
+	// a single row that is not in memory half as much again.
+	blockSize = 8 << 10
 	// compactAt is how many tables Pebble lets lie over one another before it merges
 	// them: more of them at once are fewer merges. What is not there is found by the
 	// tables' filters all the same.
@@ -51,6 +55,7 @@ func (s *Store) pebbleOptions(opts Options, exists bool) *pebble.Options {
 		WALMinSyncInterval:          func() time.Duration { return syncPause },
 	}
 	for i := range o.Levels {
+		o.Levels[i].BlockSize = blockSize
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })

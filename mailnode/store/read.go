@@ -87,6 +87,11 @@ func (s *Store) Messages(ctx context.Context, p Place, uids []uint32, withDigest
 	}
 }
 
+// MessagesOf is Messages of a View, for those who have one.
+func (s *Store) MessagesOf(ctx context.Context, p Place, v *View, uids []uint32, withDigest bool) iter.Seq2[Message, error] {
+	return s.messages(ctx, p, v, uids, withDigest)
+}
+
 // Digests is Messages for those who want nothing but UIDs and digests, and reads half as
 // much: the other fields may be empty.
 func (s *Store) Digests(ctx context.Context, p Place, uids []uint32) iter.Seq2[Message, error] {
@@ -181,28 +186,54 @@ func (s *Store) rows(p Place, table byte, uids []uint32) (rows []row, err error)
 	if len(uids) == 0 {
 		return nil, nil
 	}
-	prefix := accountKey(p.Account, table, p.Mailbox)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: uidKey(p, table, uids[0]), UpperBound: after(prefix)})
+	it, err := s.newRowIter(p, table, uids[0])
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	rows = make([]row, 0, len(uids))
-	key := uidKey(p, table, 0)
 	var values arena
-	uidAt := func() uint32 { return binary.BigEndian.Uint32(it.Key()[len(prefix):]) }
-	ok := it.First()
+	return it.read(make([]row, 0, len(uids)), uids, &values)
+}
+
+// rowIter goes through a mailbox's rows of one table.
+type rowIter struct {
+	*pebble.Iterator
+	prefix int    // bytes of keys before the UID
+	key    []byte // room for one
+	moved  bool   // it stands at a row, or behind the last
+}
+
+// newRowIter is for rows from a UID on.
+func (s *Store) newRowIter(p Place, table byte, from uint32) (*rowIter, error) {
+	prefix := accountKey(p.Account, table, p.Mailbox)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: uidKey(p, table, from), UpperBound: after(prefix)})
+	if err != nil {
+		return nil, err
+	}
+	return &rowIter{Iterator: it, prefix: len(prefix), key: uidKey(p, table, 0)}, nil
+}
+
+func (it *rowIter) uid() uint32 { return binary.BigEndian.Uint32(it.Key()[it.prefix:]) }
+
+// read appends those of the rows uids that are there, which come after those read before.
+// Their values are in values.
+func (it *rowIter) read(rows []row, uids []uint32, values *arena) ([]row, error) {
+	if !it.moved {
+		it.First()
+		it.moved = true
+	}
+	ok := it.Valid()
 	for _, uid := range uids {
-		if ok && uidAt() < uid {
-			if ok = it.Next(); ok && uidAt() < uid {
-				binary.BigEndian.PutUint32(key[len(prefix):], uid)
-				ok = it.SeekGE(key)
+		if ok && it.uid() < uid {
+			if ok = it.Next(); ok && it.uid() < uid {
+				binary.BigEndian.PutUint32(it.key[it.prefix:], uid)
+				ok = it.SeekGE(it.key)
 			}
 		}
 		if !ok {
 			break
 		}
-		if uidAt() != uid {
+		if it.uid() != uid {
 			continue
 		}
 		v, err := it.ValueAndErr()

@@ -192,6 +192,7 @@ func (s *Store) raze(ctx context.Context, account string) error {
 		return nil
 	}
 	return s.update(accounts, func(tx *Tx) error {
+		s.recent.clear()
 		prefix := accountPrefix(account)
 		return errors.Join(
 			tx.b.DeleteRange(prefix, after(prefix), nil),

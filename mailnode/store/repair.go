@@ -299,7 +299,7 @@ func (tx *Tx) mendAccount(account string) error {
 	}
 	for _, hash := range slices.Sorted(maps.Keys(threads)) {
 		th := threads[hash]
-		if err := tx.b.Set(threadKey(account, hash), binary.BigEndian.AppendUint32(th.id[:], th.refs), nil); err != nil {
+		if err := tx.index(threadKey(account, hash), binary.BigEndian.AppendUint32(th.id[:], th.refs)); err != nil {
 			return err
 		}
 	}
@@ -425,7 +425,7 @@ func (s *Store) mendPage(page map[BodyID]*checkedBody, ids []BodyID) error {
 			}
 			h := c.holding
 			h.refs = uint64(c.found)
-			if err := errors.Join(tx.b.Set(bodyKey(id, 'h'), h.encode(), nil), tx.b.Set(sumKey(h.sum), id[:], nil)); err != nil {
+			if err := errors.Join(tx.b.Set(bodyKey(id, 'h'), h.encode(), nil), tx.index(sumKey(h.sum), id[:])); err != nil {
 				return err
 			}
 		}

@@ -73,17 +73,21 @@ type Store struct {
 	failOnce sync.Once
 	failed   chan struct{} // closed when a write failed: nothing can be promised any more
 
-	tidying sync.WaitGroup // removals that were cut short
+	tidying sync.WaitGroup // removals that were cut short, flushes, large mailboxes that are read
 	halt    context.CancelFunc
+	closing <-chan struct{} // closed when the store is about to be
 
 	outbox outbox
+	absent absent
 
 	mu        sync.Mutex // held while a change is built and applied, not while it is synced
 	history   history
+	recent    recent
 	durable   <-chan struct{} // closed when the last change applied is durable
 	boxes     map[Place]*box  // mailboxes in memory
 	idle      list.List       // those of them that nobody has open, longest first
 	idleItems int             // how many messages they have
+	lull      time.Duration   // the constant, but in tests
 }
 
 // Open opens the store in the directory dir and creates it when there is none.
@@ -113,6 +117,8 @@ func Open(dir string, opts Options) (*Store, error) {
 		outbox:  outbox{watches: map[string]map[*Watch]struct{}{}},
 		boxes:   map[Place]*box{},
 		history: history{keep: logKeep},
+		recent:  newRecent(),
+		lull:    lull,
 	}
 	durable := make(chan struct{})
 	close(durable)
@@ -121,7 +127,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.halt = cancel
+	s.halt, s.closing = cancel, ctx.Done()
 	if opts.readOnly {
 		return s, nil
 	}
@@ -153,6 +159,7 @@ func (s *Store) open(opts Options, dir string) (err error) {
 		return err
 	}
 	s.bodies = batchBodies{s.db}
+	s.absent.start(s.db) // what was in the write-ahead file is in tables when Pebble is open
 	if err := s.check(files, dir, id, opts.readOnly); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
@@ -278,7 +285,15 @@ func (s *Store) Close() error {
 	if s.hasFailed() {
 		return nil
 	}
+	s.mu.Lock()
+	for _, b := range s.boxes {
+		if b.unread != nil {
+			s.forgo(b)
+		}
+	}
+	s.mu.Unlock()
 	s.tidying.Wait()
+	s.absent.release()
 	return s.db.Close()
 }
 

@@ -214,23 +214,29 @@ func (tx *Tx) Count(counts ...Count) error {
 }
 
 func (tx *Tx) finishCounts() error {
+	if len(tx.counts) > 0 {
+		tx.totals = make(map[string]int64, len(tx.counts))
+	}
 	for _, key := range slices.Sorted(maps.Keys(tx.counts)) {
 		k := append([]byte{'c'}, key...)
-		var n int64
-		if _, err := tx.s.read(k, func(v []byte) error {
-			if len(v) != 8 {
-				return errRecord
+		n, known := tx.s.recent.counts[key]
+		if !known {
+			if _, err := tx.s.read(k, func(v []byte) error {
+				if len(v) != 8 {
+					return errRecord
+				}
+				n = int64(binary.BigEndian.Uint64(v))
+				return nil
+			}); err != nil {
+				return err
 			}
-			n = int64(binary.BigEndian.Uint64(v))
-			return nil
-		}); err != nil {
-			return err
 		}
 		if add := tx.counts[key]; add > math.MaxInt64-n {
 			n = math.MaxInt64
 		} else {
 			n = max(n+add, 0)
 		}
+		tx.totals[key] = n
 		if err := tx.b.Set(k, binary.BigEndian.AppendUint64(nil, uint64(n)), nil); err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ type Tx struct {
 	boxes    map[Place]*boxTx
 	bodies   map[BodyID]*bodyTx
 	threads  map[string]*threadTx // by key
-	counts   map[string]int64
+	counts   map[string]int64     // what is added
+	totals   map[string]int64     // what that comes to; set at the end
 	events   []addressed
 }
 
@@ -90,13 +91,15 @@ func (tx *Tx) account(id string) (*accountTx, error) {
 		return nil, err
 	}
 	a := &accountTx{id: id}
-	var err error
-	a.found, err = tx.s.read(tableKey(id, 'a'), func(v []byte) (err error) {
-		a.rec, err = decodeHolder(v)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if a.rec, a.found = tx.s.recent.accounts[id]; !a.found {
+		var err error
+		a.found, err = tx.s.read(tableKey(id, 'a'), func(v []byte) (err error) {
+			a.rec, err = decodeHolder(v)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	if a.rec.doomed {
 		return nil, ErrNoAccount
@@ -170,10 +173,13 @@ func (tx *Tx) box(p Place) (*boxTx, error) {
 		return nil, err
 	}
 	m := &boxTx{place: p, account: a, cache: tx.s.boxes[p]}
-	found, err := tx.s.read(mailboxKey(p.Account, p.Mailbox), func(v []byte) (err error) {
-		m.Mailbox, err = decodeMailbox(p.Mailbox, v)
-		return err
-	})
+	var found bool
+	if m.Mailbox, found = tx.s.recent.boxes[p]; !found {
+		found, err = tx.s.read(mailboxKey(p.Account, p.Mailbox), func(v []byte) (err error) {
+			m.Mailbox, err = decodeMailbox(p.Mailbox, v)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -300,15 +306,16 @@ func (tx *Tx) thread(account string, hash uint64) (*threadTx, error) {
 		return t, nil
 	}
 	t := &threadTx{}
-	_, err := tx.s.read(key, func(v []byte) error {
-		if len(v) != len(t.id)+4 {
-			return errRecord
+	if !tx.s.absent.sure(key) {
+		if _, err := tx.s.read(key, func(v []byte) error {
+			if len(v) != len(t.id)+4 {
+				return errRecord
+			}
+			t.id, t.refs = ObjectID(v), binary.BigEndian.Uint32(v[len(t.id):])
+			return nil
+		}); err != nil {
+			return nil, err
 		}
-		t.id, t.refs = ObjectID(v), binary.BigEndian.Uint32(v[len(t.id):])
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	if tx.threads == nil {
 		tx.threads = map[string]*threadTx{}
@@ -345,6 +352,12 @@ func (tx *Tx) unhang(account string, hashes []uint64) error {
 	return nil
 }
 
+// index writes a key of those that are looked for without being there, as a rule.
+func (tx *Tx) index(key, value []byte) error {
+	tx.s.absent.note(key)
+	return tx.b.Set(key, value, nil)
+}
+
 func (tx *Tx) tell(account string, e Event) {
 	tx.events = append(tx.events, addressed{account, e})
 }
@@ -374,7 +387,7 @@ func (tx *Tx) finish() error {
 			}
 			continue
 		}
-		if err := tx.b.Set([]byte(key), binary.BigEndian.AppendUint32(t.id[:], t.refs), nil); err != nil {
+		if err := tx.index([]byte(key), binary.BigEndian.AppendUint32(t.id[:], t.refs)); err != nil {
 			return err
 		}
 	}

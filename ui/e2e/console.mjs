@@ -1,7 +1,9 @@
 // How the browser tests reach the console and its browser. CONSOLE_URL,
 // CONSOLE_USER and CONSOLE_PASSWORD say where it is; what is missing is taken
 // from DEV_JSON, the file `make run` writes.
+import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
 
 /**
@@ -193,3 +195,32 @@ export const servers = (page) =>
     .locator('tr[data-server]')
     .filter({ has: page.locator('[data-state=up]:not([data-stale])') })
     .filter({ has: page.locator('[data-service=mailnode] [data-state=running]') })
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+/**
+ * What axe finds on the page (WCAG 2.2 AA).
+ * @param {import('playwright-core').Page} page
+ */
+export async function violations(page) {
+  await page.evaluate(axe)
+  return page.evaluate(async (tags) => {
+    // @ts-expect-error axe has just been put there
+    const result = await window.axe.run(document, { runOnly: tags })
+    return result.violations.map((/** @type {import('axe-core').Result} */ v) => ({
+      rule: v.id,
+      help: v.help,
+      at: v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)),
+    }))
+  }, rules)
+}
+
+/** @param {import('playwright-core').Page} page */
+export async function noWider(page) {
+  const { wide, room } = await page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth,
+    room: document.documentElement.clientWidth,
+  }))
+  assert.ok(wide <= room, `the page is ${wide} px wide on ${room} px`)
+}

@@ -1,16 +1,25 @@
 // Every screen, in both themes and languages: axe finds nothing (WCAG 2.2 AA),
 // nothing is wider than a phone, and with SCREENSHOTS=folder each is pictured.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
-import { ask, desktop, launch, phone, picture, profile, screens, servers, signIn, target, visit } from './console.mjs'
+import {
+  ask,
+  desktop,
+  launch,
+  noWider,
+  phone,
+  picture,
+  profile,
+  screens,
+  servers,
+  signIn,
+  target,
+  violations,
+  visit,
+} from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 /** @typedef {import('./console.mjs').Look} Look */
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 
 /** @type {import('playwright-core').Browser} */
 let browser
@@ -64,21 +73,6 @@ async function furnish(page, server) {
   if ((await have('windows')) === 0) await ask(page, 'POST', '/windows', window)
 }
 
-/** @param {Page} page */
-async function violations(page) {
-  await page.evaluate(axe)
-  const found = await page.evaluate(async (tags) => {
-    // @ts-expect-error axe has just been put there
-    const result = await window.axe.run(document, { runOnly: tags })
-    return result.violations.map((/** @type {import('axe-core').Result} */ v) => ({
-      rule: v.id,
-      help: v.help,
-      at: v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)),
-    }))
-  }, rules)
-  return found
-}
-
 /**
  * Shows every screen in a look, the sign-in first, and hands each to look.
  * @param {Look} of
@@ -98,15 +92,6 @@ async function each(of, look) {
   }
   assert.deepEqual(complaints, [])
   await context.close()
-}
-
-/** @param {Page} page */
-async function noWider(page) {
-  const { wide, room } = await page.evaluate(() => ({
-    wide: document.documentElement.scrollWidth,
-    room: document.documentElement.clientWidth,
-  }))
-  assert.ok(wide <= room, `the page is ${wide} px wide on ${room} px`)
 }
 
 describe('every screen', () => {

@@ -9,16 +9,20 @@ import (
 )
 
 // filled returns an R whose every field, at any depth, has a value of its own
-// that depends on seed. Only Meta stays empty: the store gives it.
+// that depends on seed, but for what a value of a type that holds itself has two levels
+// down. Only Meta stays empty: the store gives it.
 func filled[R inventory.Record](seed int) R {
 	r := reflect.New(reflect.TypeFor[R]().Elem())
-	f := filler{seed: seed}
+	f := filler{seed: seed, within: map[reflect.Type]int{}}
 	f.set(r.Elem(), r.Elem().Type().Name())
 	*r.Interface().(R).Base() = inventory.Meta{}
 	return r.Interface().(R)
 }
 
-type filler struct{ seed, n int }
+type filler struct {
+	seed, n int
+	within  map[reflect.Type]int // structs being filled
+}
 
 func (f *filler) set(v reflect.Value, path string) {
 	f.n++
@@ -56,6 +60,11 @@ func (f *filler) set(v reflect.Value, path string) {
 		v.Set(reflect.New(v.Type().Elem()))
 		f.set(v.Elem(), path)
 	case reflect.Struct:
+		if f.within[v.Type()] == 2 {
+			return
+		}
+		f.within[v.Type()]++
+		defer func() { f.within[v.Type()]-- }()
 		for i := range v.NumField() {
 			f.set(v.Field(i), path+"."+v.Type().Field(i).Name)
 		}

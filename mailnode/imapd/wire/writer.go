@@ -106,6 +106,11 @@ func (w *Writer) Raw(s string) *Writer {
 
 // Byte writes one byte.
 func (w *Writer) Byte(c byte) *Writer {
+	if w.mem != nil && w.n < writeBuffer {
+		w.mem[w.n] = c
+		w.n++
+		return w
+	}
 	w.n += len(append(w.room(1), c))
 	return w
 }
@@ -177,22 +182,33 @@ func writeString[T string | []byte](w *Writer, s T) *Writer {
 	return w.Byte('"')
 }
 
+// What a byte means for a quoted string (RFC 9051 §4.3).
+const (
+	escaped  = 1 << iota // it needs a backslash
+	nonASCII             // it is part of UTF-8, or of nothing
+	literal              // it can stand in a literal only
+)
+
+var quoting = func() (q [256]byte) {
+	for c := 0x80; c < len(q); c++ {
+		q[c] = nonASCII
+	}
+	q['"'], q['\\'] = escaped, escaped
+	q[0], q['\r'], q['\n'] = literal, literal, literal
+	return q
+}()
+
 // quotable reports whether a string can be quoted, and whether nothing in it needs a
 // backslash.
 func quotable[T string | []byte](w *Writer, s T) (plain, ok bool) {
-	ascii := true
-	plain = true
+	var has byte
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 0x80:
-			ascii = false
-		case c == 0 || c == '\r' || c == '\n':
-			return false, false
-		case c == '"' || c == '\\':
-			plain = false
-		}
+		has |= quoting[s[i]]
 	}
-	return plain, ascii || w.UTF8 && utf8.ValidString(string(s))
+	if has&literal != 0 {
+		return false, false
+	}
+	return has&escaped == 0, has&nonASCII == 0 || w.UTF8 && utf8.ValidString(string(s))
 }
 
 // NString writes a string, or NIL for none.

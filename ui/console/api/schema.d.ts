@@ -2473,6 +2473,56 @@ export interface components {
             /** Format: int64 */
             sms_a_month?: number;
         };
+        Listener: {
+            /**
+             * @description Bound the connections from one address.
+             * @example off
+             * @enum {string}
+             */
+            address_caps?: "on" | "off";
+            /**
+             * @description Ask the blocklists of receiving. Empty: on.
+             * @example off
+             * @enum {string}
+             */
+            blocklists?: "on" | "off";
+            /**
+             * @description Turn away who speaks before the greeting.
+             * @example off
+             * @enum {string}
+             */
+            early_talkers?: "on" | "off";
+            /**
+             * @description Defer what comes from a stranger for the first time. Off is off for all domains; on is for those that say nothing else.
+             * @example on
+             * @enum {string}
+             */
+            greylisting?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Port to listen on besides the server's own, or that one itself.
+             * @example 2525
+             */
+            port: number;
+            /**
+             * @description Bound what comes from an address and from its network.
+             * @example off
+             * @enum {string}
+             */
+            rates?: "on" | "off";
+            /**
+             * @description Ask for the names of addresses, as reverse_names of receiving has it. Empty: on.
+             * @example off
+             * @enum {string}
+             */
+            reverse_names?: "on" | "off";
+            /**
+             * @description Make those wait who make mistakes.
+             * @example off
+             * @enum {string}
+             */
+            tarpit?: "on" | "off";
+        };
         LiveSession: {
             account?: string;
             /** Format: date-time */
@@ -2538,6 +2588,25 @@ export interface components {
             silent: string[];
         };
         MailFlow: {
+            /**
+             * @description Networks of addresses that are not public which the domains' hooks may be in. Whoever may set a hook can then make this server post to them. None: hooks reach public addresses only.
+             * @example [
+             *       "192.0.2.0/24"
+             *     ]
+             */
+            hooks_to?: string[];
+            /**
+             * Format: int64
+             * @description Messages of one SMTP connection, which LIMITS announces as MAILMAX (RFC 9422 §4.1). 0: no limit.
+             * @example 1000
+             */
+            mail_max?: number;
+            /**
+             * Format: int64
+             * @description Largest message in bytes, whichever way it comes; a domain and an account may take less. 0: 52428800.
+             * @example 52428800
+             */
+            message_size?: number;
             /** @description Filters that are asked about each message (milter protocol), in this order. */
             milters?: components["schemas"]["Milter"][];
             /** @description Mail from other servers. */
@@ -3528,6 +3597,12 @@ export interface components {
         };
         Receiving: {
             /**
+             * @description Bound the connections from one IPv4 address or IPv6 /64 to 50 at once. Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            address_caps?: "on" | "off";
+            /**
              * Format: int64
              * @description Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300.
              * @example 300
@@ -3568,6 +3643,8 @@ export interface components {
              * @enum {string}
              */
             greylisting?: "on" | "off";
+            /** @description Ports with switches of their own. */
+            listeners?: components["schemas"]["Listener"][];
             /**
              * @description Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do.
              * @example [
@@ -3576,11 +3653,30 @@ export interface components {
              */
             proxy_from?: string[];
             /**
+             * @description Bound what comes from an address and from its network: connections, messages, recipients and mistakes. Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            rates?: "on" | "off";
+            /**
              * @description What is done when an address has no name that leads back to it. Empty: mark.
              * @example mark
              * @enum {string}
              */
             reverse_names?: "none" | "mark" | "refuse";
+            /**
+             * @description Domains whose ARC seals are believed: mail that passed DMARC when it came to one of them is not held to fail because it was changed there since (RFC 8617). None: nobody's are.
+             * @example [
+             *       "lists.example.test"
+             *     ]
+             */
+            sealers?: string[];
+            /**
+             * @description Make those wait who make mistakes, the longer the more. Empty: on.
+             * @example on
+             * @enum {string}
+             */
+            tarpit?: "on" | "off";
             /**
              * @description Networks whose mail is neither judged, delayed, greylisted nor limited. This machine and the fleet's servers always are.
              * @example [

@@ -11,7 +11,7 @@ export function AccountHold({ id }: { id: string }) {
   return (
     <Section title={t('hold.title')}>
       <div className="hold-box">
-        <Held hold={hold} />
+        <Held hold={hold} suspending={false} />
       </div>
     </Section>
   )

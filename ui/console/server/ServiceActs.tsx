@@ -11,7 +11,7 @@ import { useText } from '../text/language'
 
 /** What of a service, or of a new one, is shown over the screen. */
 export interface Opened {
-  what: 'log' | 'crash' | 'edit' | 'remove' | 'add'
+  what: 'log' | 'crash' | 'edit' | 'mail' | 'remove' | 'add'
   service?: Service
 }
 
@@ -48,6 +48,7 @@ export function ServiceActs({ server, service, onOrder, onOpen }: ActsProps) {
     ...(mayOperate && ours ? [item('service.upgrade')] : []),
     open('crash', t('service.crash')),
     ...(mayChange ? [open('edit', t('service.edit'))] : []),
+    ...(mayChange && ours ? [open('mail', t('flow.edit'))] : []),
     ...(mayChange && !ours ? [open('remove', t('service.remove'), true)] : []),
   ]
   return (

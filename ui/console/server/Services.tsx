@@ -15,6 +15,7 @@ import { useText } from '../text/language'
 import { CrashDrawer, LogDrawer } from './LogDrawer'
 import { type Opened, ServiceActs } from './ServiceActs'
 
+const FlowDialog = lazy(() => import('./FlowDialog'))
 const ServiceDialog = lazy(() => import('./ServiceDialog'))
 
 /** The services of a server, with what can be done to them. */
@@ -101,6 +102,12 @@ function OpenedPart({ server, opened, onClose }: { server: Server; opened: Opene
       return (
         <Suspense>
           <ServiceDialog server={server} service={opened.service} onClose={onClose} />
+        </Suspense>
+      )
+    case 'mail':
+      return (
+        <Suspense>
+          <FlowDialog server={server} service={opened.service ?? service} onClose={onClose} />
         </Suspense>
       )
     case 'remove':

@@ -124,6 +124,7 @@ export function configOf(d: ConfigDraft, before: ServiceConfig = {}): ServiceCon
     probe: probeOf(d),
     ports: before.ports,
     release: before.release,
+    mail: before.mail,
   }
 }
 
@@ -143,8 +144,24 @@ export function settingsOf(s: Service): ServiceConfig {
     probe,
     ports,
     release,
+    mail,
   } = s
-  return { command, unit, dir, env, user, after, stop_signal, stop_grace, reload_signal, limits, probe, ports, release }
+  return {
+    command,
+    unit,
+    dir,
+    env,
+    user,
+    after,
+    stop_signal,
+    stop_grace,
+    reload_signal,
+    limits,
+    probe,
+    ports,
+    release,
+    mail,
+  }
 }
 
 export function newService(d: ConfigDraft, of: Pick<NewService, 'server' | 'name' | 'kind'>): NewService {
