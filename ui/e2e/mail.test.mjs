@@ -14,6 +14,8 @@ const domain = `mail-${mark}.test`
 const near = `near-${mark}.test`
 const far = `far-${mark}.test`
 const password = 'correct horse battery'
+/** Each is on a server of its own, in this order, and submits there. */
+const users = ['alice', 'bob']
 /** How long mail, or an operation over the fleet, may take, in ms. */
 const patience = 60_000
 
@@ -38,7 +40,7 @@ before(async () => {
   await ask(page, 'POST', '/domains', { name: domain })
   undo.push(() => aside((p) => ask(p, 'DELETE', `/domains/${domain}`)))
   await ask(page, 'PUT', `/domains/${domain}/mail`, { route: { host: '127.0.0.1', port, tls: 'opportunistic' } })
-  for (const [i, name] of ['alice', 'bob'].entries()) {
+  for (const [i, name] of users.entries()) {
     const address = `${name}@${domain}`
     await ask(page, 'POST', '/accounts', { address, password, server: dev?.servers[i]?.name })
     undo.push(() => aside((p) => ask(p, 'DELETE', `/accounts/${address}`)))
@@ -98,7 +100,7 @@ function listen() {
 async function submit(user, to) {
   for (const deadline = Date.now() + patience; ; ) {
     try {
-      return await submitOnce(`${user}@${domain}`, to)
+      return await submitOnce(users.indexOf(user), `${user}@${domain}`, to)
     } catch (e) {
       if (Date.now() > deadline) throw e
       await new Promise((done) => setTimeout(done, 300))
@@ -107,11 +109,12 @@ async function submit(user, to) {
 }
 
 /**
+ * @param {number} at
  * @param {string} from
  * @param {string[]} to
  */
-async function submitOnce(from, to) {
-  const server = dev?.servers[0]
+async function submitOnce(at, from, to) {
+  const server = dev?.servers[at]
   assert.ok(server)
   const socket = connect({ host: server.address, port: server.ports.submissions ?? 0, rejectUnauthorized: false })
   try {
@@ -324,7 +327,7 @@ describe('mail that waits', () => {
       assert.ok(names.includes('messages.jsonl') && !names.includes('incomplete.txt'))
       await ended(page, id)
       await page
-        .getByText(/entries of the queue handed out/)
+        .getByText(/已交出队列中的 \d+ 项/)
         .first()
         .waitFor()
       await picture(page, 'queue-export-light-zh')
@@ -368,9 +371,8 @@ describe('mail that waits', () => {
       const failures = page.getByRole('table', { name: '投递失败记录' })
       await failures.getByText(`refused@${far}`).waitFor()
       await failures.getByText(/5\.1\.1 No such user here/).waitFor()
-      const file = await page.request.get(
-        (await page.getByRole('link', { name: /CSV/ }).last().getAttribute('href')) ?? '',
-      )
+      const link = await page.getByRole('link', { name: /CSV/ }).last().getAttribute('href')
+      const file = await page.request.get(new URL(link ?? '', page.url()).href)
       assert.match(await file.text(), new RegExp(`refused@${far}`))
     })
     for (const [theme, language] of /** @type {const} */ ([

@@ -40,7 +40,14 @@ export function Summary({ summary, onDestination, onServer }: SummaryProps) {
       cell: (d) => <span className="figures">{format.number(d.recipients)}</span>,
     },
     { head: t('queue.size'), number: true, cell: (d) => <span className="figures">{format.bytes(d.bytes)}</span> },
-    { head: t('queue.oldest'), cell: (d) => <Ago at={d.oldest ?? ''} /> },
+    {
+      head: t('queue.oldest'),
+      cell: (d) => (
+        <span className="nowrap">
+          <Ago at={d.oldest ?? ''} />
+        </span>
+      ),
+    },
     {
       head: t('queue.underWay'),
       number: true,
