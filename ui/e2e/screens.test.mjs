@@ -153,7 +153,8 @@ async function wrongs(page, name, language) {
  */
 async function english(page) {
   const found = await page.evaluate(() => {
-    const others = 'script, style, noscript, code, pre, kbd, input, textarea, option, .command, .log'
+    const others =
+      'script, style, noscript, code, pre, kbd, input, textarea, option, .command, .log, [lang=en] *, main [lang=en]'
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
     /** @type {Set<string>} */
     const sentences = new Set()

@@ -26,7 +26,7 @@ export function Failures({ of }: { of: LedgerOf }) {
           <span className="figures">
             {f.code} {f.status}
           </span>{' '}
-          {f.text} {f.host && <small className="dim">{f.host}</small>}
+          <span lang="en">{f.text}</span> {f.host && <small className="dim">{f.host}</small>}
         </span>
       ),
     },

@@ -94,7 +94,7 @@ function Parts({ entries }: { entries: QueuedMail[] }) {
       cell: (e) =>
         e.last ? (
           <>
-            <span>{e.last}</span>{' '}
+            <span lang="en">{e.last}</span>{' '}
             <small className="dim">
               {e.last_host} <Ago at={e.last_at ?? ''} />
             </small>

@@ -92,7 +92,7 @@ const Row = memo(function Row({ mail: m, index, onOpen }: RowProps) {
         <span className="figures">{format.number(m.attempts)}</span>
       </td>
       <td data-label={t('queue.last')}>
-        <span className="queue-last" title={m.last}>
+        <span className="queue-last" lang={m.last ? 'en' : undefined} title={m.last}>
           {m.last || '—'}
         </span>
       </td>

@@ -60,7 +60,11 @@ export function Summary({ summary, onDestination, onServer }: SummaryProps) {
           </span>
         ),
     },
-    { head: t('queue.last'), wide: true, cell: (d) => d.last || <span className="dim">—</span> },
+    {
+      head: t('queue.last'),
+      wide: true,
+      cell: (d) => (d.last ? <span lang="en">{d.last}</span> : <span className="dim">—</span>),
+    },
   ]
   const rows = summary.destinations.map((d) => ({ ...d, id: d.name }))
   const label = t('queue.byDestination')
