@@ -383,7 +383,10 @@ func (w *world) whoWrites(agent *api.Client) string {
 func TestANewLinkTakesThePlaceOfTheOld(t *testing.T) {
 	w := newWorld(t)
 	id := w.add("mail1")
-	_, old := w.connect(id, "mail1")
+	first, old := w.connect(id, "mail1")
+	if err := first.Report(t.Context(), api.Report{Time: time.Now()}); err != nil { // it is known by now
+		t.Fatal(err)
+	}
 	agent, _ := w.connect(id, "mail1")
 	if err := agent.Report(t.Context(), api.Report{Time: time.Now()}); err != nil {
 		t.Fatal(err)
