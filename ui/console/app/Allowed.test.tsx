@@ -12,7 +12,17 @@ test('a domain administrator is offered what is theirs, and lands there', async 
   const { router, requests } = show('/', { role: 'domain-admin' })
   expect(await screen.findByRole('heading', { level: 1, name: '域名' })).toBeTruthy()
   expect(router.state.location.pathname).toBe('/domains')
-  expect(links()).toEqual(['域名', '账户', '套餐', '人员与角色', 'API 令牌', '在线会话', '审计日志'])
+  expect(links()).toEqual([
+    '域名',
+    '账户',
+    '邮件队列',
+    '收发统计',
+    '套餐',
+    '人员与角色',
+    'API 令牌',
+    '在线会话',
+    '审计日志',
+  ])
   const asked = requests.map((r) => r.url.replace('/api/v1', ''))
   expect(asked.filter((url) => /^\/(status|servers|samples|tenants)/.test(url)).join()).toBe('')
 })

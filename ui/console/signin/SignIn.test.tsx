@@ -103,7 +103,7 @@ test('a temporary password is changed before anything else', async () => {
   await user.type(screen.getByLabelText('当前密码'), 'wrong')
   await user.type(screen.getByLabelText('新密码'), 'a long enough one')
   await user.click(screen.getByRole('button', { name: '修改' }))
-  await screen.findByText('the current password is wrong', { selector: '.mantine-PasswordInput-error' })
+  await screen.findByText('当前密码不对', { selector: '.mantine-PasswordInput-error' })
   await user.clear(screen.getByLabelText('当前密码'))
   await user.type(screen.getByLabelText('当前密码'), password)
   await user.click(screen.getByRole('button', { name: '修改' }))
