@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 )
@@ -82,9 +83,7 @@ func (h *farHost) serve(c net.Conn) {
 // the test does.
 func (f *fixture) smallDisk(size int64) {
 	f.t.Helper()
-	if os.Geteuid() != 0 {
-		f.t.Skip("SKIPPED: mounting a small file system needs root")
-	}
+	peers.Root(f.t, "mounting a small file system")
 	dir := filepath.Join(f.dir, "data")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		f.t.Fatal(err)

@@ -12,13 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mailfleet/controller/e2e/fleettest"
+	"mailfleet/controller/e2e/peers"
 )
 
 func TestAFullDiskOnTheControllerStopsWritesAndNothingElse(t *testing.T) {
 	t.Parallel() // its fleet is its own
-	if os.Getuid() != 0 {
-		t.Skip("mounting a small file system needs root")
-	}
+	peers.Root(t, "mounting a small file system")
 	dir, err := os.MkdirTemp("", "mf")
 	if err != nil {
 		t.Fatal(err)

@@ -99,9 +99,7 @@ protocol imap {
 func dovecot(t testing.TB) string {
 	t.Helper()
 	program := peers.Find(t, "dovecot-imapd", "dovecot")
-	if os.Getuid() != 0 {
-		t.Skip("Dovecot is started by root only")
-	}
+	peers.Root(t, "Dovecot")
 	dir, err := os.MkdirTemp("", "dovecot-") // short, for its sockets' sake
 	if err != nil {
 		t.Fatal(err)

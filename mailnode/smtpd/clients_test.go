@@ -188,9 +188,7 @@ func TestSmtpSourceFillsAMailbox(t *testing.T) {
 // smtp:[127.0.0.1]:2525; it returns where it takes mail, and how to see its queue and log.
 func postfix(t *testing.T, transport string) (addr string, queue, log func() string) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("Postfix starts as root only")
-	}
+	peers.Root(t, "Postfix")
 	dir, err := os.MkdirTemp("", "postfix-")
 	if err != nil {
 		t.Fatal(err)

@@ -1,30 +1,25 @@
 package smtpd
 
 import (
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 
+	"mailfleet/controller/e2e/peers"
 	"mailfleet/mailnode/envelope"
 )
 
 // nodemailer submits with attachments and DSN options, and over a pool of connections
 // that carry several messages each.
 func TestNodemailerSubmits(t *testing.T) {
-	const peers = "../testdata/node"
-	if _, err := os.Stat(peers + "/node_modules/nodemailer"); err != nil {
-		if os.Getenv("PEERS") == "skip" {
-			t.Skip("nodemailer is not installed")
-		}
-		t.Fatal("nodemailer is not installed: make peers")
-	}
+	const folder = "../testdata/node"
+	peers.Node(t, folder, "nodemailer")
 	shared, accounts := elsewhere(t)
 	same := func(o *Options) { o.Recipients, o.Deliverer, o.Auth = shared, shared, accounts }
 	begun, _ := submission(t, Submission, same)
 	secure, _ := submission(t, Submissions, same)
 	cmd := program(t, "nodejs", "node", "submit.mjs", begun.addr, secure.addr, "user1@example.test", "secret")
-	cmd.Dir = peers
+	cmd.Dir = folder
 	connections, err := strconv.Atoi(strings.TrimSpace(mustRun(t, cmd)))
 	if err != nil || connections < 1 || connections > 3 {
 		t.Errorf("the pool made %d connections, %v", connections, err)

@@ -20,9 +20,10 @@ var rooms = sync.Pool{New: func() any { return new([aheadSize]byte) }}
 
 // Ahead reads the bytes of messages that are wanted one after the other, those of several
 // at once: to find each of them alone takes longer than to read it. When they are asked for
-// in turn, and reading takes long, the next ones are read meanwhile. It holds nothing of the database but while it
-// reads, for which it waits for nobody; only what it has read. The zero value is not usable,
-// a nil one reads nothing. It is for one goroutine, and must be released.
+// in turn, and reading takes long, the next ones are read meanwhile. It holds nothing of
+// the database but while it reads, for which it waits for nobody; only what it has read.
+// The zero value is not usable, a nil one reads nothing. It is for one goroutine, and must
+// be released.
 type Ahead struct {
 	db    *pebble.DB
 	now   batch

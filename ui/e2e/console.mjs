@@ -231,3 +231,22 @@ export async function noWider(page) {
   }))
   assert.ok(wide <= room, `the page is ${wide} px wide on ${room} px`)
 }
+
+/**
+ * Runs fn on a screen and looks at what the page complained of.
+ * @param {import('playwright-core').Browser} browser
+ * @param {Look & {patience?: number}} look patience: how long the page waits for what it wants, in ms
+ * @param {string} path
+ * @param {(page: import('playwright-core').Page) => Promise<void>} fn
+ */
+export async function onScreen(browser, { patience, ...look }, path, fn) {
+  const { context, page, complaints } = await profile(browser, look)
+  if (patience) page.setDefaultTimeout(patience)
+  try {
+    await visit(page, path)
+    await fn(page)
+    assert.deepEqual(complaints, [])
+  } finally {
+    await context.close()
+  }
+}

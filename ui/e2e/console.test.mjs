@@ -2,7 +2,7 @@
 // Run by `npm run e2e`; console.mjs says what it needs to know.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { launch, profile, servers, signIn, target, visit } from './console.mjs'
+import { launch, onScreen, profile, servers, signIn, target, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -33,16 +33,7 @@ after(() => browser.close())
  * @param {string} path
  * @param {(page: Page) => Promise<void>} fn
  */
-async function on(path, fn) {
-  const { context, page, complaints } = await profile(browser, { state })
-  try {
-    await visit(page, path)
-    await fn(page)
-    assert.deepEqual(complaints, [])
-  } finally {
-    await context.close()
-  }
-}
+const on = (path, fn) => onScreen(browser, { state }, path, fn)
 
 /**
  * Marks the page, so that a reload would show.

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { connect } from 'node:tls'
-import { desktop, dev, launch, phone, picture, profile, ask as request, signIn, visit } from './console.mjs'
+import { desktop, dev, launch, onScreen, phone, picture, profile, ask as request, signIn, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -182,17 +182,7 @@ async function aside(fn) {
  * @param {(page: Page) => Promise<void>} fn
  * @param {import('./console.mjs').Look} [look]
  */
-async function on(path, fn, look = {}) {
-  const { context, page, complaints } = await profile(browser, { state, ...look })
-  page.setDefaultTimeout(patience)
-  try {
-    await visit(page, path)
-    await fn(page)
-    assert.deepEqual(complaints, [])
-  } finally {
-    await context.close()
-  }
-}
+const on = (path, fn, look = {}) => onScreen(browser, { state, patience, ...look }, path, fn)
 
 /**
  * Waits until the queue has what it must of the domain.

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { launch, picture, profile, ask as request, servers, signIn, visit } from './console.mjs'
+import { launch, onScreen, picture, profile, ask as request, servers, signIn } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -60,17 +60,7 @@ async function ask(page, method, path, data) {
  * @param {string} path
  * @param {(page: Page) => Promise<void>} fn
  */
-async function on(path, fn) {
-  const { context, page, complaints } = await profile(browser, { state })
-  page.setDefaultTimeout(patience)
-  try {
-    await visit(page, path)
-    await fn(page)
-    assert.deepEqual(complaints, [])
-  } finally {
-    await context.close()
-  }
-}
+const on = (path, fn) => onScreen(browser, { state, patience }, path, fn)
 
 /** Asks without a page that a test has open. @param {(page: Page) => Promise<unknown>} fn */
 async function aside(fn) {

@@ -31,6 +31,18 @@ func Node(t testing.TB, folder, npmPackage string) string {
 	return Find(t, "nodejs", "node")
 }
 
+// Root ends a test as Find does unless it runs as root, which what it needs takes.
+func Root(t testing.TB, what string) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("PEERS") == "skip" {
+		t.Skipf("PEERS=skip: %s takes root", what)
+	}
+	t.Fatalf("%s takes root: run the tests as root, or set PEERS=skip", what)
+}
+
 func missing(t testing.TB, what, how string) {
 	t.Helper()
 	if os.Getenv("PEERS") == "skip" {
