@@ -67,7 +67,10 @@ func (h *history) judge() (wrong []string) {
 			between(say, what+": reloads", v.reloads, reloads.done, reloads.unknown)
 			restarts := h.tally(s.id, service, inventory.OpServiceRestart)
 			if h.tally(s.id, service, inventory.OpServiceStop, inventory.OpServiceStart) == (tally{}) {
-				between(say, what+": starts", v.starts, s.boots+restarts.done, restarts.unknown)
+				// The power may be cut before a process that was just begun has
+				// written that down, or before a boot came to begin it.
+				cuts := s.boots - 1
+				between(say, what+": starts", v.starts, s.boots+restarts.done-cuts, restarts.unknown+cuts)
 				continue
 			}
 			// A start of what runs, and a boot of what is not wanted, start nothing.
@@ -197,7 +200,7 @@ func TestTheHistoryCheckerFindsWhatIsWrong(t *testing.T) {
 			h.journal[h.kept[0].Steps[0].ID] = entry{1, inventory.OpUnknown}
 		},
 		"ledger on mail1: starts: 4": func(h *history) { ledger(h).starts = 4 },
-		"ledger on mail1: starts: 2": func(h *history) { ledger(h).starts = 2 },
+		"ledger on mail1: starts: 1": func(h *history) { ledger(h).starts = 1 },
 		"mail1: boots: 3":            func(h *history) { h.servers["mail1"].boots = 3 },
 		"ledger on mail1: reloads":   func(h *history) { ledger(h).reloads = 2 },
 		"while it ran":               func(h *history) { ledger(h).doubled = 1 },

@@ -50,13 +50,15 @@ except (OSError, ValueError):
     pass
 with open("pid", "w") as f:
     f.write(str(os.getpid()))
-note("start")
 while signal.sigwait({signal.SIGHUP, signal.SIGTERM}) == signal.SIGHUP:
     note("reload")
 `
 
 func ledgerCommand(dir string) []string {
-	return []string{"/usr/bin/env", "--block-signal=HUP,TERM", "python3", "-c", ledgerScript, dir}
+	return []string{
+		"/usr/bin/env", "--block-signal=HUP,TERM", "sh", "-c", `echo start >>"$2/ledger" && exec python3 -c "$1" "$2"`,
+		"sh", ledgerScript, dir,
+	}
 }
 
 // The services of the soak: one that is only restarted and reloaded, and one
