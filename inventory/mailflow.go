@@ -132,6 +132,11 @@ func checkConnections(prefix string, all, address, network int) error {
 			return FieldErrorf(prefix+n.name, "%s must be between 0 and %d", n.name, maxConnections)
 		}
 	}
+	return checkNetwork(prefix, address, network)
+}
+
+// checkNetwork says that a network is allowed less than one of its addresses.
+func checkNetwork(prefix string, address, network int) error {
 	if network > 0 && address > network {
 		return FieldErrorf(prefix+"network_connections", "a network must be allowed as many connections as one of its addresses, %d at least", address)
 	}
@@ -237,8 +242,9 @@ func (r *Receiving) check() error {
 		if err := l.check(field); err != nil {
 			return err
 		}
-		if is := r.Listener(l.Port); is.NetworkConnections > 0 && is.AddressConnections > is.NetworkConnections {
-			return FieldErrorf(field+".network_connections", "a network must be allowed as many connections as one of its addresses, %d at least", is.AddressConnections)
+		is := r.Listener(l.Port)
+		if err := checkNetwork(field+".", is.AddressConnections, is.NetworkConnections); err != nil {
+			return err
 		}
 		if slices.ContainsFunc(r.Listeners[:i], func(o Listener) bool { return o.Port == l.Port }) {
 			return FieldErrorf(field+".port", "the port %d is there twice", l.Port)
