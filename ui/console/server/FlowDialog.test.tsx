@@ -38,8 +38,8 @@ test('the mail settings are shown with what holds when nothing is said, and only
   await user.type(within(port).getByLabelText('连接总数上限'), '9')
   await user.click(within(dialog).getByRole('button', { name: '保存' }))
   await waitFor(() => expect(screen.queryByRole('dialog', { name: /收信与发信设置/ })).toBeNull())
-  const sent = requests.findLast((r) => r.method === 'PATCH')
-  expect((sent?.body as { config: { mail: object } }).config.mail).toEqual({
+  const sent = requests.findLast((r) => r.method === 'PATCH')?.body as { config: { mail: object } } | undefined
+  expect(sent?.config.mail).toEqual({
     hooks_to: ['192.0.2.0/24'],
     submission: {},
     receiving: {
