@@ -182,7 +182,9 @@ func (a *App) listen(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	server.Handle("/v1/store/", handler)
-	server.HandleQueue(waiting{a.flow.queue, a.flow.brake, a.store})
+	days := newDaySums(a.store, a.log)
+	a.run("sums of the ledger", days.run)
+	server.HandleQueue(waiting{a.flow.queue, a.flow.brake, a.store, days})
 	server.HandleHolds(a.holds())
 	var serving sync.WaitGroup
 	serving.Go(func() { server.Serve(l) })

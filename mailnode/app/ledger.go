@@ -21,27 +21,46 @@ func (w waiting) Ledger(ctx context.Context, q inventory.LedgerQuery) (page inve
 	}
 	s := sumsOf(q)
 	domains := slices.SortedFunc(slices.Values(q.Domains), func(a, b string) int { return cmp.Compare(a+"/", b+"/") })
+	summed := map[string]bool{} // days whose sums are there
+	if q.Account == "" && !(s.day && s.account) {
+		if summed, err = w.sums.summed(ctx, q.From, q.To); err != nil {
+			return page, err
+		}
+	}
 	for _, day := range days {
-		if s.past(day) {
-			continue
-		}
 		switch {
-		case q.Account != "":
-			err = w.countAccount(ctx, s, day, domains, q.Account)
-		case len(domains) == 0:
-			err = w.count(ctx, s, day+"/")
+		case s.past(day), s.account && summed[day]: // the latter come together
+			continue
+		case summed[day]:
+			err = w.sums.domains(ctx, s, day, domains)
+		default:
+			err = w.countDay(ctx, s, day, domains, q.Account)
 		}
-		for _, d := range domains {
-			if q.Account == "" && err == nil && !s.enough {
-				err = w.count(ctx, s, day+"/"+d+"/")
-			}
-		}
-		if err != nil || s.enough {
+		if err != nil || s.enough || s.day && len(s.rows) > s.limit { // further days are of further pages
 			break
 		}
 	}
+	if err == nil && s.account && len(summed) > 0 {
+		err = w.sums.accounts(ctx, s, summed, domains)
+	}
 	page.Rows, page.Next = s.page()
 	return page, err
+}
+
+// countDay adds the counters of a day.
+func (w waiting) countDay(ctx context.Context, s *sums, day string, domains []string, account inventory.ID) error {
+	switch {
+	case account != "":
+		return w.countAccount(ctx, s, day, domains, account)
+	case len(domains) == 0:
+		return w.count(ctx, s, day+"/")
+	}
+	for _, d := range domains {
+		if err := w.count(ctx, s, day+"/"+d+"/"); err != nil || s.enough {
+			return err
+		}
+	}
+	return nil
 }
 
 // count adds the counters whose keys begin so.
@@ -134,18 +153,25 @@ func (s *sums) add(c store.Count) {
 	if s.last == nil {
 		return
 	}
-	switch c.Key[cut+1:] {
-	case queue.CountIn:
-		s.last.In += c.N
-	case queue.CountInBytes:
-		s.last.InBytes += c.N
-	case queue.CountOut:
-		s.last.Out += c.N
-	case queue.CountOutBytes:
-		s.last.OutBytes += c.N
-	case queue.CountFailed:
-		s.last.Failed += c.N
+	addCount(s.last, c.Key[cut+1:], c.N)
+}
+
+// sum adds sums to the row they belong to, and returns its key.
+func (s *sums) sum(day, domain, account string, of *inventory.LedgerRow) (key string) {
+	id := s.group(day, domain, inventory.ID(account))
+	if row := s.place(id); row != nil {
+		row.Add(*of)
 	}
+	return id.Key()
+}
+
+// splitKey is a row's key in its parts.
+func splitKey(key string) (day, domain, account string) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 {
+		return "", "", ""
+	}
+	return parts[0], parts[1], parts[2]
 }
 
 // row is the one that counters of a day, domain and account belong to; nil when it is not
@@ -155,16 +181,29 @@ func (s *sums) row(of string) *inventory.LedgerRow {
 	if len(parts) != 3 {
 		return nil // none of the ledger
 	}
-	row := inventory.LedgerRow{}
+	account := inventory.ID(parts[2])
+	if parts[2] == queue.NoAccount {
+		account = ""
+	}
+	return s.place(s.group(parts[0], parts[1], account))
+}
+
+// group is what rows of a day, domain and account are told apart by.
+func (s *sums) group(day, domain string, account inventory.ID) (row inventory.LedgerRow) {
 	if s.day {
-		row.Day = parts[0]
+		row.Day = day
 	}
 	if s.domain {
-		row.Domain = parts[1]
+		row.Domain = domain
 	}
-	if s.account && parts[2] != queue.NoAccount {
-		row.Account = inventory.ID(parts[2])
+	if s.account {
+		row.Account = account
 	}
+	return row
+}
+
+// place is a row of the page, new or not; nil when it is not of the page.
+func (s *sums) place(row inventory.LedgerRow) *inventory.LedgerRow {
 	key := row.Key()
 	if have := s.rows[key]; have != nil {
 		return have

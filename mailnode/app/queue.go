@@ -18,6 +18,7 @@ type waiting struct {
 	queue *queue.Queue
 	brake *guard.Brake
 	store *store.Store
+	sums  daySums
 }
 
 func filterOf(f inventory.QueueFilter) queue.Filter {

@@ -48,7 +48,7 @@ func (deferring) Place(*envelope.Envelope, envelope.Recipient) (queue.Placed, er
 const account = inventory.ID("0198c0de-0000-7000-8000-000000000001")
 
 // newWaiting is a queue that runs, as operators see it.
-func newWaiting(t *testing.T) waiting {
+func newWaiting(t testing.TB) waiting {
 	t.Helper()
 	s, err := store.Open(t.TempDir(), store.Options{})
 	if err != nil {
@@ -69,7 +69,7 @@ func newWaiting(t *testing.T) waiting {
 			t.Error(err)
 		}
 	})
-	return waiting{queue: q, brake: guard.NewBrake(guard.BrakeSettings{}, s, quiet), store: s}
+	return waiting{queue: q, brake: guard.NewBrake(guard.BrakeSettings{}, s, quiet), store: s, sums: newDaySums(s, quiet)}
 }
 
 // put accepts a message.
@@ -278,6 +278,40 @@ func TestTheLedgerByPagesIsTheSumOfItsCounters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Nothing summed up, two of the days, and all; then a clock that was put back by days.
+	for _, now := range []string{"2026-02-28", "2026-03-02", "2026-03-10", "2026-03-01"} {
+		at, err := time.Parse(time.DateOnly, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.sums.sum(t.Context(), at.Add(2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if summed, err := w.sums.summed(t.Context(), "", ""); err != nil || summed["2026-02-28"] != (now > "2026-02-28") || summed["2026-03-01"] != (now > "2026-03-01") {
+			t.Errorf("on %s summed up are %v, %v", now, summed, err)
+		}
+		ledgerIsSumOf(t, w, all)
+	}
+	// What came for a day that was open again is in its sums when it is over.
+	late := inventory.LedgerRow{Day: "2026-03-01", Domain: "a.test", Account: account, In: 5}
+	all = append(all, late)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	if err := w.store.Update(t.Context(), nil, func(tx *store.Tx) error {
+		return tx.Count(queue.Counts(at, late.Domain, string(account), queue.CountIn, 5))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ledgerIsSumOf(t, w, all)
+	if err := w.sums.sum(t.Context(), at.AddDate(0, 0, 9)); err != nil {
+		t.Fatal(err)
+	}
+	ledgerIsSumOf(t, w, all)
+}
+
+// ledgerIsSumOf proves that the ledger's pages, of any size, by anything and of anybody, are
+// what some rows add up to.
+func ledgerIsSumOf(t *testing.T, w waiting, all []inventory.LedgerRow) {
+	t.Helper()
 	for _, by := range [][]string{nil, {"day"}, {"domain"}, {"account"}, {"day", "domain"}, {"day", "account"}, {"domain", "account"}, {"day", "domain", "account"}} {
 		for _, of := range []inventory.LedgerQuery{{}, {Domains: []string{"a.test", "a"}}, {Account: account}, {Account: account, Domains: []string{"a-b.test"}}} {
 			sums := map[string]inventory.LedgerRow{}
