@@ -393,7 +393,7 @@ func TestANewLinkTakesThePlaceOfTheOld(t *testing.T) {
 	}
 	select {
 	case <-old.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the old link is still open")
 	}
 	if connected, _, _ := w.fleet.Live(id); !connected {
@@ -411,7 +411,7 @@ func TestAServerRemovedIsCutOffAndComesBackUnderItsID(t *testing.T) {
 	}
 	select {
 	case <-l.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the link is still open")
 	}
 	if err := agent.Report(t.Context(), api.Report{}); err == nil {

@@ -101,14 +101,14 @@ func statuses(p *Pool) map[string]Status {
 
 func awaitThat(t *testing.T, ok func() bool, state func() any) {
 	t.Helper()
-	deadline := time.NewTimer(15 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for !ok() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("not within 15 s; at last: %v", state())
+			t.Fatalf("not within a minute; at last: %v", state())
 		case <-poll.C:
 		}
 	}

@@ -141,7 +141,7 @@ func (n *node) mail(t testing.TB, account, name string) (texts []string) {
 
 func (n *node) await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !done(); {
+	for deadline := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(deadline) {
 			list, _, _ := n.queue.List(t.Context(), queue.Filter{}, "", 5)
 			t.Fatalf("after 60 seconds still not: %s; in the queue is %+v", what, list)
