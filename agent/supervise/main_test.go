@@ -123,8 +123,8 @@ var fast = policy{
 	stable:     time.Minute,
 	restarts:   5,
 	window:     2 * time.Minute,
-	lock:       5 * time.Second,
-	ready:      20 * time.Second,
+	lock:       time.Minute,
+	ready:      time.Minute,
 	settle:     50 * time.Millisecond,
 	logSize:    4 << 10,
 	logFiles:   2,
@@ -142,7 +142,7 @@ func spec(name, role string) Spec {
 		Command:   []string{os.Args[0]},
 		Env:       map[string]string{roleVariable: role},
 		Want:      inventory.WantRunning,
-		StopGrace: 5 * time.Second,
+		StopGrace: time.Minute,
 	}
 }
 

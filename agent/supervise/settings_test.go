@@ -17,7 +17,7 @@ import (
 
 // shell is a service that is a shell script.
 func shell(name, script string) Spec {
-	return Spec{Name: name, Command: []string{"/bin/sh", "-c", script}, Want: inventory.WantRunning, StopGrace: 5 * time.Second}
+	return Spec{Name: name, Command: []string{"/bin/sh", "-c", script}, Want: inventory.WantRunning, StopGrace: time.Minute}
 }
 
 func ownProcess(t *testing.T, s *Supervisor, name string) *service {
