@@ -217,7 +217,7 @@ func TestTakingThePowerDoesNotWaitForAShutdown(t *testing.T) {
 	began := time.Now()
 	b.say("off")
 	b.dead(first)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second { // a shutdown may take 40
 		t.Errorf("it took %s", took)
 	}
 }
