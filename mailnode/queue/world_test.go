@@ -206,7 +206,7 @@ func (w *world) await(what string, done func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("after 20 seconds still not: %s", what)
+			w.t.Fatalf("after a minute still not: %s", what)
 		}
 		<-time.After(time.Millisecond)
 	}
