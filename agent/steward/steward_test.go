@@ -80,7 +80,7 @@ func (c *controller) set(change func(*api.Desired)) {
 // await reads reports until one fits.
 func (c *controller) await(t *testing.T, what string, fits func(api.Report) bool) api.Report {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case r := <-c.reports:

@@ -177,7 +177,7 @@ func startPostfix(t testing.TB, host string, port int, more string) *postfix {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = exec.CommandContext(ctx, "/usr/sbin/postfix", "-c", dir, "stop").Run() // it says so when it has ended already
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)                        // what is left of it

@@ -134,7 +134,7 @@ func dovecot(t testing.TB) string {
 		}
 	})
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var dialer net.Dialer
 	tick := time.NewTicker(20 * time.Millisecond)

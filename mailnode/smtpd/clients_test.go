@@ -305,7 +305,7 @@ func bracketed(addr string) string {
 // await waits until so many messages have come; trouble says why they may not.
 func (s *shelf) await(t *testing.T, count int, trouble func() string) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		s.mu.Lock()
 		got := len(s.mail)
