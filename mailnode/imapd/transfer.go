@@ -34,7 +34,11 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 	if err := b.rights.need(need); err != nil {
 		return err
 	}
-	seqs, err := s.seqs(set, c.uid)
+	e, err := s.reach(set, c.uid)
+	if err != nil {
+		return err
+	}
+	seqs, err := s.seqs(e.told, set, c.uid)
 	if err != nil {
 		return err
 	}
@@ -45,7 +49,7 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 	if len(seqs) == 0 {
 		return nil
 	}
-	went, err := do(s.srv.ctx, b.place, uidsOf(b.told, seqs), to.place)
+	went, err := do(s.srv.ctx, b.place, uidsOf(e.told, seqs), to.place)
 	if len(went.From) == 0 {
 		if err == nil {
 			err = refuse(imap.ResponseCodeNonExistent, "the messages are gone")
