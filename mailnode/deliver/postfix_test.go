@@ -2,16 +2,11 @@ package deliver
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +20,7 @@ import (
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/gate/gatetest"
 	"mailfleet/mailnode/queue"
 	"mailfleet/mailnode/resolve/resolvetest"
 	"mailfleet/mailnode/smtpd"
@@ -120,24 +116,13 @@ func (p *postfix) mail(user string) (texts []string) {
 // certificate is a certificate and its key in PEM.
 func certificate(t testing.TB) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.peer.test"}, DNSNames: []string{"mx.peer.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	pair := gatetest.Certificate(t, "mx.peer.test").Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})) +
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
 }
 
 func peerDNS(t testing.TB) *resolvetest.Server {
