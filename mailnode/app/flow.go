@@ -123,13 +123,8 @@ func (f *flow) tlsReports(c *api.Config) *queue.TLSReports {
 	contact := "postmaster@" + domain
 	return &queue.TLSReports{
 		Queue: f.queue, From: contact, Organization: domain, Contact: contact,
-		Take: func(before string) []outbound.Result {
-			results := f.client.TakeResults(before)
-			if f.terms.Load().mail.Sending.TLSReports == inventory.Off {
-				return nil
-			}
-			return results
-		},
+		Results: f.client.Results, Forget: f.client.Forget,
+		Off: func() bool { return f.terms.Load().mail.Sending.TLSReports == inventory.Off },
 		Texts: func(ctx context.Context, name string) ([]string, error) {
 			found, err := f.resolver.TXT(ctx, name)
 			if resolve.NotFound(err) {

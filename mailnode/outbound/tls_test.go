@@ -66,7 +66,7 @@ func TestOpportunisticTLS(t *testing.T) {
 					t.Errorf("got %s, want %s: %+v", got, x.want, o)
 				}
 			}
-			if results := c.TakeResults("9999"); len(results) > 1 || x.want == "tls" && results[0].Success != 2 {
+			if results := c.Results("9999"); len(results) > 1 || x.want == "tls" && results[0].Success != 2 {
 				t.Errorf("the results are %+v", results)
 			}
 		})
@@ -206,7 +206,7 @@ func TestMTASTS(t *testing.T) {
 				t.Errorf("the policy was fetched %d times", fetched.Load())
 			}
 			found := ""
-			for _, result := range c.TakeResults("9999") {
+			for _, result := range c.Results("9999") {
 				for _, f := range result.Failures {
 					found = f.Type
 				}

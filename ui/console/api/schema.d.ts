@@ -1065,7 +1065,7 @@ export interface paths {
         };
         /**
          * Mail that waits to be delivered
-         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send. What is done with queued mail is an operation, queue.hold and others, on a filter.
+         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send, and what waits for their users, without the recipients of other domains. What is done with queued mail is an operation, queue.hold and others, on a filter.
          */
         get: operations["list-queue"];
         put?: never;
@@ -1086,8 +1086,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Hold, release or delete what one's domains send
-         * @description On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Deleting wants queue:delete, and the number of entries confirmed that the summary showed.
+         * Hold, release or delete what one's domains send or wait for
+         * @description On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Of mail to one's domains what comes from outside can be held and released, and all of it deleted, for one's own recipients. Deleting wants queue:delete, and the number of entries confirmed that the summary showed.
          */
         post: operations["act-on-queue"];
         delete?: never;
@@ -3492,6 +3492,11 @@ export interface components {
             entries: number;
         };
         QueueFilter: {
+            /**
+             * @description With within: only what those who look after these domains may do this with
+             * @enum {string}
+             */
+            act?: "hold" | "release" | "retry" | "delete" | "reroute" | "export";
             /** @description Domain, or local */
             destination?: string;
             /** @description Of entries, on their servers */
@@ -3508,7 +3513,7 @@ export interface components {
             sender?: string;
             /** @enum {string} */
             state?: "held" | "future" | "active" | "waiting";
-            /** @description Domains, one of which the sender is of */
+            /** @description Domains, one of which the sender or a recipient is of; of mail that others send, other recipients are hidden */
             within?: string[];
             /** @description At most so long in the queue */
             younger?: string | number;
@@ -3562,7 +3567,14 @@ export interface components {
             /** Format: date-time */
             expires: string;
             from: string;
+            /**
+             * Format: int64
+             * @description Recipients that are not shown: they are of domains that are not asked about
+             */
+            hidden?: number;
             id: string;
+            /** @description Of the domains asked about are recipients only */
+            inbound?: boolean;
             last?: string;
             /** Format: date-time */
             last_at?: string;
@@ -7121,6 +7133,8 @@ export interface operations {
                 state?: "held" | "future" | "active" | "waiting";
                 /** @description A part of how the last attempt ended */
                 last?: string;
+                /** @description With within: only what those who look after these domains may do this with */
+                act?: "hold" | "release" | "retry" | "delete" | "reroute" | "export";
                 /** @description At least so long in the queue, as 1h30m */
                 older?: string;
                 /** @description At most so long in the queue */
@@ -7213,6 +7227,8 @@ export interface operations {
                 state?: "held" | "future" | "active" | "waiting";
                 /** @description A part of how the last attempt ended */
                 last?: string;
+                /** @description With within: only what those who look after these domains may do this with */
+                act?: "hold" | "release" | "retry" | "delete" | "reroute" | "export";
                 /** @description At least so long in the queue, as 1h30m */
                 older?: string;
                 /** @description At most so long in the queue */
