@@ -110,7 +110,7 @@ func TestStoppingServerFinishesWhatItHolds(t *testing.T) {
 	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	idle.say("", "421") // at once: it held nothing
+	idle.say("", "421")                    // at once: it held nothing
 	for _, l := range f.status.Listeners { // each is closed by a part of its own
 		f.eventually("no connections are taken for "+string(l.Protocol), func() bool {
 			c, err := net.Dial("tcp", l.Address)

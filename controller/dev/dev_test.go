@@ -25,6 +25,7 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		"--listen \"8443\"":    func(o *Options) { o.Listen = "8443" },
 		"--listen \"0.0.0.0:1": func(o *Options) { o.Listen = "0.0.0.0:1" },
 		"--sample-interval":    func(o *Options) { o.Interval = time.Millisecond },
+		"--upgrade-gate":       func(o *Options) { o.Agents.UpgradeGate = -1 },
 	} {
 		o := options(t)
 		change(&o)
