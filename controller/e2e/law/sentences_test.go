@@ -24,6 +24,7 @@ const (
 // silent are the folders and files whose sentences never get to the console,
 // each with the reason.
 var silent = map[string]string{
+	"agent/starter":               "speaks to whoever typed the command",
 	"controller/cli":              "speaks to whoever typed the command",
 	"controller/dev":              "speaks to whoever typed the command",
 	"controller/e2e":              "tests",
