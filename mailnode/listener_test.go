@@ -32,7 +32,7 @@ func stranger(t *testing.T, port int, client, more string) *talk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(c, "PROXY TCP4 %s 127.0.0.1 4242 25\r\n%s", client, more); err != nil {

@@ -54,7 +54,12 @@ func TestOpportunisticTLS(t *testing.T) {
 			t.Parallel()
 			r := serve(t, "127.0.0.2", 0, x.change)
 			d := resolvetest.New(t, "remote.test. 300 IN A 127.0.0.2")
-			c := client(t, d, r.addr.Port(), func(s *Settings) { s.Idle = time.Nanosecond })
+			c := client(t, d, r.addr.Port(), func(s *Settings) {
+				s.Idle = time.Nanosecond
+				if r.answers["STARTTLS"] == "HANG" {
+					impatient(s)
+				}
+			})
 			for range 2 { // the second time it is known
 				o := c.Send(t.Context(), "remote.test", nil, letter(text, "x@remote.test"))[0]
 				if got := r.wasSecure(); o.State != Sent || got != x.want {

@@ -45,7 +45,7 @@ func TestScheduleUntilTheEnd(t *testing.T) {
 	w.put(e, r)
 	start := w.clock()
 	var at []time.Duration
-	for i := 1; len(w.list(Filter{Destination: "far.test"})) > 0; i++ {
+	for i := 1; ; i++ { // the last attempt may be over as soon as its time has come
 		w.tries(i)
 		at = append(at, w.clock().Sub(start))
 		list := w.list(Filter{Destination: "far.test"})

@@ -210,9 +210,9 @@ func rcpt(address string, notify ...envelope.Notify) envelope.Recipient {
 
 func (w *world) await(what string, done func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); {
+	for deadline := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("after 20 seconds still not: %s", what)
+			w.t.Fatalf("after a minute still not: %s", what)
 		}
 		<-time.After(time.Millisecond)
 	}

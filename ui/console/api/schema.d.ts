@@ -2062,6 +2062,8 @@ export interface components {
              * @description By the supervisor, before it ended
              */
             restarts: number;
+            /** @description Exit, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             time: string;
         };
@@ -3360,6 +3362,8 @@ export interface components {
             kind: "" | "ipmi" | "redfish" | "wol" | "command" | "dev";
             mac?: string;
             result?: string;
+            /** @description Result, for another language */
+            said?: components["schemas"]["Sentence"];
             server: string;
             /** Format: date-time */
             tested: string;
@@ -3851,6 +3855,8 @@ export interface components {
             next: string;
             /** Format: int64 */
             parts: number;
+            /** @description Error, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             sent: string;
             /** @enum {string} */
