@@ -51,6 +51,8 @@ type Entry struct {
 	LastCode    int
 	LastHost    string
 	LastAt      time.Time
+
+	unproven bool // anybody can have written the sender
 }
 
 // Filter picks entries; fields that are empty pick all. Texts are compared without case.
@@ -76,7 +78,7 @@ type Filter struct {
 // narrow leaves of an entry what those see who look after some domains, in lower case; false
 // when that is nothing.
 func (e *Entry) narrow(domains []string) bool {
-	if slices.Contains(domains, domainOf(e.From)) {
+	if !e.unproven && slices.Contains(domains, domainOf(e.From)) {
 		return true
 	}
 	all := len(e.Recipients)
@@ -146,6 +148,9 @@ func (q *Queue) walk(ctx context.Context, from []byte, f Filter, yield func(foun
 			id = r.id
 		}
 		e := q.entry(r, p, m, now)
+		if len(f.Within) > 0 {
+			e.unproven = q.unproven(p, m)
+		}
 		if !f.match(&e, now) {
 			continue
 		}
@@ -154,6 +159,13 @@ func (q *Queue) walk(ctx context.Context, from []byte, f Filter, yield func(foun
 		}
 	}
 	return nil
+}
+
+// unproven tells that the sender of a part is what a stranger says: mail for this fleet that
+// nobody signed in for. What goes elsewhere is taken from those who are known only, and what
+// is sent onward has a sender made here.
+func (q *Queue) unproven(p *part, m *letter) bool {
+	return m.Envelope.Account == "" && p.From == "" && len(p.To) > 0 && q.o.Local != nil && q.o.Local.Here(domainOf(p.To[0].Address))
 }
 
 func (q *Queue) entry(r ref, p *part, m *letter, now time.Time) Entry {

@@ -532,3 +532,21 @@ func TestPartOfSeveralDomains(t *testing.T) {
 		t.Errorf("left are %+v", list)
 	}
 }
+
+// Who writes a domain's name into the sender does not show its administrators the mail of
+// other domains.
+func TestASenderThatAnybodyCanWriteIsNoneOfADomain(t *testing.T) {
+	w := newWorld(t)
+	w.full = true
+	forged := from("boss@a.test")
+	forged.Account = ""
+	w.put(forged, rcpt("alice@here.test"))
+	w.put(from("boss@a.test"), rcpt("alice@here.test"))
+	w.await("both wait", func() bool { return len(w.list(Filter{Last: "full"})) == 2 && w.idle() })
+	if list := w.list(Filter{Within: []string{"a.test"}}); len(list) != 1 || list[0].Account == "" || list[0].Inbound {
+		t.Errorf("the sender's domain sees %+v", list)
+	}
+	if list := w.list(Filter{Within: []string{"here.test"}}); len(list) != 2 || !list[0].Inbound || !list[1].Inbound {
+		t.Errorf("the recipient's domain sees %+v", list)
+	}
+}
