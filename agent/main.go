@@ -21,6 +21,7 @@ import (
 	"mailfleet/agent/handover"
 	"mailfleet/agent/releases"
 	"mailfleet/agent/slack"
+	"mailfleet/agent/steward"
 	"mailfleet/agent/supervise"
 	"mailfleet/agent/uplink"
 	"mailfleet/inventory"
@@ -61,7 +62,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(joinCommand(), runCommand(), trustCommand(), doctorCommand())
+	root.AddCommand(joinCommand(), runCommand(), trustCommand(), doctorCommand(), unitCommand())
 	return root
 }
 
@@ -81,7 +82,7 @@ func joinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "This is now server %s of the fleet at %s. Start it with: mailfleet-agent run --dir %s\n", me.Name, controller, dir)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "This is now server %[1]s of the fleet at %[2]s. Have systemd start it (mailfleet-agent unit --install --dir %[3]s), or run mailfleet-agent run --dir %[3]s\n", me.Name, controller, dir)
 			return err
 		},
 	}
@@ -126,7 +127,7 @@ func trustCommand() *cobra.Command {
 }
 
 func runCommand() *cobra.Command {
-	o := app.Options{}
+	o := app.Options{UpgradeGate: steward.DefaultGate}
 	debug := false
 	limit := handover.DefaultLimit
 	cmd := &cobra.Command{
@@ -166,6 +167,7 @@ func runCommand() *cobra.Command {
 	f.StringVar(&o.Mailnode, "mailnode", "mailfleet-mailnode", "the mailnode program")
 	f.BoolVar(&o.StopServices, "stop-services", false, "stop the services before ending, as in a container")
 	f.DurationVar(&limit, "upgrade-limit", limit, "how long another build of the agent may take to reach the controller before this one goes on")
+	f.DurationVar(&o.UpgradeGate, "upgrade-gate", o.UpgradeGate, "how long another build of a service must be well before the one before it is given up")
 	f.BoolVar(&debug, "debug", false, "log more")
 	f.StringVar(&o.Machines, "dev-machines", "", "directory of the dev fleet's machines, on which reboot and power act instead of this one")
 	_ = f.MarkHidden("dev-machines")

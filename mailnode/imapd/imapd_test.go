@@ -2,16 +2,10 @@ package imapd
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"sync"
 	"testing"
@@ -20,6 +14,7 @@ import (
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/gate/gatetest"
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/store"
 )
@@ -111,23 +106,7 @@ func start(t testing.TB, change func(*config)) *fixture {
 	return n
 }
 
-// certificate makes a TLS configuration for the server.
-func certificate(t testing.TB) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"mx.example.test"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-}
+func certificate(t testing.TB) *tls.Config { return gatetest.Certificate(t, "mx.example.test") }
 
 // TestConformance runs the scripts, one for each capability, each with a user of its own.
 func TestConformance(t *testing.T) {
