@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"mailfleet/controller/e2e/peers"
@@ -234,8 +235,9 @@ func synchronises(t *testing.T, n *fixture, user int, sync func(), dir string) {
 }
 
 func TestMbsync(t *testing.T) {
+	t.Parallel()
 	program := peers.Find(t, "isync", "mbsync")
-	n := start(t, nil)
+	n := start(t, withMixed(t))
 	home := memory(t)
 	write(t, filepath.Join(home, ".mbsyncrc"), fmt.Sprintf(`
 FSync no
@@ -268,11 +270,11 @@ SyncState *
 	if err := os.MkdirAll(filepath.Join(home, "mail"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	n.fill(t, 1, mixedCount(manyMixed), mixed)
 	synchronises(t, n, 1, func() { run(t, home, program, "-q", "-a") }, filepath.Join(home, "mail", "INBOX"))
 }
 
 func TestOfflineIMAP(t *testing.T) {
+	t.Parallel()
 	program := peers.Find(t, "offlineimap3", "offlineimap")
 	n := start(t, nil)
 	home := memory(t)
@@ -302,16 +304,20 @@ auth_mechanisms = PLAIN
 }
 
 func TestCurl(t *testing.T) {
+	t.Parallel()
 	program := peers.Find(t, "curl", "curl")
-	n := start(t, nil)
+	n := start(t, withMixed(t))
 	count := mixedCount(manyMixed)
-	n.fill(t, 1, count, mixed)
 	home := memory(t)
 	base := "imap://" + n.addr
 	curl := func(args ...string) string {
 		return run(t, home, program, append([]string{"-sS", "-u", address(1) + ":" + secret}, args...)...)
 	}
-	curl(fmt.Sprintf("%s/INBOX;MAILINDEX=[1-%d]", base, count), "-o", "#1")
+	var both sync.WaitGroup // one waits while the other is answered
+	for _, part := range [][2]int{{1, count / 2}, {count/2 + 1, count}} {
+		both.Go(func() { curl(fmt.Sprintf("%s/INBOX;MAILINDEX=[%d-%d]", base, part[0], part[1]), "-o", "#1") })
+	}
+	both.Wait()
 	for i := range count {
 		if got, err := os.ReadFile(filepath.Join(home, strconv.Itoa(i+1))); err != nil || string(got) != mixed(i) {
 			t.Fatalf("message %d came as %.300q, %v", i+1, got, err)
@@ -332,6 +338,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestMutt(t *testing.T) {
+	t.Parallel()
 	mutt, program := peers.Find(t, "mutt", "mutt"), peers.Find(t, "bsdutils", "script")
 	n := start(t, nil)
 	count := mixedCount(fewMixed)
@@ -402,10 +409,10 @@ m.logout()
 `
 
 func TestImaplib(t *testing.T) {
+	t.Parallel()
 	program := peers.Find(t, "python3", "python3")
-	n := start(t, nil)
+	n := start(t, withMixed(t))
 	count := mixedCount(manyMixed)
-	n.fill(t, 1, count, mixed)
 	if err := n.store.RenameMailbox(t.Context(), account(1), inbox, "full"); err != nil { // INBOX is empty then
 		t.Fatal(err)
 	}

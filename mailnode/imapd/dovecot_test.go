@@ -52,6 +52,7 @@ protocol imap {
 // TestDovecotAgrees runs the same scripts on Dovecot: what they ask of a server is not
 // our own invention.
 func TestDovecotAgrees(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}

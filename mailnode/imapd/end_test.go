@@ -44,8 +44,8 @@ func (n *fixture) alone(t *testing.T, who int) (do func(command string) []string
 
 // Commands that name the end of a large mailbox only do not wait for the rest of it.
 func TestTheEndOfALargeMailboxIsEnough(t *testing.T) {
-	n := start(t, unread)
-	n.fill(t, 1, large, same)
+	t.Parallel()
+	n := start(t, withLarge(t, unread))
 	do, read := n.alone(t, 1)
 	for _, command := range endOnly {
 		if strings.HasPrefix(command, "FETCH 1:") {
@@ -101,8 +101,8 @@ func TestTheEndOfALargeMailboxIsEnough(t *testing.T) {
 
 // That all messages with a flag are at the end is known whatever happens to them.
 func TestASearchForFlagsAtTheEnd(t *testing.T) {
-	n := start(t, unread)
-	n.fill(t, 1, large, same)
+	t.Parallel()
+	n := start(t, withLarge(t, unread))
 	place := store.Place{Account: account(1), Mailbox: store.Inbox}
 	flag := func(op store.FlagOp, flags store.Flags, from, to uint32) {
 		t.Helper()

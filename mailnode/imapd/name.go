@@ -141,8 +141,15 @@ func (s *session) findWith(ctx context.Context, name string, need rights) (targe
 // findTarget is findWith for a mailbox that messages are put in: that it is missing
 // is said with TRYCREATE.
 func (s *session) findTarget(ctx context.Context, name string) (target, error) {
-	t, err := s.findBy(ctx, name, s.srv.store.Target)
+	t, err := s.findBy(ctx, name, func(account, own string) (store.Mailbox, error) {
+		likely := store.MailboxID(0)
+		if s.last.Account == account {
+			likely = s.last.Mailbox
+		}
+		return s.srv.store.Target(account, own, likely)
+	})
 	if err == nil {
+		s.last = t.place
 		err = t.rights.need("i")
 	}
 	if errors.Is(err, store.ErrNoMailbox) {

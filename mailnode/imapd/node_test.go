@@ -14,10 +14,10 @@ const nodePeers = "../testdata/node"
 
 // An npm client that most webmails and mail APIs of today are built on.
 func TestImapflow(t *testing.T) {
+	t.Parallel()
 	program := peers.Node(t, nodePeers, "imapflow")
-	n := start(t, nil)
-	const count = 10_000
-	n.fill(t, 1, count, mixed)
+	n := start(t, withMixed(t))
+	count := mixedCount(manyMixed)
 	whole := sha256.New()
 	for i := range count {
 		whole.Write([]byte(mixed(i)))

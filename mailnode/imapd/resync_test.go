@@ -46,8 +46,8 @@ func (n *fixture) knowing(t *testing.T, user int) *peer {
 // A client leaves a large mailbox of which it saw the end, and comes back after others
 // changed it.
 func TestComingBackToALargeMailbox(t *testing.T) {
-	n := start(t, nil)
-	n.fill(t, 1, large, same)
+	t.Parallel()
+	n := start(t, withLarge(t, nil))
 	place := store.Place{Account: account(1), Mailbox: store.Inbox}
 	p := n.knowing(t, 1)
 	selected := p.do("s SELECT INBOX", "s OK")
@@ -132,10 +132,13 @@ func TestComingBackToALargeMailbox(t *testing.T) {
 // A message that goes while a client catches up is told once, and not as if it had gone
 // before the client counted it.
 func TestMessagesGoWhileAClientCatchesUp(t *testing.T) {
-	n := start(t, nil)
+	t.Parallel()
+	n := start(t, withLarge(t, nil))
 	for i, count := range []int{large, 100} {
 		user := i + 1
-		n.fill(t, user, count, same)
+		if count < large {
+			n.fill(t, user, count, same)
+		}
 		place := store.Place{Account: account(user), Mailbox: store.Inbox}
 		p := n.knowing(t, user)
 		since := captured(t, p.do("s SELECT INBOX", "s OK"), modSeqLine)
@@ -164,8 +167,8 @@ func TestMessagesGoWhileAClientCatchesUp(t *testing.T) {
 // A client that only looks whether there is something new hears of it, although it asks for
 // nothing that would have a large mailbox read.
 func TestNoopTellsOfALargeMailbox(t *testing.T) {
-	n := start(t, nil)
-	n.fill(t, 1, large, same)
+	t.Parallel()
+	n := start(t, withLarge(t, nil))
 	p := n.signedIn(t, 1)
 	p.do("s SELECT INBOX", "s OK")
 	n.fill1(t, store.Place{Account: account(1), Mailbox: store.Inbox})

@@ -13,6 +13,7 @@ import (
 
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/imapd/wire"
+	"mailfleet/mailnode/store"
 )
 
 const (
@@ -49,6 +50,7 @@ type session struct {
 	compressed bool
 	box        *box        // the selected mailbox
 	saved      wire.Ranges // UIDs of the saved search result
+	last       store.Place // mailbox it wanted to put something in last
 	watch      watch
 	until      time.Time // how long it waits for a command
 	idling     bool

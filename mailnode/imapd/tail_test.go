@@ -50,8 +50,8 @@ func unread(c *config) { c.store.Lull = time.Hour }
 
 // What is told of the end of a mailbox is the same before the whole is read and after it.
 func TestTheEndOfALargeMailbox(t *testing.T) {
-	n := start(t, unread)
-	n.fill(t, 1, large, same)
+	t.Parallel()
+	n := start(t, withLarge(t, unread))
 	ask := func(command string, read bool) []string {
 		p := n.signedIn(t, 1)
 		defer p.do("x LOGOUT", "x OK")
@@ -95,8 +95,8 @@ func (p *peer) all(command string) (lines []string) {
 
 // Commands that need the whole of a large mailbox wait for it, whatever was asked before.
 func TestMoreThanTheEndOfALargeMailbox(t *testing.T) {
-	n := start(t, unread)
-	n.fill(t, 1, large, same)
+	t.Parallel()
+	n := start(t, withLarge(t, unread))
 	want := map[string]string{
 		"FETCH 1 FLAGS": "* 1 FETCH (FLAGS ())", "FETCH 1,* (UID FLAGS)": "* 1 FETCH (UID 1 FLAGS ())", "FETCH *:32000 UID": "* 32000 FETCH (UID 32000)",
 		"UID FETCH 2,32768 FLAGS": "* 2 FETCH (UID 2 FLAGS ())", "FETCH $ FLAGS": "a OK", "UID FETCH 0:* FLAGS": "a BAD",
@@ -118,10 +118,10 @@ func TestMoreThanTheEndOfALargeMailbox(t *testing.T) {
 // While only the end of a mailbox is known others change it: numbers stay what they were
 // until the peer is told, and then it is told all.
 func TestALargeMailboxChangesBeforeItIsRead(t *testing.T) {
-	n := start(t, unread)
-	for i, qresync := range []bool{false, true} {
-		user := i + 1
-		n.fill(t, user, large, same)
+	t.Parallel()
+	for _, qresync := range []bool{false, true} {
+		n := start(t, withLarge(t, unread))
+		const user = 1
 		place := store.Place{Account: account(user), Mailbox: store.Inbox}
 		p := n.signedIn(t, user)
 		if qresync {

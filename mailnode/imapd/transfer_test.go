@@ -173,6 +173,7 @@ func (x *interrupted) share(t *testing.T) (name string) {
 
 // What of a MOVE is beyond the quota of whose mailbox it goes to stays where it was.
 func TestMoveBeyondTheQuota(t *testing.T) {
+	t.Parallel()
 	const many = 2*atOnce + 500
 	x := startInterrupted(t)
 	x.fill(t, 1, many, small)
@@ -202,6 +203,7 @@ func TestMoveBeyondTheQuota(t *testing.T) {
 
 // A COPY that ends beyond the quota leaves nothing, also when there seemed to be room.
 func TestCopyBeyondTheQuota(t *testing.T) {
+	t.Parallel()
 	const many = 2*atOnce + 500
 	x := startInterrupted(t)
 	x.fill(t, 1, many, small)
@@ -228,6 +230,7 @@ func TestCopyBeyondTheQuota(t *testing.T) {
 // On a disk that gets full a long MOVE stops between two steps, a COPY leaves nothing, and
 // both go on when there is room.
 func TestMoveAndCopyOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	const many = 2*atOnce + 500
 	x := startInterrupted(t)
 	x.fill(t, 1, many, small)
@@ -266,6 +269,7 @@ func TestMoveAndCopyOnAFullDisk(t *testing.T) {
 // When nothing can be written any more the client is told so, and when the store is opened
 // again, after the power was cut, each message is in one of the mailboxes.
 func TestMoveAndCopyWhenTheDiskFails(t *testing.T) {
+	t.Parallel()
 	const many = 2*atOnce + 500
 	for _, command := range []string{"MOVE", "COPY"} {
 		x := startInterrupted(t)
@@ -302,6 +306,7 @@ func TestMoveAndCopyWhenTheDiskFails(t *testing.T) {
 // A mailbox that is deleted while messages are moved or copied to it takes those with it
 // that had come, and no others.
 func TestMoveAndCopyToAMailboxThatIsDeleted(t *testing.T) {
+	t.Parallel()
 	const many = 12 * atOnce
 	for _, command := range []string{"COPY", "MOVE"} {
 		x := startInterrupted(t)

@@ -153,20 +153,46 @@ func TestAheadKnowsDamage(t *testing.T) {
 func TestTarget(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	defer shut(t, s)
-	if _, err := s.Target(alice, "INBOX"); !errors.Is(err, ErrNoMailbox) {
+	if _, err := s.Target(alice, "INBOX", 0); !errors.Is(err, ErrNoMailbox) {
 		t.Errorf("before there is an account: %v", err)
 	}
 	fill(t, s, 1, benchText)
 	if _, err := s.CreateMailbox(t.Context(), alice, "Work/2026", ""); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"INBOX", "inbox", "Work", "Work/2026", "Work/2027", strings.Repeat("x", 5000)} {
-		want, errWant := s.Find(t.Context(), alice, name)
-		got, err := s.Target(alice, name)
-		if fmt.Sprint(got, err) != fmt.Sprint(want, errWant) {
-			t.Errorf("%.20s is %v, %v instead of %v, %v", name, got, err, want, errWant)
+	check := func(when string) {
+		t.Helper()
+		for _, name := range []string{"INBOX", "inbox", "Work", "Work/2026", "Work/2027", "Play", strings.Repeat("x", 5000)} {
+			want, errWant := s.Find(t.Context(), alice, name)
+			for likely := range MailboxID(6) {
+				got, err := s.Target(alice, name, likely)
+				if fmt.Sprint(got, err) != fmt.Sprint(want, errWant) {
+					t.Errorf("%s %.20s, likely %d, is %v, %v instead of %v, %v", when, name, likely, got, err, want, errWant)
+				}
+			}
 		}
 	}
+	check("at first")
+	made, err := s.Find(t.Context(), alice, "Work/2026")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), Delivery{Places: []Place{{alice, made.ID}}, Body: strings.NewReader("x"), Size: 1, Keywords: []string{"k"}}); err != nil {
+		t.Fatal(err)
+	}
+	check("with a message")
+	if err := s.RenameMailbox(t.Context(), alice, "Work/2026", "Play"); err != nil {
+		t.Fatal(err)
+	}
+	check("renamed")
+	if err := s.DeleteMailbox(t.Context(), alice, "Play"); err != nil {
+		t.Fatal(err)
+	}
+	check("deleted")
+	if err := s.DeleteAccount(t.Context(), alice); err != nil {
+		t.Fatal(err)
+	}
+	check("without an account")
 }
 
 // Digests are those that Messages reads, also of messages whose digest was not kept.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -531,14 +532,23 @@ func TestOldRemovalsAreForgotten(t *testing.T) {
 	s := openMem(t)
 	p := Place{alice, Inbox}
 	n := tombKeep + tombKeep/8 + 2
-	for range n {
-		deliver(t, s, "x", alice)
+	fill(t, s, n, func(int64) []byte { return []byte("x") })
+	uids := make(chan uint32)
+	var all sync.WaitGroup
+	for range 64 { // which wait for the disk together
+		all.Go(func() {
+			for uid := range uids {
+				if _, err := s.Expunge(t.Context(), p, []uint32{uid}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 	for i := range n {
-		if _, err := s.Expunge(t.Context(), p, []uint32{uint32(i + 1)}); err != nil {
-			t.Fatal(err)
-		}
+		uids <- uint32(i + 1)
 	}
+	close(uids)
+	all.Wait()
 	if _, complete, err := s.Vanished(t.Context(), p, 0); err != nil || complete {
 		t.Errorf("what was forgotten is said to be complete: %v", err)
 	}

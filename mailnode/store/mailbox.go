@@ -110,12 +110,19 @@ func (s *Store) Find(ctx context.Context, account, name string) (Mailbox, error)
 }
 
 // Target is Find for who is about to change the mailbox. It does not wait until what
-// others changed last is durable: that is so before the change that follows is.
-func (s *Store) Target(account, name string) (Mailbox, error) {
+// others changed last is durable: that is so before the change that follows is. It is
+// found soonest when it is likely: 0 is none.
+func (s *Store) Target(account, name string, likely MailboxID) (Mailbox, error) {
 	if err := checkAccount(account); err != nil {
 		return Mailbox{}, err
 	}
 	if name == "INBOX" { // where most goes
+		likely = Inbox
+	}
+	if m, found := s.lately(Place{account, likely}); found && m.Name == name {
+		return m, nil
+	}
+	if name == "INBOX" {
 		return readMailbox(s.db, Place{account, Inbox})
 	}
 	list, err := readMailboxes(s.db, account)

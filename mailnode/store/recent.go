@@ -50,6 +50,17 @@ func (r *recent) note(tx *Tx) {
 	}
 }
 
+// lately is the record of a mailbox as the last change left it, if it is kept and nobody
+// else looks: who would have to wait for a change can as well read it.
+func (s *Store) lately(p Place) (m Mailbox, found bool) {
+	if !s.mu.TryLock() {
+		return m, false
+	}
+	defer s.mu.Unlock()
+	m, found = s.recent.boxes[p]
+	return m, found
+}
+
 func keep[K comparable, V any](m map[K]V, key K, value V) {
 	if len(m) >= recentRecords {
 		clear(m)

@@ -125,6 +125,7 @@ func TestDamagedMessageIsNamedAndRemoved(t *testing.T) {
 func TestDamagedRecordsAreRepaired(t *testing.T) {
 	for _, percent := range []int{5, 35, 65} {
 		t.Run(fmt.Sprint(percent), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			s := open(t, dir, Options{})
 			for i := range 300 {
