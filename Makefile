@@ -12,7 +12,7 @@ LINT_VERSION := v2.15.0
 # Debian packages of the real peers that tests talk to.
 PEER_PACKAGES := chromium curl dbus-daemon dovecot-imapd dovecot-lmtpd dovecot-pop3d etherwake fetchmail fonts-noto-cjk \
 	gsasl ipmitool iproute2 isync kannel kannel-extras libnet-ssleay-perl mpop mutt offlineimap3 \
-	opendkim openipmi postfix python3 python3-sushy redfishtool swaks tcpdump
+	opendkim openipmi postfix python3 python3-sushy redfishtool swaks systemd tcpdump
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help

@@ -62,7 +62,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(joinCommand(), runCommand(), trustCommand(), doctorCommand())
+	root.AddCommand(joinCommand(), runCommand(), trustCommand(), doctorCommand(), unitCommand())
 	return root
 }
 
@@ -82,7 +82,7 @@ func joinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "This is now server %s of the fleet at %s. Start it with: mailfleet-agent run --dir %s\n", me.Name, controller, dir)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "This is now server %[1]s of the fleet at %[2]s. Have systemd start it (mailfleet-agent unit --install --dir %[3]s), or run mailfleet-agent run --dir %[3]s\n", me.Name, controller, dir)
 			return err
 		},
 	}

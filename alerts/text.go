@@ -25,6 +25,8 @@ type wording struct {
 	firing, resolved, closed string
 	down, up                 string // the same of a server that is down, and up again
 	held, released           string // and of an account whose mail is held, and that was let go
+	manyDown, manyUp         string // of several servers of a region
+	nowhere, comma           string // a region without name; between names
 }
 
 var chinese = wording{
@@ -55,6 +57,10 @@ var chinese = wording{
 	up:       "[{severity}已恢复] {server} 服务器已恢复在线，{time}",
 	held:     "[{severity}] {what} 发信异常，{value} 个收件人，已暂停，{server}，{time}",
 	released: "[{severity}已恢复] {what} 的发信已放行，{server}，{time}",
+	manyDown: "[{severity}] {region} 有 {count} 台服务器失联：{servers}，{time}",
+	manyUp:   "[{severity}已恢复] {region} 有 {count} 台服务器恢复在线：{servers}，{time}",
+	nowhere:  "未分区",
+	comma:    "、",
 }
 
 var english = wording{
@@ -84,6 +90,10 @@ var english = wording{
 	up:       "RESOLVED ({severity}) {server}: the server is up again, at {time}",
 	held:     "{severity} {what} wrote to {value} recipients and is held, on {server}, at {time}",
 	released: "RESOLVED ({severity}) {what} may send again, on {server}, at {time}",
+	manyDown: "{severity} {region}: {count} servers are down: {servers}, at {time}",
+	manyUp:   "RESOLVED ({severity}) {region}: {count} servers are up again: {servers}, at {time}",
+	nowhere:  "no region",
+	comma:    ", ",
 }
 
 // Text words the one text message a person gets about an alert: that it fires

@@ -81,6 +81,27 @@ func TestTextGolden(t *testing.T) {
 	} {
 		fmt.Fprintf(&got, "%s\n  %s\n  %s\n", c.name, alerts.Text(c.alert, "zh"), alerts.Text(c.alert, "en"))
 	}
+	many := alerts.Together{
+		Severity: inventory.Critical, Region: "hk", Servers: []string{"mail-hk-2", "mail-hk-1", "mail-hk-10", "mail-hk-3"},
+		At: time.Date(2026, 3, 1, 6, 5, 0, 0, time.UTC),
+	}
+	manyLong := many
+	manyLong.Servers = []string{longNames.ServerName, longNames.ServerName + "2", longNames.ServerName + "3"}
+	wide := many
+	wide.Region = "hong-kong-kowloon-east-building-7"
+	for i := range 400 {
+		wide.Servers = append(wide.Servers, fmt.Sprintf("mail-hk-%03d", i))
+	}
+	for _, c := range []struct {
+		name string
+		of   alerts.Together
+	}{{"a region is down", many}, {"a large region is down", wide}, {"long names together", manyLong}, {"servers without a region", alerts.Together{Servers: many.Servers, At: many.At}}} {
+		up := c.of
+		up.Up = true
+		for _, t := range []alerts.Together{c.of, up} {
+			fmt.Fprintf(&got, "%s, up again: %v\n  %s\n  %s\n", c.name, t.Up, alerts.TogetherText(t, "zh"), alerts.TogetherText(t, "en"))
+		}
+	}
 	path := filepath.Join("testdata", "texts.golden")
 	if *update {
 		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
@@ -122,6 +143,14 @@ func FuzzTextFitsOneMessage(f *testing.F) {
 			if encoding, parts := sms.Encode(en); parts != 1 || encoding != sms.GSM7 {
 				t.Errorf("%s, %d parts: %q", encoding, parts, en)
 			}
+		}
+		many := alerts.Together{Severity: severities[form%3], Region: metric, Servers: []string{server, mount, metric}, Up: form%2 == 0, At: a.Since}
+		zh, en := alerts.TogetherText(many, "zh"), alerts.TogetherText(many, "en")
+		if _, parts := sms.Encode(zh); parts != 1 {
+			t.Errorf("%d parts: %q", parts, zh)
+		}
+		if encoding, parts := sms.Encode(en); parts != 1 || encoding != sms.GSM7 {
+			t.Errorf("%s, %d parts: %q", encoding, parts, en)
 		}
 	})
 }

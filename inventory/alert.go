@@ -139,6 +139,7 @@ type SMS struct {
 	Next     time.Time `json:"next"` // of the next attempt while queued
 	Sent     time.Time `json:"sent"`
 	Error    string    `json:"error,omitempty"` // of the last attempt
+	Said     *Sentence `json:"said,omitempty" doc:"Error, for another language"`
 	Alert    ID        `json:"alert,omitempty"`
 	Key      string    `json:"-"` // unique: alert, event and phone, so that nothing is sent twice
 }

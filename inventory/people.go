@@ -8,6 +8,9 @@ import (
 // Role is a set of rights.
 type Role string
 
+// Said is the role in a sentence.
+func (r Role) Said() Sentence { return Word(string(r)) }
+
 // The roles on the fleet.
 const (
 	RoleOperator Role = "operator" // everything

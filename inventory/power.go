@@ -37,11 +37,15 @@ type Power struct {
 	TLSPin    string    `json:"tls_pin,omitempty"` // redfish: SHA-256 of the certificate, hexadecimal, instead of a CA
 	Tested    time.Time `json:"tested"`            // zero: never
 	Result    string    `json:"result,omitempty"`  // of the last test: on, off, or what went wrong
-	HasSecret bool      `json:"has_secret"`        // a password is kept; it is never shown
+	Said      *Sentence `json:"said,omitempty" doc:"Result, for another language"`
+	HasSecret bool      `json:"has_secret"` // a password is kept; it is never shown
 }
 
 // PowerState is whether a server is under power.
 type PowerState string
+
+// Said is the state in a sentence.
+func (s PowerState) Said() Sentence { return Word(string(s)) }
 
 // The states of power.
 const (

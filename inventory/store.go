@@ -37,6 +37,47 @@ const (
 	DKIMKeys     Kind = "dkim-keys"
 )
 
+// Noun is what people call one thing of a kind.
+type Noun string
+
+// Said is the noun in a sentence.
+func (n Noun) Said() Sentence { return Word(string(n)) }
+
+// NounFleet is all that there is.
+const NounFleet Noun = "fleet"
+
+// nouns are what one thing of each kind is called.
+var nouns = map[Kind]Noun{
+	Servers:      "server",
+	Services:     "service",
+	JoinTokens:   "join token",
+	Certificates: "certificate",
+	Domains:      "domain",
+	Accounts:     "account",
+	Operations:   "operation",
+	Rules:        "rule",
+	Contacts:     "contact",
+	Alerts:       "alert",
+	SMSes:        "text message",
+	People:       "person",
+	Sessions:     "session",
+	Tokens:       "token",
+	Audit:        "audit entry",
+	Settings:     "setting",
+	Tenants:      "tenant",
+	Plans:        "plan",
+	Powers:       "power driver",
+	Pools:        "pool",
+	Windows:      "maintenance window",
+	Preflights:   "preflight",
+	Releases:     "release",
+	Groups:       "group",
+	DKIMKeys:     "DKIM key",
+}
+
+// Noun is what one thing of the kind is called.
+func (k Kind) Noun() Noun { return nouns[k] }
+
 // Record is what can be kept: a pointer to a struct that embeds Meta.
 type Record interface {
 	Base() *Meta

@@ -107,6 +107,24 @@ func TestListenersHaveSwitchesOfTheirOwn(t *testing.T) {
 		t.Errorf("a connection too many where they are not bounded got %q", line)
 	}
 
+	// Numbers are turned without closing it too: for an address, for its network, for the port.
+	f.reload(func(c *api.Config) {
+		c.Mail.Receiving.AddressConnections, c.Mail.Receiving.NetworkConnections = 1, 2
+		c.Mail.Receiving.Listeners[0].Connections = 1
+	})
+	for _, x := range []struct{ client, want string }{
+		{"198.51.100.1", "220 "}, {"198.51.100.1", "421 4.3.2 Too many connections from your address"}, {"198.51.100.2", "220 "},
+		{"198.51.100.3", "421 4.3.2 Too many connections from your network"}, {"198.51.101.3", "220 "},
+	} {
+		if line := stranger(t, strict, x.client, "").line(); !strings.HasPrefix(line, x.want) {
+			t.Errorf("%s got %q, want %q", x.client, line, x.want)
+		}
+	}
+	if line := stranger(t, lax, "192.0.2.4", "").line(); !strings.HasPrefix(line, "421 4.3.2 mx.example.test too many connections at this port") {
+		t.Errorf("where there may be one connection a further one got %q", line)
+	}
+	f.reload(func(c *api.Config) { c.Mail.Receiving.Listeners[0].Connections = 0 })
+
 	k := stranger(t, lax, "192.0.2.4", "")
 	k.line()
 	k.do("EHLO client.test", "250-")

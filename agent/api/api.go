@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"mailfleet/inventory"
@@ -42,10 +41,11 @@ type LogLine struct {
 
 // Crash is how a service last ended without being asked to.
 type Crash struct {
-	Time     time.Time `json:"time"`
-	Exit     string    `json:"exit"`
-	Restarts int       `json:"restarts"` // by the supervisor, before it ended
-	Lines    []string  `json:"lines"`    // the last 200 of its output, oldest first
+	Time     time.Time           `json:"time"`
+	Exit     string              `json:"exit"`
+	Said     *inventory.Sentence `json:"said,omitempty"` // Exit, for another language
+	Restarts int                 `json:"restarts"`       // by the supervisor, before it ended
+	Lines    []string            `json:"lines"`          // the last 200 of its output, oldest first
 }
 
 // maxAnswer bounds what is read of one answer, or of one line of a stream.
@@ -141,10 +141,5 @@ func (c *Client) ask(ctx context.Context, service, what string) (io.ReadCloser, 
 		return res.Body, nil
 	}
 	defer func() { _ = res.Body.Close() }()
-	b, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
-	text := strings.TrimSpace(string(b))
-	if res.StatusCode == http.StatusNotFound && text != "" && !strings.HasPrefix(text, "404 ") {
-		return nil, inventory.Errorf(inventory.NotFound, "%s", text)
-	}
-	return nil, fmt.Errorf("the agent answered %s: %s", res.Status, text)
+	return nil, problem(res)
 }

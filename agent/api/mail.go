@@ -163,24 +163,3 @@ func (c *Client) mail(ctx context.Context, method, path string, answer any) erro
 	}
 	return problem(res)
 }
-
-// problem is the error that an answer tells of.
-func problem(res *http.Response) error {
-	body := json.NewDecoder(io.LimitReader(res.Body, maxMailAnswer))
-	var problem struct {
-		Detail string `json:"detail"`
-	}
-	if err := body.Decode(&problem); err != nil || problem.Detail == "" {
-		problem.Detail = "the agent answered " + res.Status
-	}
-	code := inventory.Internal
-	switch res.StatusCode {
-	case http.StatusNotFound:
-		code = inventory.NotFound
-	case http.StatusUnprocessableEntity:
-		code = inventory.Invalid
-	case http.StatusServiceUnavailable:
-		code = inventory.Unavailable
-	}
-	return inventory.Errorf(code, "%s", problem.Detail)
-}

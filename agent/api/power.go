@@ -49,12 +49,12 @@ func (c *Client) Power(ctx context.Context, p Power) (PowerState, error) {
 		return PowerState{}, fmt.Errorf("ask the agent for the power of %s: %w", p.Server, err)
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return PowerState{}, problem(res)
+	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxLine))
 	if err != nil {
 		return PowerState{}, fmt.Errorf("read the agent's answer: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return PowerState{}, fmt.Errorf("the agent answered %s", res.Status)
 	}
 	var s PowerState
 	if err := json.Unmarshal(text, &s); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -38,7 +37,7 @@ func (a *App) showLog(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	lines, err := strconv.Atoi(q.Get("lines"))
 	if err != nil || lines < 0 || lines > api.MaxLogLines {
-		http.Error(w, fmt.Sprintf("lines must be between 0 and %d", api.MaxLogLines), http.StatusBadRequest)
+		refuse(w, inventory.FieldErrorf("lines", "lines must be between 0 and %d", api.MaxLogLines))
 		return
 	}
 	name := r.PathValue("name")
@@ -61,7 +60,7 @@ func (a *App) crash(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	answer(w, api.Crash{Time: c.Time, Exit: c.Exit, Restarts: c.Restarts, Lines: c.Lines})
+	answer(w, api.Crash{Time: c.Time, Exit: c.Exit, Said: c.Said, Restarts: c.Restarts, Lines: c.Lines})
 }
 
 // follow streams lines as they are written. An empty line is a beat, so that
@@ -113,12 +112,8 @@ func answer(w http.ResponseWriter, body any) {
 
 // refuse answers with the sentence of an error.
 func refuse(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	switch inventory.CodeOf(err) {
-	case inventory.NotFound:
-		status = http.StatusNotFound
-	case inventory.Unavailable:
-		status = http.StatusServiceUnavailable
-	}
-	http.Error(w, err.Error(), status)
+	w.Header().Set("Content-Type", api.ProblemType)
+	p := api.NewProblem(api.StatusOf(inventory.CodeOf(err)), inventory.Say("%s", err))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
 }

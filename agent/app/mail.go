@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"mailfleet/agent/api"
+	"mailfleet/inventory"
 )
 
 // handOn hands what the controller asks of the mailnode (api.MailRoutes) on to its
@@ -30,11 +30,7 @@ func handOn(socket func() string, log *slog.Logger) http.Handler {
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			log.Debug("the mailnode was not asked", "path", r.URL.Path, "error", err)
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_ = json.NewEncoder(w).Encode(map[string]any{
-				"title": http.StatusText(http.StatusServiceUnavailable), "status": http.StatusServiceUnavailable, "detail": "the mailnode is not running",
-			})
+			refuse(w, inventory.Errorf(inventory.Unavailable, "the mailnode is not running"))
 		},
 	}
 }

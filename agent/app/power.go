@@ -17,7 +17,7 @@ const maxPower = 64 << 10
 func (a *App) power(w http.ResponseWriter, r *http.Request) {
 	var p api.Power
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPower)).Decode(&p); err != nil {
-		http.Error(w, "the request is not the JSON expected", http.StatusBadRequest)
+		refuse(w, inventory.Errorf(inventory.Invalid, "the request is not the JSON expected"))
 		return
 	}
 	how := controller.OrderPower{Kind: p.Kind, Address: p.Address, User: p.User, MAC: p.MAC, Command: p.Command, TLSPin: p.TLSPin}

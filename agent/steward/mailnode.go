@@ -17,6 +17,7 @@ import (
 	"mailfleet/agent/durable"
 	"mailfleet/agent/supervise"
 	"mailfleet/controller/api"
+	"mailfleet/inventory"
 	mailnodeapi "mailfleet/mailnode/api"
 )
 
@@ -69,7 +70,7 @@ func (m *mailnode) specify(spec *supervise.Spec) {
 	spec.Reloader = func(ctx context.Context) error {
 		_, err := client.Reload(ctx)
 		if p, refused := errors.AsType[*mailnodeapi.Problem](err); refused {
-			return errors.New(p.Detail)
+			return inventory.Fail("%s", p.Said())
 		}
 		return err
 	}
@@ -108,7 +109,7 @@ func (m *mailnode) configure(ctx context.Context, d api.Desired, v api.DesiredSe
 	}
 	_, err = mailnodeapi.Dial(m.socket()).Reload(ctx)
 	if p, refused := errors.AsType[*mailnodeapi.Problem](err); refused {
-		return fmt.Errorf("the mailnode keeps its old configuration: %s", p.Detail)
+		return inventory.Fail("the mailnode keeps its old configuration: %s", p.Said())
 	}
 	m.reload = false // taken up, or it is not running
 	return nil

@@ -17,16 +17,18 @@ const crashLines = 200
 
 // Crash is how a service last ended without being asked to.
 type Crash struct {
-	Time     time.Time `json:"time"`
-	Exit     string    `json:"exit"`
-	Restarts int       `json:"restarts"` // of the supervisor, before it ended
-	Lines    []string  `json:"lines"`    // the last of its output, oldest first
+	Time     time.Time           `json:"time"`
+	Exit     string              `json:"exit"`
+	Said     *inventory.Sentence `json:"said,omitempty"` // Exit, for another language
+	Restarts int                 `json:"restarts"`       // of the supervisor, before it ended
+	Lines    []string            `json:"lines"`          // the last of its output, oldest first
 }
 
 // keepCrash writes down how the service ended and what it said last; it stays
 // when the service runs again, until the next time.
-func (s *seat) keepCrashOf(exit string, restarts int, lines []string) {
-	b, err := json.Marshal(Crash{Time: time.Now().UTC().Round(0), Exit: exit, Restarts: restarts, Lines: lines})
+func (s *seat) keepCrashOf(exit inventory.Sentence, restarts int, lines []string) {
+	c := Crash{Time: time.Now().UTC().Round(0), Exit: exit.String(), Said: exit.Beside(), Restarts: restarts, Lines: lines}
+	b, err := json.Marshal(c)
 	if err == nil {
 		err = durable.WriteFile(s.crashFile(), b)
 	}
@@ -37,7 +39,7 @@ func (s *seat) keepCrashOf(exit string, restarts int, lines []string) {
 
 func (s *seat) crashFile() string { return filepath.Join(s.dir, "crash.json") }
 
-func (s *service) keepCrash(exit string) {
+func (s *service) keepCrash(exit inventory.Sentence) {
 	lines, err := s.output.tail(crashLines)
 	if err != nil {
 		s.log.Warn("the output of the service cannot be read", "err", err)

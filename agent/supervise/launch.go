@@ -43,11 +43,11 @@ type becoming struct {
 // resources are the limits a process has, by their names here.
 var resources = map[string]struct {
 	number int
-	noun   string
+	noun   inventory.Sentence
 }{
-	"open_files": {unix.RLIMIT_NOFILE, "open files"},
-	"stack":      {unix.RLIMIT_STACK, "bytes of stack"},
-	"processes":  {unix.RLIMIT_NPROC, "processes"},
+	"open_files": {unix.RLIMIT_NOFILE, inventory.Word("open files")},
+	"stack":      {unix.RLIMIT_STACK, inventory.Word("bytes of stack")},
+	"processes":  {unix.RLIMIT_NPROC, inventory.Word("processes")},
 }
 
 func limitsOf(l inventory.ProcessLimits) map[string]uint64 {

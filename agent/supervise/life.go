@@ -191,7 +191,7 @@ func (s *service) ended(ctx context.Context) {
 func (s *service) failed(exit inventory.Sentence, ran time.Duration) {
 	s.record.Status.Tell(&exit, nil, nil)
 	delay, ok := s.budget.spend(s.policy, time.Now(), ran)
-	s.keepCrash(exit.String()) // before it is told: who hears of it may look
+	s.keepCrash(exit) // before it is told: who hears of it may look
 	s.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", s.name, exit))
 	if !ok {
 		s.log.Error("the service has crashed too often and waits for an operator", "exit", exit.String())

@@ -231,7 +231,7 @@ func TestCrashIsKeptWithTheLastOutput(t *testing.T) {
 	check := func(s *Supervisor) {
 		t.Helper()
 		c, err := s.Crash("web")
-		if err != nil || c.Exit != "exit status 9" || c.Restarts != fast.restarts || time.Since(c.Time) > time.Minute ||
+		if err != nil || c.Exit != "exit status 9" || c.Said == nil || c.Said.Template != "exit status {1}" || c.Restarts != fast.restarts || time.Since(c.Time) > time.Minute ||
 			len(c.Lines) != crashLines || c.Lines[0] != "line 50" || c.Lines[199] != "line 249" {
 			t.Errorf("the report is %+v, %v", c, err)
 		}

@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -18,7 +17,7 @@ type UnitState struct {
 	State inventory.ServiceState
 	PID   int // of its main process; 0: there is none
 	Since time.Time
-	Exit  string // how it last ended; "": it has not, or well
+	Exit  inventory.Sentence // how it last ended; none: it has not, or well
 }
 
 // Units runs systemd units (package systemd). What it does not know of a unit
@@ -133,16 +132,15 @@ func (u *unit) look(ctx context.Context) <-chan struct{} {
 			st.State = inventory.ServiceStopped // nothing is left to stop
 		}
 	} else {
-		exit := inventory.Word(state.Exit)
 		st.State, st.PID, st.Since = state.State, state.PID, state.Since.UTC()
-		st.Tell(&exit, nil, &silent)
+		st.Tell(&state.Exit, nil, &silent)
 	}
 	if st.State == inventory.ServiceCrashed && u.now.State != inventory.ServiceCrashed && u.now.State != inventory.ServiceUnknown {
 		lines, err := u.units.Log(ctx, spec.Unit, crashLines)
 		if err != nil {
 			u.log.Warn("the journal of the unit cannot be read", "err", err)
 		}
-		u.keepCrashOf(st.Exit, st.Restarts, lines)
+		u.keepCrashOf(state.Exit, st.Restarts, lines)
 	}
 	if st.State != inventory.ServiceRunning {
 		st.Tell(nil, &silent, nil)
@@ -167,7 +165,11 @@ func (u *unit) settle(ctx context.Context) time.Duration {
 	case inventory.ServiceRunning:
 		u.answer(nil)
 	case inventory.ServiceCrashed:
-		u.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", u.name, cmp.Or(u.now.Exit, "it failed")))
+		exit, _, _ := u.now.Told()
+		if exit.None() {
+			exit = inventory.Say("it failed")
+		}
+		u.answer(inventory.Errorf(inventory.Unavailable, "service %s does not run: %s", u.name, exit))
 	}
 	wanted := u.wantsRunning()
 	switch u.now.State {

@@ -37,6 +37,9 @@ type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
 
+// Said is what the error says.
+func (e permanentError) Said() inventory.Sentence { return inventory.Say("%s", e.error) }
+
 // Permanent marks err, if not nil, as one that trying again cannot help.
 func Permanent(err error) error {
 	if err == nil {

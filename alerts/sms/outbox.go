@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -244,9 +243,10 @@ func (o *Outbox) claim(ctx context.Context, id inventory.ID) (Message, error) {
 		if s.State != inventory.SMSQueued || !due(s, now) {
 			return errSettled
 		}
-		if reason := stale(s, now); reason != "" {
+		if reason := stale(s, now); !reason.None() {
 			tooOld = true
-			s.State, s.Error = inventory.SMSFailed, reason
+			s.State = inventory.SMSFailed
+			tell(s, reason)
 			return nil
 		}
 		s.Attempts++
@@ -262,20 +262,27 @@ func (o *Outbox) claim(ctx context.Context, id inventory.ID) (Message, error) {
 	return m, err
 }
 
-// stale says why s is not worth another attempt; empty: it is.
-func stale(s *inventory.SMS, now time.Time) string {
+// stale says why s is not worth another attempt; nothing: it is.
+func stale(s *inventory.SMS, now time.Time) inventory.Sentence {
 	life := Life
 	if s.Alert != "" {
 		life = AlertLife
 	}
 	if now.Sub(s.Created) < life {
-		return ""
+		return inventory.Sentence{}
 	}
 	if s.Attempts == 0 {
-		return fmt.Sprintf("given up: it waited %d hours and was not tried", int(life.Hours()))
+		return inventory.Say("given up: it waited %d hours and was not tried", int(life.Hours()))
 	}
-	return fmt.Sprintf("given up after %d hours and %d attempts; the last: %s", int(life.Hours()), s.Attempts, cmp.Or(s.Error, "no answer"))
+	last := inventory.Read(s.Error, s.Said)
+	if last.None() {
+		last = inventory.Say("no answer")
+	}
+	return inventory.Say("given up after %d hours and %d attempts; the last: %s", int(life.Hours()), s.Attempts, last)
 }
+
+// tell makes a sentence the message's error.
+func tell(s *inventory.SMS, why inventory.Sentence) { s.Error, s.Said = why.String(), why.Beside() }
 
 // delay is the pause after so many attempts.
 func delay(attempts int) time.Duration {
@@ -295,11 +302,14 @@ func (o *Outbox) settle(ctx context.Context, id inventory.ID, sendErr error) {
 		case s.State != inventory.SMSQueued:
 			return errSettled // a delivery report was faster
 		case sendErr == nil:
-			s.State, s.Sent, s.Error = inventory.SMSSent, now, ""
+			s.State, s.Sent = inventory.SMSSent, now
+			tell(s, inventory.Sentence{})
 		case IsPermanent(sendErr):
-			s.State, s.Error = inventory.SMSFailed, sendErr.Error()
+			s.State = inventory.SMSFailed
+			tell(s, inventory.Say("%s", sendErr))
 		default:
-			s.Next, s.Error = now.Add(delay(s.Attempts)), sendErr.Error()
+			s.Next = now.Add(delay(s.Attempts))
+			tell(s, inventory.Say("%s", sendErr))
 		}
 		return nil
 	}

@@ -63,7 +63,7 @@ func TestOutboxBacksOffAndGivesUp(t *testing.T) {
 					if m.Attempt != len(tried) {
 						t.Errorf("attempt %d says it is %d", len(tried), m.Attempt)
 					}
-					return errors.New("the gateway is away")
+					return inventory.Fail("the gateway is %s", "away")
 				})
 				message := text("110")
 				message.Alert = c.alert
@@ -79,6 +79,9 @@ func TestOutboxBacksOffAndGivesUp(t *testing.T) {
 				s := q.get(id)
 				if s.State != inventory.SMSFailed || !strings.HasPrefix(s.Error, c.wantError) || !strings.HasSuffix(s.Error, "the gateway is away") {
 					t.Errorf("after its life: %+v", s)
+				}
+				if last := s.Said.Within[3]; last.Template != "the gateway is {1}" || s.Said.String() != s.Error {
+					t.Errorf("for another language it is %+v", s.Said)
 				}
 				if len(tried) < c.least || len(tried) > c.most || s.Attempts != len(tried) {
 					t.Errorf("%d attempts, %d counted, want %d to %d", len(tried), s.Attempts, c.least, c.most)

@@ -10,7 +10,7 @@ import (
 type Report struct {
 	ID     inventory.ID
 	State  inventory.SMSState // sent, delivered or failed
-	Reason string             // why it failed
+	Reason inventory.Sentence // why it failed
 }
 
 // Apply notes the report on its message and returns whether it says anything
@@ -22,7 +22,8 @@ func (r Report) Apply(s *inventory.SMS, now time.Time) bool {
 	if rank[r.State] <= rank[s.State] {
 		return false
 	}
-	s.State, s.Error = r.State, r.Reason
+	s.State = r.State
+	tell(s, r.Reason)
 	if s.Sent.IsZero() && r.State != inventory.SMSFailed {
 		s.Sent = now
 	}

@@ -20,7 +20,7 @@ func TestReportApply(t *testing.T) {
 		{failed, sent, failed}, {failed, delivered, failed}, {failed, failed, failed},
 	} {
 		s := inventory.SMS{State: c.is}
-		news := Report{State: c.report, Reason: "why"}.Apply(&s, now)
+		news := Report{State: c.report, Reason: inventory.Word("why")}.Apply(&s, now)
 		if s.State != c.want || news != (c.is != c.want) {
 			t.Errorf("%s, reported %s: got %s, news %v, want %s", c.is, c.report, s.State, news, c.want)
 		}

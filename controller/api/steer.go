@@ -209,10 +209,11 @@ type LogLine struct {
 
 // Crash is how a service last ended without being asked to.
 type Crash struct {
-	Time     time.Time `json:"time"`
-	Exit     string    `json:"exit" example:"exit status 1"`
-	Restarts int       `json:"restarts" doc:"By the supervisor, before it ended"`
-	Lines    []string  `json:"lines" nullable:"false" doc:"The last 200 of its output, oldest first"`
+	Time     time.Time           `json:"time"`
+	Exit     string              `json:"exit" example:"exit status 1"`
+	Said     *inventory.Sentence `json:"said,omitempty" doc:"Exit, for another language"`
+	Restarts int                 `json:"restarts" doc:"By the supervisor, before it ended"`
+	Lines    []string            `json:"lines" nullable:"false" doc:"The last 200 of its output, oldest first"`
 }
 
 // Preflight is how fit a server is for its work: GET /servers/{id}/preflight.

@@ -307,7 +307,7 @@ func (a *App) buildLogic(ctx context.Context) error {
 	a.fleet, err = fleet.New(ctx, fleet.Options{
 		Store: a.store, CA: a.ca, Seal: a.seal, Write: a.writeHandler(), Gossip: living{a.pool}, Releases: a.releases,
 		Pool: api.Gossip{Key: key, Port: int(bind.Port()), Peers: []string{a.config.Gossip.Advertise}},
-		URL:  a.config.URL, Interval: a.config.Samples.Interval, Log: a.log,
+		URL:  a.config.URL, Interval: a.config.Samples.Interval, Together: a.config.SMS.Together, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -49,8 +49,9 @@ type SamplesConfig struct {
 
 // SMSConfig is how text messages leave.
 type SMSConfig struct {
-	Gateway string       `yaml:"gateway" default:"spool" doc:"spool (a file and the console's SMS page) or kannel."`
-	Kannel  KannelConfig `yaml:"kannel"`
+	Gateway  string       `yaml:"gateway" default:"spool" doc:"spool (a file and the console's SMS page) or kannel."`
+	Together int          `yaml:"together" default:"3" doc:"So many servers of a region that go down, or come back, together are told of in one text; 2 to 10000."`
+	Kannel   KannelConfig `yaml:"kannel"`
 }
 
 // KannelConfig is for gateway kannel.
@@ -86,6 +87,8 @@ func DefaultConfig() Config {
 		switch v := f.value.Addr().Interface().(type) {
 		case *string:
 			*v = f.def
+		case *int:
+			*v, _ = strconv.Atoi(f.def)
 		case *time.Duration:
 			*v, _ = time.ParseDuration(f.def) // a test reads every default
 		}
@@ -228,6 +231,9 @@ func (c *Config) validate() error {
 }
 
 func (c *SMSConfig) validate() error {
+	if c.Together < 2 || c.Together > 10000 {
+		return inventory.FieldErrorf("sms.together", "sms.together %d is not between 2 and 10000", c.Together)
+	}
 	switch c.Gateway {
 	case "spool":
 		return nil
@@ -290,6 +296,8 @@ func DescribeConfig(w io.Writer) error {
 		switch v := f.value.Interface().(type) {
 		case string:
 			fmt.Fprintf(&b, "%s# %s\n%s%s: %q\n", indent, f.doc, indent, name, v)
+		case int:
+			fmt.Fprintf(&b, "%s# %s\n%s%s: %d\n", indent, f.doc, indent, name, v)
 		case time.Duration:
 			fmt.Fprintf(&b, "%s# %s\n%s%s: %s\n", indent, f.doc, indent, name, f.def)
 		case []string:

@@ -63,7 +63,7 @@ func fits(role inventory.Role, scope []inventory.Scope) error {
 	}
 	for _, s := range scope {
 		if kind, _ := s.Split(); !slices.Contains(places[role], kind) {
-			return inventory.FieldErrorf("scope", "a %s holds on a %s, not on %s", role, strings.Join(places[role], " or a "), s)
+			return inventory.FieldErrorf("scope", "a %s holds on a %s, not on %s", role, alternatives(places[role]), s)
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func resolve(tx inventory.Tx, scope []inventory.Scope) ([]inventory.Scope, error
 			return nil, inventory.FieldErrorf("scope", "%q is not a scope: write fleet, tenant:NAME, domain:NAME or account:ADDRESS", s)
 		}
 		if inventory.Is(err, inventory.NotFound) {
-			return nil, inventory.FieldErrorf("scope", "there is no %s %q", kind, name)
+			return nil, inventory.FieldErrorf("scope", "there is no %s %q", inventory.Noun(kind), name)
 		}
 		if err != nil {
 			return nil, err
@@ -109,30 +109,43 @@ func resolve(tx inventory.Tx, scope []inventory.Scope) ([]inventory.Scope, error
 	return out, nil
 }
 
+// alternatives are kinds of scope in a sentence.
+func alternatives(kinds []string) (said inventory.Sentence) {
+	for i, kind := range kinds {
+		if noun := inventory.Noun(kind); i == 0 {
+			said = noun.Said()
+		} else {
+			said = inventory.Say("%s or a %s", said, noun)
+		}
+	}
+	return said
+}
+
 // Outranks reports whether p's role may do all that the other role may: only
 // then may p change somebody who has it.
 func Outranks(p Principal, role inventory.Role) bool { return weaker(role, p.Role) }
 
 // Holder names a person or token whose role holds on exactly that scope, for
-// what must not go while somebody does; empty when there is none.
-func Holder(tx inventory.Tx, scope inventory.Scope) (string, error) {
+// what must not go while somebody does; nothing when there is none.
+func Holder(tx inventory.Tx, scope inventory.Scope) (inventory.Sentence, error) {
+	var none inventory.Sentence
 	people, _, err := tx.People().List(inventory.Query{})
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	for _, p := range people {
 		if slices.Contains(p.Scope, scope) {
-			return "the person " + p.Name, nil
+			return inventory.Say("the %s %s", inventory.People.Noun(), p.Name), nil
 		}
 	}
 	tokens, _, err := tx.Tokens().List(inventory.Query{})
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	for _, t := range tokens {
 		if slices.Contains(t.Scope, scope) {
-			return "the token " + t.Name, nil
+			return inventory.Say("the %s %s", inventory.Tokens.Noun(), t.Name), nil
 		}
 	}
-	return "", nil
+	return none, nil
 }

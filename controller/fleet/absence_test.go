@@ -53,6 +53,9 @@ func (a *absent) look(later time.Duration) {
 	if err := a.fleet.speak(a.t.Context(), now); err != nil {
 		a.t.Fatal(err)
 	}
+	if err := a.fleet.gatherTexts(a.t.Context(), now); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // is checks the states of the alerts, oldest first, and how many texts were written.
@@ -176,7 +179,7 @@ func TestAServerShutDownOnPurposeIsNoAlert(t *testing.T) {
 	a.is(1, inventory.AlertFiring)
 }
 
-func TestAWholeFleetThatGoesDownIsToldOfServerByServer(t *testing.T) {
+func TestAWholeFleetThatGoesDownIsAnAlertForEachServer(t *testing.T) {
 	a := newAbsent(t, func(*inventory.Rule) {})
 	down := map[inventory.ID]inventory.ServerState{a.id: inventory.ServerDown}
 	for n := range 2 * absencesAtOnce {

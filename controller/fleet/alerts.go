@@ -116,6 +116,7 @@ func tell(tx inventory.Tx, a *inventory.Alert) error {
 		}
 		m := sms.New(c.Phone, alerts.Text(*a, c.Language), time.Now().UTC())
 		m.Alert, m.Key = a.ID, string(a.ID)+"/"+string(a.State)+"/"+c.Phone
+		m.Next = m.Next.Add(gathers(a))
 		if _, err := tx.SMS().Find("key", m.Key); err == nil {
 			continue // two contacts share a phone
 		} else if !inventory.Is(err, inventory.NotFound) {

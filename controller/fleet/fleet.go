@@ -46,6 +46,7 @@ type Options struct {
 	Pool     api.Gossip    // how agents enter the pool; Port is set per server
 	URL      string        // of this controller, for the line an operator pastes
 	Interval time.Duration // between samples
+	Together int           // servers of a region that are told of in one text; 0: DefaultTogether
 	Log      *slog.Logger
 }
 

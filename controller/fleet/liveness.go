@@ -82,6 +82,9 @@ func (f *Fleet) judge(ctx context.Context) error {
 			if err := f.speak(ctx, time.Now()); err != nil && ctx.Err() == nil {
 				f.log.Error("tell of alerts after maintenance", "err", err)
 			}
+			if err := f.gatherTexts(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				f.log.Error("gather the texts about servers", "err", err)
+			}
 		}
 	}
 }

@@ -137,8 +137,8 @@ func (f *Fleet) CountQueued(ctx context.Context, ids []inventory.ID, q inventory
 	})
 }
 
-// askMail asks a server's mailnode through its agent. What the mailnode does not
-// have is NotFound; when it gives no answer it is Unavailable.
+// askMail asks a server's mailnode through its agent. What the mailnode does not have is
+// NotFound, what it cannot make sense of Invalid; when it gives no answer it is Unavailable.
 func askMail[T any](ctx context.Context, f *Fleet, id inventory.ID, ask func(*agentapi.Client) (T, error)) (out T, err error) {
 	var s *inventory.Server
 	err = f.store.View(ctx, func(tx inventory.Tx) (err error) {
@@ -152,7 +152,7 @@ func askMail[T any](ctx context.Context, f *Fleet, id inventory.ID, ask func(*ag
 	if err != nil {
 		return out, err
 	}
-	if out, err = ask(client); err != nil && !inventory.Is(err, inventory.NotFound) {
+	if out, err = ask(client); err != nil && !inventory.Is(err, inventory.NotFound) && !inventory.Is(err, inventory.Invalid) {
 		return out, inventory.Wrap(inventory.Unavailable, err, "the mailnode of %s did not answer", s.Name)
 	}
 	return out, err

@@ -182,9 +182,9 @@ func (f *Fleet) tested(ctx context.Context, actor inventory.Actor, target *inven
 		if err != nil {
 			return err
 		}
-		p.Tested, p.Result = time.Now().UTC(), string(out.State)
+		p.Tested, p.Result, p.Said = time.Now().UTC(), string(out.State), nil
 		if out.Message != "" {
-			p.Result = out.Message
+			p.Result, p.Said = out.Message, out.Said
 		}
 		if err := tx.Powers().Update(p); err != nil {
 			return err

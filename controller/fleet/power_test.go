@@ -127,7 +127,7 @@ func TestAnotherServersAgentTestsThePower(t *testing.T) {
 		var p agentapi.Power
 		_ = json.NewDecoder(r.Body).Decode(&p)
 		asked <- p
-		_ = json.NewEncoder(rw).Encode(agentapi.PowerState{State: inventory.PowerUnknown, Message: "it is on fire"})
+		_ = json.NewEncoder(rw).Encode(agentapi.PowerState{State: inventory.PowerUnknown, Message: "it is on fire", Said: new(inventory.Say("it is on %s", "fire"))})
 	}))
 	w.connect(target, "mail1") // the target itself is not asked
 	w.update(func(tx inventory.Tx) error {
@@ -151,7 +151,7 @@ func TestAnotherServersAgentTestsThePower(t *testing.T) {
 	if p := <-asked; p.Server != "mail1" || p.Password != secret || p.Address != "bmc1" {
 		t.Errorf("asked %+v", p)
 	}
-	if p := w.power(target); p.Result != "it is on fire" || time.Since(p.Tested) > time.Minute || len(p.Secret) == 0 {
+	if p := w.power(target); p.Result != "it is on fire" || p.Said == nil || p.Said.Template != "it is on {1}" || time.Since(p.Tested) > time.Minute || len(p.Secret) == 0 {
 		t.Errorf("kept %+v", p)
 	}
 }

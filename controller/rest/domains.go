@@ -218,6 +218,6 @@ func (s *Server) deleteDomain(ctx context.Context, in *conditionalInput) (*none,
 				return err
 			}
 		}
-		return unheld(tx, "domain", d.Name, inventory.ScopeDomain(d.Name))
+		return unheld(tx, inventory.Domains.Noun(), d.Name, inventory.ScopeDomain(d.Name))
 	})
 }

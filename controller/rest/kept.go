@@ -14,7 +14,7 @@ import (
 type kept[R inventory.Record] struct {
 	s      *Server
 	kind   inventory.Kind
-	noun   string // of one, in sentences and in the audit log
+	noun   string // of one, in the audit log
 	unique string // field it can be named by besides the id; empty: none
 	table  func(inventory.Tx) inventory.Table[R]
 }
@@ -38,7 +38,7 @@ func (k kept[R]) find(tx inventory.Tx, ref string) (R, error) {
 
 func (k kept[R]) missing(err error, ref string) error {
 	if inventory.Is(err, inventory.NotFound) {
-		return inventory.Wrap(inventory.NotFound, err, "there is no %s %q", k.noun, ref)
+		return inventory.Wrap(inventory.NotFound, err, "there is no %s %q", k.kind.Noun(), ref)
 	}
 	return err
 }
@@ -78,7 +78,7 @@ func (k kept[R]) held(ctx context.Context, tx inventory.Tx, ref string, c Condit
 		err = current(version, thing.Base())
 	}
 	if err == nil && !reach.Holds(thing) {
-		err = inventory.Errorf(inventory.Forbidden, "the %s %q is not yours to change", k.noun, ref)
+		err = inventory.Errorf(inventory.Forbidden, "the %s %q is not yours to change", k.kind.Noun(), ref)
 	}
 	return thing, reach, err
 }
@@ -110,7 +110,7 @@ func (k kept[R]) create(ctx context.Context, build func(inventory.Tx) (R, error)
 			return err
 		}
 		if !reach.Holds(fresh) {
-			return inventory.Errorf(inventory.Forbidden, "you cannot make a %s outside your scope", k.noun)
+			return inventory.Errorf(inventory.Forbidden, "you cannot make a %s outside your scope", k.kind.Noun())
 		}
 		if err := k.table(tx).Create(fresh); err != nil {
 			return err
@@ -142,7 +142,7 @@ func (k kept[R]) change(ctx context.Context, ref string, c Conditional, action s
 			return err
 		}
 		if !reach.Holds(thing) {
-			return inventory.Errorf(inventory.Forbidden, "you cannot move the %s %q out of your scope", k.noun, ref)
+			return inventory.Errorf(inventory.Forbidden, "you cannot move the %s %q out of your scope", k.kind.Noun(), ref)
 		}
 		if err := k.table(tx).Update(thing); err != nil {
 			return err

@@ -169,5 +169,7 @@ func (s *Server) serviceCrash(ctx context.Context, in *Named) (*crashOutput, err
 	if err != nil {
 		return nil, err
 	}
-	return &crashOutput{api.Crash{Time: c.Time, Exit: c.Exit, Restarts: c.Restarts, Lines: append([]string{}, c.Lines...)}}, nil
+	return &crashOutput{api.Crash{
+		Time: c.Time, Exit: c.Exit, Said: inventory.Read(c.Exit, c.Said).Beside(), Restarts: c.Restarts, Lines: append([]string{}, c.Lines...),
+	}}, nil
 }

@@ -124,7 +124,7 @@ func (s *Server) usablePlan(ctx context.Context, tx inventory.Tx, ref string, no
 	}
 	err = s.granted(ctx, tx, plan.Limits, plan.Features, terms)
 	if e, ok := errors.AsType[*inventory.Error](err); ok && e.Code == inventory.Invalid {
-		return "", inventory.FieldErrorf("plan", "the plan %s goes beyond yours: %s", plan.Name, e.Message)
+		return "", inventory.FieldErrorf("plan", "the plan %s goes beyond yours: %s", plan.Name, e.Said)
 	}
 	return plan.ID, err
 }
@@ -155,21 +155,21 @@ func planFree(tx inventory.Tx, p *inventory.Plan) error {
 	on := inventory.Query{Limit: 1, Where: map[string][]string{"plan": {string(p.ID)}}}
 	tenants, _, err := tx.Tenants().List(on)
 	if err == nil && len(tenants) > 0 {
-		return inUse("plan", p.Name, "the tenant "+tenants[0].Name)
+		return inUse(inventory.Plans.Noun(), p.Name, inventory.Say("the %s %s", inventory.Tenants.Noun(), tenants[0].Name))
 	}
 	if err != nil {
 		return err
 	}
 	domains, _, err := tx.Domains().List(on)
 	if err == nil && len(domains) > 0 {
-		return inUse("plan", p.Name, "the domain "+domains[0].Name)
+		return inUse(inventory.Plans.Noun(), p.Name, inventory.Say("the %s %s", inventory.Domains.Noun(), domains[0].Name))
 	}
 	if err != nil {
 		return err
 	}
 	accounts, _, err := tx.Accounts().List(on)
 	if err == nil && len(accounts) > 0 {
-		return inUse("plan", p.Name, "the account "+accounts[0].Address)
+		return inUse(inventory.Plans.Noun(), p.Name, inventory.Say("the %s %s", inventory.Accounts.Noun(), accounts[0].Address))
 	}
 	return err
 }

@@ -135,17 +135,16 @@ func (s *Server) problems(ctx huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	p := api.Problem{
-		Title: http.StatusText(m.Status), Status: m.Status, Detail: m.Detail,
+		Title: http.StatusText(m.Status), Status: m.Status,
 		Code: codeOf(m.Status), RequestID: callOf(ctx.Context()).id,
 	}
-	if m.Detail == "validation failed" {
-		p.Detail = "the request is not valid"
-	}
+	p.Detail, p.Said = told(m.Detail)
 	if m.Status >= http.StatusInternalServerError { // causes are not for clients
 		return p, nil
 	}
 	for _, e := range m.Errors {
-		d := api.ProblemDetail{Message: e.Message, Location: e.Location}
+		d := api.ProblemDetail{Location: e.Location}
+		d.Message, d.Said = told(e.Message)
 		if !strings.HasPrefix(e.Location, "body") {
 			d.Value = e.Value
 		}

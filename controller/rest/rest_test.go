@@ -282,8 +282,14 @@ func TestWhatIsWrongWithARequestIsSaid(t *testing.T) {
 			t.Errorf("%s: got %d %s (%s), want %d %s", name, p.Status, p.Code, p.Detail, c.status, c.code)
 			continue
 		}
+		if p.Said == nil || p.Said.String() != p.Detail {
+			t.Errorf("%s: %q is said in English only", name, p.Detail)
+		}
 		found := c.location == ""
 		for _, e := range p.Errors {
+			if e.Said == nil || e.Said.String() != e.Message {
+				t.Errorf("%s: %q is said in English only", name, e.Message)
+			}
 			found = found || e.Location == c.location
 		}
 		if !found {

@@ -30,9 +30,10 @@ func (s *Server) route() {
 	s.engine.RedirectTrailingSlash = false
 	s.engine.Use(s.begin)
 	s.engine.NoMethod(func(g *gin.Context) {
+		why := inventory.Say("%s does not take %s", g.Request.URL.Path, g.Request.Method)
 		s.answer(g, &refusal{api.Problem{
 			Title: http.StatusText(http.StatusMethodNotAllowed), Status: http.StatusMethodNotAllowed, Code: inventory.NotFound,
-			Detail:    g.Request.URL.Path + " does not take " + g.Request.Method,
+			Detail: why.String(), Said: &why,
 			RequestID: callOf(g.Request.Context()).id,
 		}})
 	})

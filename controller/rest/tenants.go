@@ -175,37 +175,37 @@ func (s *Server) deleteTenant(ctx context.Context, in *conditionalInput) (*none,
 		id := string(t.ID)
 		domains, _, err := tx.Domains().List(inventory.Query{Limit: 1, Where: map[string][]string{"tenant": {id}}})
 		if err == nil && len(domains) > 0 {
-			return inUse("tenant", t.Name, "the domain "+domains[0].Name)
+			return inUse(inventory.Tenants.Noun(), t.Name, inventory.Say("the %s %s", inventory.Domains.Noun(), domains[0].Name))
 		}
 		if err != nil {
 			return err
 		}
 		below, _, err := tx.Tenants().List(inventory.Query{Limit: 1, Where: map[string][]string{"parent": {id}}})
 		if err == nil && len(below) > 0 {
-			return inUse("tenant", t.Name, "the tenant "+below[0].Name)
+			return inUse(inventory.Tenants.Noun(), t.Name, inventory.Say("the %s %s", inventory.Tenants.Noun(), below[0].Name))
 		}
 		if err != nil {
 			return err
 		}
 		plans, _, err := tx.Plans().List(inventory.Query{Limit: 1, Where: map[string][]string{"tenant": {id}}})
 		if err == nil && len(plans) > 0 {
-			return inUse("tenant", t.Name, "the plan "+plans[0].Name)
+			return inUse(inventory.Tenants.Noun(), t.Name, inventory.Say("the %s %s", inventory.Plans.Noun(), plans[0].Name))
 		}
 		if err != nil {
 			return err
 		}
-		return unheld(tx, "tenant", t.Name, inventory.ScopeTenant(t.ID))
+		return unheld(tx, inventory.Tenants.Noun(), t.Name, inventory.ScopeTenant(t.ID))
 	})
 }
 
-func inUse(noun, name, by string) error {
+func inUse(noun inventory.Noun, name string, by inventory.Sentence) error {
 	return inventory.Errorf(inventory.Conflict, "the %s %s is in use by %s", noun, name, by)
 }
 
 // unheld is a Conflict while somebody's role holds on the scope.
-func unheld(tx inventory.Tx, noun, name string, scope inventory.Scope) error {
+func unheld(tx inventory.Tx, noun inventory.Noun, name string, scope inventory.Scope) error {
 	holder, err := auth.Holder(tx, scope)
-	if err == nil && holder != "" {
+	if err == nil && !holder.None() {
 		return inUse(noun, name, holder)
 	}
 	return err

@@ -16,7 +16,7 @@ import (
 func (t table[R]) load(id inventory.ID) (found row, r R, err error) {
 	found, err = t.row("id", columnText(string(id)))
 	if errors.Is(err, sql.ErrNoRows) {
-		return row{}, r, inventory.Errorf(inventory.NotFound, "there is no %s %q", t.noun, id)
+		return row{}, r, inventory.Errorf(inventory.NotFound, "there is no %s %q", t.kind.Noun(), id)
 	}
 	if err != nil {
 		return row{}, r, err

@@ -11,7 +11,6 @@ import (
 // schema describes one kind's table.
 type schema[R inventory.Record] struct {
 	kind   inventory.Kind // the table's name
-	noun   string         // of one record, for messages
 	fields []field[R]
 	many   *many[R] // may be nil
 	// remembers tells that records are held as they were last read: they are few,
@@ -45,7 +44,7 @@ type many[R inventory.Record] struct {
 }
 
 var servers = schema[*inventory.Server]{
-	kind: inventory.Servers, noun: "server", remembers: true,
+	kind: inventory.Servers, remembers: true,
 	fields: []field[*inventory.Server]{
 		{"name", unique, func(r *inventory.Server) string { return r.Name }},
 		{"state", plain, func(r *inventory.Server) string { return string(r.State) }},
@@ -54,7 +53,7 @@ var servers = schema[*inventory.Server]{
 }
 
 var services = schema[*inventory.Service]{
-	kind: inventory.Services, noun: "service", remembers: true,
+	kind: inventory.Services, remembers: true,
 	fields: []field[*inventory.Service]{
 		// "<server's id>/<service's name>"
 		{"server/name", unique, func(r *inventory.Service) string { return string(r.Server) + "/" + r.Name }},
@@ -67,7 +66,7 @@ var services = schema[*inventory.Service]{
 }
 
 var joinTokens = schema[*inventory.JoinToken]{
-	kind: inventory.JoinTokens, noun: "join token",
+	kind: inventory.JoinTokens,
 	fields: []field[*inventory.JoinToken]{
 		{"server", plain, func(r *inventory.JoinToken) string { return string(r.Server) }},
 		{"hash", secret, func(r *inventory.JoinToken) string { return hex.EncodeToString(r.Hash) }},
@@ -75,7 +74,7 @@ var joinTokens = schema[*inventory.JoinToken]{
 }
 
 var certificates = schema[*inventory.Certificate]{
-	kind: inventory.Certificates, noun: "certificate",
+	kind: inventory.Certificates,
 	fields: []field[*inventory.Certificate]{
 		{"server", plain, func(r *inventory.Certificate) string { return string(r.Server) }},
 		{"serial", unique, func(r *inventory.Certificate) string { return r.Serial }},
@@ -83,7 +82,7 @@ var certificates = schema[*inventory.Certificate]{
 }
 
 var domains = schema[*inventory.Domain]{
-	kind: inventory.Domains, noun: "domain",
+	kind: inventory.Domains,
 	fields: []field[*inventory.Domain]{
 		{"name", unique, func(r *inventory.Domain) string { return r.Name }},
 		{"tenant", plain, func(r *inventory.Domain) string { return string(r.Tenant) }},
@@ -92,7 +91,7 @@ var domains = schema[*inventory.Domain]{
 }
 
 var accounts = schema[*inventory.Account]{
-	kind: inventory.Accounts, noun: "account",
+	kind: inventory.Accounts,
 	fields: []field[*inventory.Account]{
 		{"address", unique, func(r *inventory.Account) string { return r.Address }},
 		{"domain", plain, func(r *inventory.Account) string { return r.Domain }},
@@ -104,7 +103,7 @@ var accounts = schema[*inventory.Account]{
 }
 
 var operations = schema[*inventory.Operation]{
-	kind: inventory.Operations, noun: "operation", remembers: true,
+	kind: inventory.Operations, remembers: true,
 	fields: []field[*inventory.Operation]{
 		{"state", plain, func(r *inventory.Operation) string { return string(r.State) }},
 		{"kind", plain, func(r *inventory.Operation) string { return string(r.Kind) }},
@@ -131,7 +130,7 @@ var operations = schema[*inventory.Operation]{
 }
 
 var rules = schema[*inventory.Rule]{
-	kind: inventory.Rules, noun: "rule",
+	kind: inventory.Rules,
 	fields: []field[*inventory.Rule]{
 		{"name", unique, func(r *inventory.Rule) string { return r.Name }},
 		{"metric", plain, func(r *inventory.Rule) string { return r.Metric }},
@@ -140,14 +139,14 @@ var rules = schema[*inventory.Rule]{
 }
 
 var contacts = schema[*inventory.Contact]{
-	kind: inventory.Contacts, noun: "contact",
+	kind: inventory.Contacts,
 	fields: []field[*inventory.Contact]{
 		{"phone", unique, func(r *inventory.Contact) string { return r.Phone }},
 	},
 }
 
 var alerts = schema[*inventory.Alert]{
-	kind: inventory.Alerts, noun: "alert",
+	kind: inventory.Alerts,
 	fields: []field[*inventory.Alert]{
 		{"state", plain, func(r *inventory.Alert) string { return string(r.State) }},
 		{"server", plain, func(r *inventory.Alert) string { return string(r.Server) }},
@@ -157,7 +156,7 @@ var alerts = schema[*inventory.Alert]{
 }
 
 var smses = schema[*inventory.SMS]{
-	kind: inventory.SMSes, noun: "text message",
+	kind: inventory.SMSes,
 	fields: []field[*inventory.SMS]{
 		{"state", plain, func(r *inventory.SMS) string { return string(r.State) }},
 		{"alert", plain, func(r *inventory.SMS) string { return string(r.Alert) }},
@@ -167,7 +166,7 @@ var smses = schema[*inventory.SMS]{
 }
 
 var people = schema[*inventory.Person]{
-	kind: inventory.People, noun: "person",
+	kind: inventory.People,
 	fields: []field[*inventory.Person]{
 		{"name", unique, func(r *inventory.Person) string { return r.Name }},
 		{"email", unique, func(r *inventory.Person) string { return r.Email }},
@@ -176,7 +175,7 @@ var people = schema[*inventory.Person]{
 }
 
 var sessions = schema[*inventory.Session]{
-	kind: inventory.Sessions, noun: "session",
+	kind: inventory.Sessions,
 	fields: []field[*inventory.Session]{
 		{"person", plain, func(r *inventory.Session) string { return string(r.Person) }},
 		{"hash", secret, func(r *inventory.Session) string { return r.Hash }},
@@ -184,7 +183,7 @@ var sessions = schema[*inventory.Session]{
 }
 
 var tokens = schema[*inventory.Token]{
-	kind: inventory.Tokens, noun: "token",
+	kind: inventory.Tokens,
 	fields: []field[*inventory.Token]{
 		{"name", unique, func(r *inventory.Token) string { return r.Name }},
 		{"hash", secret, func(r *inventory.Token) string { return r.Hash }},
@@ -192,7 +191,7 @@ var tokens = schema[*inventory.Token]{
 }
 
 var audit = schema[*inventory.AuditEntry]{
-	kind: inventory.Audit, noun: "audit entry",
+	kind: inventory.Audit,
 	fields: []field[*inventory.AuditEntry]{
 		{"actor", plain, func(r *inventory.AuditEntry) string { return r.Actor }},
 		{"action", plain, func(r *inventory.AuditEntry) string { return r.Action }},
@@ -210,14 +209,14 @@ var audit = schema[*inventory.AuditEntry]{
 }
 
 var settings = schema[*inventory.Setting]{
-	kind: inventory.Settings, noun: "setting",
+	kind: inventory.Settings,
 	fields: []field[*inventory.Setting]{
 		{"name", unique, func(r *inventory.Setting) string { return r.Name }},
 	},
 }
 
 var tenants = schema[*inventory.Tenant]{
-	kind: inventory.Tenants, noun: "tenant",
+	kind: inventory.Tenants,
 	fields: []field[*inventory.Tenant]{
 		{"name", unique, func(r *inventory.Tenant) string { return r.Name }},
 		{"parent", plain, func(r *inventory.Tenant) string { return string(r.Parent) }},
@@ -226,7 +225,7 @@ var tenants = schema[*inventory.Tenant]{
 }
 
 var plans = schema[*inventory.Plan]{
-	kind: inventory.Plans, noun: "plan",
+	kind: inventory.Plans,
 	fields: []field[*inventory.Plan]{
 		{"name", unique, func(r *inventory.Plan) string { return r.Name }},
 		{"tenant", plain, func(r *inventory.Plan) string { return string(r.Tenant) }},
@@ -234,14 +233,14 @@ var plans = schema[*inventory.Plan]{
 }
 
 var powers = schema[*inventory.Power]{
-	kind: inventory.Powers, noun: "power driver",
+	kind: inventory.Powers,
 	fields: []field[*inventory.Power]{
 		{"server", unique, func(r *inventory.Power) string { return string(r.Server) }},
 	},
 }
 
 var pools = schema[*inventory.Pool]{
-	kind: inventory.Pools, noun: "pool",
+	kind: inventory.Pools,
 	fields: []field[*inventory.Pool]{
 		{"name", unique, func(r *inventory.Pool) string { return r.Name }},
 		{"service", plain, func(r *inventory.Pool) string { return r.Service }},
@@ -249,21 +248,21 @@ var pools = schema[*inventory.Pool]{
 }
 
 var windows = schema[*inventory.Window]{
-	kind: inventory.Windows, noun: "maintenance window",
+	kind: inventory.Windows,
 	fields: []field[*inventory.Window]{
 		{"operation", plain, func(r *inventory.Window) string { return string(r.Operation) }},
 	},
 }
 
 var preflights = schema[*inventory.Preflight]{
-	kind: inventory.Preflights, noun: "preflight",
+	kind: inventory.Preflights,
 	fields: []field[*inventory.Preflight]{
 		{"server", unique, func(r *inventory.Preflight) string { return string(r.Server) }},
 	},
 }
 
 var releases = schema[*inventory.Release]{
-	kind: inventory.Releases, noun: "release",
+	kind: inventory.Releases,
 	fields: []field[*inventory.Release]{
 		{"program", plain, func(r *inventory.Release) string { return r.Program }},
 		{"sha256", unique, func(r *inventory.Release) string { return r.SHA256 }},
@@ -271,7 +270,7 @@ var releases = schema[*inventory.Release]{
 }
 
 var groups = schema[*inventory.Group]{
-	kind: inventory.Groups, noun: "group",
+	kind: inventory.Groups,
 	fields: []field[*inventory.Group]{
 		{"address", unique, func(r *inventory.Group) string { return r.Address }},
 		{"domain", plain, func(r *inventory.Group) string { return r.Domain }},
@@ -280,7 +279,7 @@ var groups = schema[*inventory.Group]{
 }
 
 var dkimKeys = schema[*inventory.DKIMKey]{
-	kind: inventory.DKIMKeys, noun: "DKIM key",
+	kind: inventory.DKIMKeys,
 	fields: []field[*inventory.DKIMKey]{
 		// "<domain>/<selector>"
 		{"domain/selector", unique, func(r *inventory.DKIMKey) string { return r.Domain + "/" + r.Selector }},

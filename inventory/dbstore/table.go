@@ -36,7 +36,7 @@ func (t table[R]) Find(name, value string) (R, error) {
 	}
 	found, err := t.row(name, columnText(value))
 	if errors.Is(err, sql.ErrNoRows) {
-		return none, inventory.Errorf(inventory.NotFound, "there is no %s with %s", t.noun, f.show(value))
+		return none, inventory.Errorf(inventory.NotFound, "there is no %s with %s", t.kind.Noun(), f.show(value))
 	}
 	if err != nil {
 		return none, err
@@ -123,7 +123,7 @@ func (t table[R]) Update(r R) error {
 	}
 	meta := *old.Base()
 	if have := r.Base().Version; have != meta.Version {
-		return inventory.Errorf(inventory.Stale, "the %s %q has changed: it is at version %d, not %d", t.noun, meta.ID, meta.Version, have)
+		return inventory.Errorf(inventory.Stale, "the %s %q has changed: it is at version %d, not %d", t.kind.Noun(), meta.ID, meta.Version, have)
 	}
 	if same, err := unchanged(r, meta, was); err != nil || same {
 		return err

@@ -83,7 +83,7 @@ func (t table[R]) newID(id inventory.ID) error {
 	if err != nil {
 		return err
 	}
-	return inventory.Errorf(inventory.Conflict, "there is a %s %q already", t.noun, id)
+	return inventory.Errorf(inventory.Conflict, "there is a %s %q already", t.kind.Noun(), id)
 }
 
 // unique checks that no record but id has one of the unique values. Nobody
@@ -100,7 +100,7 @@ func (t table[R]) unique(cols map[string]any, id inventory.ID) error {
 			return t.fail(err)
 		}
 		if taken {
-			e := inventory.Errorf(inventory.Conflict, "there is a %s with %s already", t.noun, f.show(value))
+			e := inventory.Errorf(inventory.Conflict, "there is a %s with %s already", t.kind.Noun(), f.show(value))
 			e.Field = f.name
 			return e
 		}

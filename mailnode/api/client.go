@@ -101,7 +101,12 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"` // HTTP status code
 	Detail string `json:"detail"` // one sentence: what is wrong and where
+
+	Parts *inventory.Sentence `json:"said,omitempty"` // of Detail, for another language
 }
+
+// Said is what is wrong.
+func (p *Problem) Said() inventory.Sentence { return inventory.Read(p.Detail, p.Parts) }
 
 func (p *Problem) Error() string { return p.Detail }
 

@@ -105,15 +105,15 @@ func (s *Server) Close(ctx context.Context) error { return s.http.Shutdown(ctx) 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	index, err := s.node.Reload(r.Context())
 	if err != nil {
-		s.refuse(w, http.StatusUnprocessableEntity, "The configuration was not changed", err.Error())
+		s.refuse(w, http.StatusUnprocessableEntity, "The configuration was not changed", inventory.Say("%s", err))
 		return
 	}
 	s.answer(w, http.StatusOK, api.Reloaded{Index: index})
 }
 
-func (s *Server) refuse(w http.ResponseWriter, status int, title, detail string) {
+func (s *Server) refuse(w http.ResponseWriter, status int, title string, why inventory.Sentence) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	s.answer(w, status, api.Problem{Title: title, Status: status, Detail: detail})
+	s.answer(w, status, api.Problem{Title: title, Status: status, Detail: why.String(), Parts: why.Beside()})
 }
 
 func (s *Server) answer(w http.ResponseWriter, status int, body any) {

@@ -85,12 +85,12 @@ func (s *Server) told(w http.ResponseWriter, title string, answer any, err error
 	case err == nil:
 		s.answer(w, http.StatusOK, answer)
 	case known && e.Code == inventory.NotFound:
-		s.refuse(w, http.StatusNotFound, title, e.Error())
+		s.refuse(w, http.StatusNotFound, title, inventory.Say("%s", e))
 	case known && e.Code == inventory.Invalid:
-		s.refuse(w, http.StatusUnprocessableEntity, title, e.Error())
+		s.refuse(w, http.StatusUnprocessableEntity, title, inventory.Say("%s", e))
 	default:
 		s.log.Error("what was asked on the control socket failed", "title", title, "error", err)
-		s.refuse(w, http.StatusInternalServerError, title, "the mailnode's log says why")
+		s.refuse(w, http.StatusInternalServerError, title, inventory.Say("the mailnode's log says why"))
 	}
 }
 

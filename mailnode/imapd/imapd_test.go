@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,11 +50,13 @@ type fixture struct {
 	*Server
 	store *store.Store
 	addr  string
+	stop  func()
 }
 
 type config struct {
 	Options
 	store  store.Options
+	dir    string // the store's, a new one when empty
 	serve  func(*Server, *gate.Listener)
 	remote bool // passwords need TLS
 }
@@ -69,7 +72,10 @@ func start(t testing.TB, change func(*config)) *fixture {
 	if change != nil {
 		change(&c)
 	}
-	s, err := store.Open(t.TempDir(), c.store)
+	if c.dir == "" {
+		c.dir = t.TempDir()
+	}
+	s, err := store.Open(c.dir, c.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +93,7 @@ func start(t testing.TB, change func(*config)) *fixture {
 	guarded.Local = !c.remote
 	served := make(chan struct{})
 	go func() { c.serve(n.Server, guarded); close(served) }()
-	t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		n.Stop(ctx)
@@ -96,6 +102,7 @@ func start(t testing.TB, change func(*config)) *fixture {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(n.stop)
 	return n
 }
 

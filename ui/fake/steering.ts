@@ -164,7 +164,13 @@ export class Steering {
     if (sub === 'log') return { status: 200, events: logLines.map((line) => ({ event: 'line', data: { line } })) }
     if (sub === 'crash')
       return service.state === 'crashed'
-        ? ok({ time: service.since, exit: 'exit status 1', restarts: 5, lines: ['cannot open its file', 'bye'] })
+        ? ok({
+            time: service.since,
+            exit: 'exit status 1',
+            said: { template: 'exit status {1}', params: ['1'] },
+            restarts: 5,
+            lines: ['cannot open its file', 'bye'],
+          })
         : refuse(404, `${service.name} has not crashed`)
     if (method === 'DELETE') {
       server.services = server.services.filter((v) => v !== service)

@@ -7,7 +7,6 @@ package systemd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"sync"
@@ -209,8 +208,8 @@ func (u *Units) job(ctx context.Context, unit, verb string, act func(*dbus.Conn,
 		if result == "done" {
 			return nil
 		}
-		why := "the job ended as " + result
-		if s, err := look(ctx, b.conn, unit); err == nil && s.Exit != "" {
+		why := inventory.Say("the job ended as %s", result)
+		if s, err := look(ctx, b.conn, unit); err == nil && !s.Exit.None() {
 			why = s.Exit
 		}
 		return inventory.Errorf(inventory.Unavailable, "systemd could not %s unit %s: %s", verb, unit, why)
@@ -267,23 +266,23 @@ const (
 	dumped = 3
 )
 
-func exitOf(service map[string]any) string {
+func exitOf(service map[string]any) inventory.Sentence {
 	result := text(service, "Result")
 	if result == "" || result == "success" {
-		return ""
+		return inventory.Sentence{}
 	}
 	status := number(service, "ExecMainStatus")
 	switch number(service, "ExecMainCode") {
 	case exited:
 		if result == "exit-code" {
-			return fmt.Sprintf("exit status %d", status)
+			return inventory.Say("exit status %d", status)
 		}
 	case killed, dumped:
 		if result == "signal" || result == "core-dump" {
-			return fmt.Sprintf("signal %d", status)
+			return inventory.Say("signal %d", status)
 		}
 	}
-	return result // timeout, oom-kill, start-limit-hit…
+	return inventory.Word(result) // timeout, oom-kill, start-limit-hit…
 }
 
 func text(properties map[string]any, name string) string {

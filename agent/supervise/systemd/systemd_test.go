@@ -235,7 +235,7 @@ func TestAUnitIsStartedWatchedAndStopped(t *testing.T) {
 		return s, changed
 	}
 	s, changed := is()
-	if s.State != inventory.ServiceStopped || s.PID != 0 || !s.Since.Equal(since) || s.Exit != "" {
+	if s.State != inventory.ServiceStopped || s.PID != 0 || !s.Since.Equal(since) || !s.Exit.None() {
 		t.Errorf("at first it is %+v", s)
 	}
 	if err := b.units.Start(t.Context(), "tomcat.service"); err != nil {
@@ -252,7 +252,7 @@ func TestAUnitIsStartedWatchedAndStopped(t *testing.T) {
 		u.active, u.sub, u.pid, u.result, u.code, u.status = "failed", "failed", 0, "exit-code", exited, 3
 	})
 	tells(t, changed)
-	if s, changed = is(); s.State != inventory.ServiceCrashed || s.Exit != "exit status 3" {
+	if s, changed = is(); s.State != inventory.ServiceCrashed || s.Exit.Template != "exit status {1}" || s.Exit.String() != "exit status 3" {
 		t.Errorf("when it has failed it is %+v", s)
 	}
 	if err := b.units.Stop(t.Context(), "tomcat.service"); err != nil {
@@ -359,7 +359,7 @@ func TestUnitStatesAreThoseOfServices(t *testing.T) {
 		"oom-kill":      {"Result": "oom-kill", "ExecMainCode": int32(killed), "ExecMainStatus": int32(9)},
 		"timeout":       {"Result": "timeout"},
 	} {
-		if got := exitOf(p); got != want {
+		if got := exitOf(p); got.String() != want {
 			t.Errorf("%v is %q, want %q", p, got, want)
 		}
 	}

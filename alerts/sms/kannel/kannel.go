@@ -7,8 +7,6 @@ package kannel
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -81,17 +79,17 @@ func (g *Gateway) Name() string { return Name }
 func (g *Gateway) Send(ctx context.Context, m sms.Message) (sms.Receipt, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.options.URL+"?"+g.query(m).Encode(), nil)
 	if err != nil {
-		return sms.Receipt{}, sms.Permanent(errors.New("the request to Kannel cannot be made"))
+		return sms.Receipt{}, sms.Permanent(inventory.Fail("the request to Kannel cannot be made"))
 	}
 	// Not by an http.Client: it follows redirects and puts the URL into its errors.
 	res, err := g.transport.RoundTrip(req)
 	if err != nil {
-		return sms.Receipt{}, fmt.Errorf("Kannel cannot be reached: %s", g.printable(err.Error()))
+		return sms.Receipt{}, inventory.Fail("Kannel cannot be reached: %s", g.printable(err.Error()))
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 512))
 	if err != nil && len(body) == 0 {
-		return sms.Receipt{}, fmt.Errorf("Kannel's answer broke off: %s", g.printable(err.Error()))
+		return sms.Receipt{}, inventory.Fail("Kannel's answer broke off: %s", g.printable(err.Error()))
 	}
 	said := g.printable(string(body))
 	if err := judge(res.StatusCode, said); err != nil {
@@ -153,10 +151,10 @@ func judge(status int, said string) error {
 	case status >= 200 && status < 300:
 		return nil
 	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
-		return fmt.Errorf("Kannel cannot take it now: %s (HTTP %d)", said, status)
+		return inventory.Fail("Kannel cannot take it now: %s (HTTP %d)", said, status)
 	case status >= 300 && status < 400:
-		return sms.Permanent(fmt.Errorf("Kannel's URL is wrong: it redirects (HTTP %d)", status))
+		return sms.Permanent(inventory.Fail("Kannel's URL is wrong: it redirects (HTTP %d)", status))
 	default:
-		return sms.Permanent(fmt.Errorf("Kannel refuses it: %s (HTTP %d)", said, status))
+		return sms.Permanent(inventory.Fail("Kannel refuses it: %s (HTTP %d)", said, status))
 	}
 }

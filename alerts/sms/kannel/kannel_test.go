@@ -132,7 +132,7 @@ func TestRealKannel(t *testing.T) {
 	t.Run("a number no network takes is refused for good", func(t *testing.T) {
 		_, err := g.Send(t.Context(), message(denied+"1234", "x"))
 		wantError(t, err, true, "Not routable")
-		if r := nextReport(t, got); r.State != inventory.SMSFailed || r.Reason == "" {
+		if r := nextReport(t, got); r.State != inventory.SMSFailed || r.Reason.None() {
 			t.Errorf("got %+v", r)
 		}
 	})
@@ -175,7 +175,7 @@ func wantDelivered(t *testing.T, got chan sms.Report) {
 	seen := make(map[inventory.SMSState]bool)
 	for range 2 {
 		r := nextReport(t, got)
-		if r.ID != id || r.Reason != "" {
+		if r.ID != id || !r.Reason.None() {
 			t.Errorf("got %+v", r)
 		}
 		seen[r.State] = true

@@ -1,7 +1,6 @@
 package kannel
 
 import (
-	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -57,16 +56,19 @@ func (g *Gateway) ParseReport(r *http.Request) (sms.Report, error) {
 		return sms.Report{}, inventory.Errorf(inventory.Unauthorized, "the delivery report's token is wrong")
 	}
 	report := sms.Report{ID: id}
-	answer := cmp.Or(printable(q.Get("answer")), "no reason given")
+	answer := inventory.Say("no reason given")
+	if told := printable(q.Get("answer")); told != "" {
+		answer = inventory.Say("%s", told)
+	}
 	switch q.Get("type") {
 	case typeDelivered:
 		report.State = inventory.SMSDelivered
 	case typeQueued, typeAccepted:
 		report.State = inventory.SMSSent
 	case typeFailed:
-		report.State, report.Reason = inventory.SMSFailed, "the network could not deliver it: "+answer
+		report.State, report.Reason = inventory.SMSFailed, inventory.Say("the network could not deliver it: %s", answer)
 	case typeRejected:
-		report.State, report.Reason = inventory.SMSFailed, "the network refuses it: "+answer
+		report.State, report.Reason = inventory.SMSFailed, inventory.Say("the network refuses it: %s", answer)
 	default:
 		return sms.Report{}, inventory.FieldErrorf("type", "type %.20q is not one of 1, 2, 4, 8 and 16", q.Get("type"))
 	}

@@ -78,21 +78,21 @@ func (s *Spool) Name() string { return Name }
 func (s *Spool) Send(_ context.Context, m sms.Message) (sms.Receipt, error) {
 	line, err := json.Marshal(Line{Time: time.Now().UTC(), ID: m.ID, To: m.To, Text: m.Text, Encoding: m.Encoding, Parts: m.Parts})
 	if err != nil {
-		return sms.Receipt{}, sms.Permanent(fmt.Errorf("spool a text message: %w", err))
+		return sms.Receipt{}, sms.Permanent(inventory.Fail("the text message cannot be written to the spool: %v", err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.Attempt > 1 {
 		known, err := s.has(m.ID)
 		if err != nil {
-			return sms.Receipt{}, fmt.Errorf("look for a text message in the spool: %w", err)
+			return sms.Receipt{}, inventory.Fail("the spool cannot be searched for the text message: %v", err)
 		}
 		if known {
 			return sms.Receipt{Answer: "in the spool already"}, nil
 		}
 	}
 	if err := s.append(append(line, '\n')); err != nil {
-		return sms.Receipt{}, fmt.Errorf("spool a text message: %w", err)
+		return sms.Receipt{}, inventory.Fail("the text message cannot be written to the spool: %v", err)
 	}
 	return sms.Receipt{Answer: "in the spool"}, nil
 }

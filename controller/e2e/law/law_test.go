@@ -132,7 +132,7 @@ var layers = map[string][][]string{
 		{"steward", "watch"},
 		{"supervise", "push", "uplink", "power", "preflight"},
 		{"state", "collect", "releases", "handover"},
-		{"durable", "slack"},
+		{"durable", "slack", "starter"},
 		{"api"},
 	},
 	"mailnode": {

@@ -24,6 +24,7 @@ const (
 // silent are the folders and files whose sentences never get to the console,
 // each with the reason.
 var silent = map[string]string{
+	"agent/starter":               "speaks to whoever typed the command",
 	"controller/cli":              "speaks to whoever typed the command",
 	"controller/dev":              "speaks to whoever typed the command",
 	"controller/e2e":              "tests",
@@ -34,8 +35,10 @@ var silent = map[string]string{
 	"inventory/dbstore/copy.go":   "speaks to whoever typed the command",
 	"inventory/dbstore/sqlite.go": "is about the database, which the log tells of",
 	"mailnode":                    "speaks to mail clients, in English",
-	"alerts/sms/kannel":           "speaks to the gateway",
 }
+
+// relayed are those of them that the controller hands on all the same.
+var relayed = []string{"mailnode/control", "mailnode/app/holds.go", "mailnode/app/queue.go"}
 
 // makers take a format as fmt.Sprintf has it, at this place of their arguments,
 // and make a sentence of it.
@@ -163,6 +166,24 @@ func (s *source) format(f *ast.File, call *ast.CallExpr) ast.Expr {
 
 func hasKey(m map[string]int, key string) bool { _, ok := m[key]; return ok }
 
+// word is the word that a call makes a sentence of; empty: it makes none, or of one that
+// is no constant.
+func (s *source) word(f *ast.File, call *ast.CallExpr) string {
+	name, isName := call.Fun.(*ast.Ident)
+	if of, ok := call.Fun.(*ast.SelectorExpr); ok {
+		if pkg, named := of.X.(*ast.Ident); named && pkg.Name == "inventory" {
+			name = of.Sel
+		}
+	} else if !isName || f.Name.Name != "inventory" {
+		return ""
+	}
+	if name == nil || name.Name != "Word" || len(call.Args) != 1 {
+		return ""
+	}
+	text, _ := s.text(call.Args[0])
+	return text
+}
+
 // text is the value of a constant expression.
 func (s *source) text(e ast.Expr) (string, bool) {
 	switch e := e.(type) {
@@ -208,6 +229,9 @@ func words(template string) bool {
 }
 
 func isSilent(name string) bool {
+	if slices.ContainsFunc(relayed, func(place string) bool { return within(name, place) }) {
+		return false
+	}
 	for place := range silent {
 		if within(name, place) {
 			return true
@@ -231,6 +255,9 @@ func sentences(all map[string]*source) (said map[string]string, strange []string
 					return true
 				}
 				arg := s.format(f, call)
+				if word := s.word(f, call); word != "" {
+					said[word] = name
+				}
 				if arg == nil {
 					return true
 				}
@@ -266,6 +293,16 @@ func spoken(all map[string]*source) map[string]string {
 		}
 		for name, f := range s.files {
 			ast.Inspect(f, func(n ast.Node) bool {
+				if list, ok := n.(*ast.CompositeLit); ok { // a map of them
+					of, isMap := list.Type.(*ast.MapType)
+					if value, ok := named(of, isMap); ok && types[value] {
+						for _, e := range list.Elts {
+							if text, ok := s.text(e.(*ast.KeyValueExpr).Value); ok {
+								out[text] = name
+							}
+						}
+					}
+				}
 				spec, ok := n.(*ast.ValueSpec)
 				if !ok {
 					return true
@@ -282,6 +319,18 @@ func spoken(all map[string]*source) map[string]string {
 		}
 	}
 	return out
+}
+
+// named is the type of a map's values, when that has a name.
+func named(of *ast.MapType, isMap bool) (string, bool) {
+	if !isMap {
+		return "", false
+	}
+	value, ok := of.Value.(*ast.Ident)
+	if !ok {
+		return "", false
+	}
+	return value.Name, true
 }
 
 func chinese(t *testing.T) map[string]string {

@@ -2062,6 +2062,8 @@ export interface components {
              * @description By the supervisor, before it ended
              */
             restarts: number;
+            /** @description Exit, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             time: string;
         };
@@ -2475,17 +2477,29 @@ export interface components {
         };
         Listener: {
             /**
-             * @description Bound the connections from one address.
+             * @description Bound the connections from one address and from its network.
              * @example off
              * @enum {string}
              */
             address_caps?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Of them from one IPv4 address or IPv6 /64. 0: as receiving has it.
+             * @example 10
+             */
+            address_connections?: number;
             /**
              * @description Ask the blocklists of receiving. Empty: on.
              * @example off
              * @enum {string}
              */
             blocklists?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Connections at this port at once. 0: as many as at all ports together.
+             * @example 100
+             */
+            connections?: number;
             /**
              * @description Turn away who speaks before the greeting.
              * @example off
@@ -2498,6 +2512,12 @@ export interface components {
              * @enum {string}
              */
             greylisting?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Of them from one IPv4 /24 or IPv6 /48. 0: as receiving has it.
+             * @example 100
+             */
+            network_connections?: number;
             /**
              * Format: int64
              * @description Port to listen on besides the server's own, or that one itself.
@@ -3342,6 +3362,8 @@ export interface components {
             kind: "" | "ipmi" | "redfish" | "wol" | "command" | "dev";
             mac?: string;
             result?: string;
+            /** @description Result, for another language */
+            said?: components["schemas"]["Sentence"];
             server: string;
             /** Format: date-time */
             tested: string;
@@ -3609,11 +3631,17 @@ export interface components {
         };
         Receiving: {
             /**
-             * @description Bound the connections from one IPv4 address or IPv6 /64 to 50 at once. Empty: on.
+             * @description Bound the connections at once from one IPv4 address or IPv6 /64, and from its network. Empty: on.
              * @example on
              * @enum {string}
              */
             address_caps?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Connections at once from one IPv4 address or IPv6 /64. 0: 50.
+             * @example 50
+             */
+            address_connections?: number;
             /**
              * Format: int64
              * @description Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300.
@@ -3627,6 +3655,12 @@ export interface components {
              *     ]
              */
             blocklists?: string[];
+            /**
+             * Format: int64
+             * @description Connections for receiving at once, at all ports together. 0: 1000.
+             * @example 1000
+             */
+            connections?: number;
             /**
              * @description The most that is done with mail that fails its author's DMARC policy. Empty: quarantine.
              * @example quarantine
@@ -3657,6 +3691,12 @@ export interface components {
             greylisting?: "on" | "off";
             /** @description Ports with switches of their own. */
             listeners?: components["schemas"]["Listener"][];
+            /**
+             * Format: int64
+             * @description Connections at once from one IPv4 /24 or IPv6 /48; trusted networks and the fleet's servers are not counted. 0: ten times as many as from one address.
+             * @example 500
+             */
+            network_connections?: number;
             /**
              * @description Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do.
              * @example [
@@ -3815,6 +3855,8 @@ export interface components {
             next: string;
             /** Format: int64 */
             parts: number;
+            /** @description Error, for another language */
+            said?: components["schemas"]["Sentence"];
             /** Format: date-time */
             sent: string;
             /** @enum {string} */

@@ -36,7 +36,7 @@ export function LogDrawer({ server, service, onClose }: DrawerProps) {
 
 /** How a service last ended without being asked to, and what it wrote before. */
 export function CrashDrawer({ server, service, onClose }: DrawerProps) {
-  const { t } = useText()
+  const { t, say } = useText()
   const crash = useCrash(service.id)
   const title = t('log.crashTitle', { service: service.name, server: server.name })
   const c = crash.data
@@ -47,7 +47,7 @@ export function CrashDrawer({ server, service, onClose }: DrawerProps) {
       {c === null && <Empty title={t('log.noCrash')} />}
       {c && (
         <p>
-          <b>{c.exit}</b> · <Ago at={c.time} /> · {t('log.restarts', { count: c.restarts })}
+          <b>{say(c.exit, c.said)}</b> · <Ago at={c.time} /> · {t('log.restarts', { count: c.restarts })}
         </p>
       )}
       {c?.lines.length === 0 && <Empty title={t('log.empty')} />}

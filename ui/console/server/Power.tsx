@@ -72,7 +72,7 @@ export function Power({ server }: { server: Server }) {
 }
 
 function Facts({ server, power: p, mayTest }: { server: Server; power: Driver; mayTest: boolean }) {
-  const { t } = useText()
+  const { t, say } = useText()
   const serverName = useServerName()
   const where = p.kind === 'command' ? (p.command ?? []).join(' ') : [p.address, p.mac].filter(Boolean).join(' · ')
   return (
@@ -104,7 +104,7 @@ function Facts({ server, power: p, mayTest }: { server: Server; power: Driver; m
             t('power.never')
           ) : (
             <>
-              <Ago at={p.tested} /> {p.result && <small className="dim">{p.result}</small>}
+              <Ago at={p.tested} /> {p.result && <small className="dim">{say(p.result, p.said)}</small>}
             </>
           )}
         </dd>

@@ -75,7 +75,7 @@ test('what a service wrote before it crashed is kept', async () => {
   await user.click(await screen.findByRole('button', { name: '更多操作: mailnode' }))
   await user.click(screen.getByRole('menuitem', { name: '崩溃记录' }))
   const dialog = await screen.findByRole('dialog', { name: 'mail-hk-1 上 mailnode 上次崩溃' })
-  expect(await within(dialog).findByText('exit status 1')).toBeTruthy()
+  expect(await within(dialog).findByText('退出状态 1')).toBeTruthy()
   expect(within(dialog).getByText(/cannot open its file/)).toBeTruthy()
 })
 

@@ -16,7 +16,7 @@ import { useText } from '../text/language'
 
 /** Every text message that was to be sent, and how far it came. */
 export default function SMSLog() {
-  const { t } = useText()
+  const { t, say } = useText()
   const list = useList<SMS>('sms')
   const mayChange = useMay('sms', 'write')
   const stale = useFreshness() === 'lost'
@@ -27,7 +27,7 @@ export default function SMSLog() {
       cell: (s) => (
         <>
           <State of="sms" state={s.state} stale={stale} />
-          {s.error && <small className="sms-error"> {s.error}</small>}
+          {s.error && <small className="sms-error"> {say(s.error, s.said)}</small>}
         </>
       ),
     },
