@@ -31,7 +31,7 @@ func (f *fixture) call(p api.Protocol) *caller {
 			f.t.Fatal(err)
 		}
 		f.t.Cleanup(func() { _ = c.Close() })
-		_ = c.SetDeadline(time.Now().Add(40 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		return &caller{f.t, c, bufio.NewReader(c)}
 	}
 	f.t.Fatalf("no listener for %s", p)

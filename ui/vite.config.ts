@@ -37,7 +37,8 @@ export default defineConfig({
   },
   test: {
     restoreMocks: true,
-    testTimeout: 20_000,
+    testTimeout: 120_000, // other tests may have the processor
+    hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'logic', include: ['**/*.test.ts'], environment: 'node' } },
       {

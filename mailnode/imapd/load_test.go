@@ -58,9 +58,9 @@ func TestAClientThatNeverReadsHoldsLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 20 {
-			p.send("b FETCH 1:* BODY.PEEK[]\r\n")
+			p.Send("b FETCH 1:* BODY.PEEK[]\r\n")
 		}
-		if _, err := p.r.ReadString('\n'); err != nil { // it has begun to answer
+		if _, err := p.R.ReadString('\n'); err != nil { // it has begun to answer
 			t.Fatal(err)
 		}
 	}
@@ -76,11 +76,11 @@ func TestAClientThatStopsInALongMessageHoldsLittle(t *testing.T) {
 	before := heap()
 	for range peers {
 		p := n.signedIn(t, 1)
-		p.send("a APPEND INBOX {10000000}\r\n")
-		if line := p.line(); !strings.HasPrefix(line, "+") {
+		p.Send("a APPEND INBOX {10000000}\r\n")
+		if line := p.Line(); !strings.HasPrefix(line, "+") {
 			t.Fatalf("got %q", line)
 		}
-		p.send(strings.Repeat("0123456789abcdef\r\n", 100_000))
+		p.Send(strings.Repeat("0123456789abcdef\r\n", 100_000))
 	}
 	if held := (heap() - before) / peers; held > 400<<10 {
 		t.Errorf("each holds %d KiB", held>>10)
@@ -202,10 +202,10 @@ func TestALargeMailbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		p.send("t " + command + "\r\n")
+		p.Send("t " + command + "\r\n")
 		read := int64(0)
 		for {
-			line, err := p.r.ReadSlice('\n')
+			line, err := p.R.ReadSlice('\n')
 			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 				t.Fatal(err)
 			}
@@ -253,10 +253,10 @@ func BenchmarkFetchBodies(b *testing.B) {
 		if err := p.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			b.Fatal(err)
 		}
-		p.send("b UID FETCH 1:* BODY.PEEK[]\r\n")
+		p.Send("b UID FETCH 1:* BODY.PEEK[]\r\n")
 		read := 0
 		for {
-			line, err := p.r.ReadSlice('\n')
+			line, err := p.R.ReadSlice('\n')
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -287,7 +287,7 @@ func BenchmarkAppend(b *testing.B) {
 				}
 				if _, err = io.WriteString(p, command); err == nil {
 					var line string
-					if line, err = p.r.ReadString('\n'); err == nil && !strings.HasPrefix(line, "a OK") {
+					if line, err = p.R.ReadString('\n'); err == nil && !strings.HasPrefix(line, "a OK") {
 						err = fmt.Errorf("got %q", line)
 					}
 				}
@@ -320,9 +320,9 @@ func TestIdleConnectionsInTLSAreSmall(t *testing.T) {
 		p.do("a STARTTLS", "a OK")
 		p = newPeer(t, tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true}))
 		p.do(fmt.Sprintf(`b LOGIN %s "%s"`, address(1), secret), "b OK")
-		p.send(fmt.Sprintf("c APPEND INBOX {%d+}\r\n%s\r\nd IDLE\r\n", len(message), message))
-		p.want("c OK")
-		p.want("+ ")
+		p.Send(fmt.Sprintf("c APPEND INBOX {%d+}\r\n%s\r\nd IDLE\r\n", len(message), message))
+		p.Want("c OK")
+		p.Want("+ ")
 	}
 	each := (heap() - before) / count
 	t.Logf("%d bytes a connection at first", each)

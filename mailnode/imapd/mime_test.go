@@ -26,10 +26,10 @@ func TestMIMEWithoutEndIsTakenAndCapped(t *testing.T) {
 	p := n.signedIn(t, 1)
 	ask := func(command string) string {
 		t.Helper()
-		p.send("b " + command + "\r\n")
+		p.Send("b " + command + "\r\n")
 		var all strings.Builder
 		for {
-			line := p.line()
+			line := p.Line()
 			if strings.HasPrefix(line, "b ") {
 				if !strings.HasPrefix(line, "b OK") {
 					t.Errorf("%s: %s", command, line)

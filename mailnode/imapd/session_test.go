@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"bufio"
 	"compress/flate"
 	"crypto/tls"
 	"encoding/base64"
@@ -11,32 +10,20 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"mailfleet/mailnode/gate/gatetest"
 )
 
 // peer is a client that says exactly what it is told to.
-type peer struct {
-	t testing.TB
-	net.Conn
-	r *bufio.Reader
-}
+type peer struct{ *gatetest.Peer }
 
-func newPeer(t testing.TB, c net.Conn) *peer { return &peer{t, c, bufio.NewReader(c)} }
+func newPeer(t testing.TB, c net.Conn) *peer { return &peer{gatetest.NewPeer(t, c)} }
 
 func (n *fixture) dial(t testing.TB) *peer {
 	t.Helper()
-	c, err := net.Dial("tcp", n.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	p := newPeer(t, c)
-	p.want("* OK [CAPABILITY IMAP4rev1 ")
+	p := newPeer(t, gatetest.Dial(t, n.addr))
+	p.Want("* OK [CAPABILITY IMAP4rev1 ")
 	return p
 }
 
@@ -48,41 +35,15 @@ func (n *fixture) signedIn(t testing.TB, user int) *peer {
 	return p
 }
 
-func (p *peer) send(raw string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p, raw); err != nil {
-		p.t.Fatalf("sending %.80q: %v", raw, err)
-	}
-}
-
-// line reads a line without its end.
-func (p *peer) line() string {
-	p.t.Helper()
-	line, err := p.r.ReadString('\n')
-	if err != nil || !strings.HasSuffix(line, "\r\n") {
-		p.t.Fatalf("a line %q, %v", line, err)
-	}
-	return strings.TrimSuffix(line, "\r\n")
-}
-
-func (p *peer) want(prefix string) string {
-	p.t.Helper()
-	got := p.line()
-	if !strings.HasPrefix(got, prefix) {
-		p.t.Fatalf("got %q, want %q", got, prefix)
-	}
-	return got
-}
-
 // do sends a command and reads up to its tagged response.
 func (p *peer) do(command, prefix string) (untagged []string) {
-	p.t.Helper()
-	p.send(command + "\r\n")
+	p.T.Helper()
+	p.Send(command + "\r\n")
 	for {
-		line := p.line()
+		line := p.Line()
 		if !strings.HasPrefix(line, "* ") {
 			if !strings.HasPrefix(line, prefix) {
-				p.t.Fatalf("got %q, want %q", line, prefix)
+				p.T.Fatalf("got %q, want %q", line, prefix)
 			}
 			return untagged
 		}
@@ -90,17 +51,8 @@ func (p *peer) do(command, prefix string) (untagged []string) {
 	}
 }
 
-// wantClosed proves that the server says nothing more and closes, also with a reset when
-// it has not read all.
-func (p *peer) wantClosed() {
-	p.t.Helper()
-	if rest, err := io.ReadAll(p.r); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, syscall.ECONNRESET) || len(rest) > 0 {
-		p.t.Fatalf("the connection goes on: %q, %v", rest, err)
-	}
-}
-
 func (p *peer) append(mailbox, text string) {
-	p.t.Helper()
+	p.T.Helper()
 	p.do(fmt.Sprintf("A APPEND %s {%d+}\r\n%s", mailbox, len(text), text), "A OK")
 }
 
@@ -126,9 +78,9 @@ func TestSTARTTLS(t *testing.T) {
 func TestCommandsBehindSTARTTLSAreNotRun(t *testing.T) {
 	n := start(t, func(c *config) { c.Settings.TLS = certificate(t) })
 	p := n.dial(t)
-	p.send("a STARTTLS\r\nb NOOP\r\n")
-	p.want("a BAD nothing may follow")
-	p.wantClosed()
+	p.Send("a STARTTLS\r\nb NOOP\r\n")
+	p.Want("a BAD nothing may follow")
+	p.WantClosed()
 }
 
 func TestTLSFromTheFirstByte(t *testing.T) {
@@ -139,7 +91,7 @@ func TestTLSFromTheFirstByte(t *testing.T) {
 	}
 	defer func() { _ = c.Close() }()
 	p := newPeer(t, c)
-	p.want("* OK [CAPABILITY ")
+	p.Want("* OK [CAPABILITY ")
 	p.do(fmt.Sprintf(`a LOGIN %s "%s"`, address(1), secret), "a OK")
 	p.do("b LOGOUT", "b OK")
 }
@@ -171,7 +123,7 @@ func TestSignInsThatFailEndTheConnection(t *testing.T) {
 	p.do("a LOGIN nobody wrong", "a NO [AUTHENTICATIONFAILED]")
 	p.do("b AUTHENTICATE PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00x")), "b BAD")
 	p.do("c AUTHENTICATE PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00x")), "c BAD")
-	p.wantClosed()
+	p.WantClosed()
 }
 
 // deflated is a connection with compression in both directions.
@@ -198,7 +150,7 @@ func compressed(t testing.TB, p *peer) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newPeer(t, &deflated{p.Conn, flate.NewReader(p.r), w})
+	return newPeer(t, &deflated{p.Conn, flate.NewReader(p.R), w})
 }
 
 // A session that waits inside TLS and a decompressor is woken all the same, and goes on.
@@ -213,11 +165,11 @@ func TestIdleOverTLSAndCompression(t *testing.T) {
 	p.do("d SELECT INBOX", "d OK")
 	other := n.signedIn(t, 1)
 	for i := range 5 {
-		p.send("e IDLE\r\n")
-		p.want("+ ")
+		p.Send("e IDLE\r\n")
+		p.Want("+ ")
 		for j := range 3 {
 			other.append("INBOX", strings.Repeat("Subject: x\r\n\r\n", 1000))
-			p.want(fmt.Sprintf("* %d EXISTS", 3*i+j+1))
+			p.Want(fmt.Sprintf("* %d EXISTS", 3*i+j+1))
 		}
 		p.do("DONE", "e OK")
 		p.do("f FETCH 1 (UID FLAGS)", "f OK")
@@ -227,10 +179,10 @@ func TestIdleOverTLSAndCompression(t *testing.T) {
 func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
 	n := start(t, nil)
 	p := n.signedIn(t, 1)
-	p.send("a SELECT INBOX\r\nb APPEND INBOX {5+}\r\nhello\r\nc FETCH 1 UID\r\nd NOOP\r\ne LOGOUT\r\n")
+	p.Send("a SELECT INBOX\r\nb APPEND INBOX {5+}\r\nhello\r\nc FETCH 1 UID\r\nd NOOP\r\ne LOGOUT\r\n")
 	for _, want := range []string{"a OK", "b OK", "c OK", "d OK", "e OK"} {
 		for {
-			if line := p.line(); !strings.HasPrefix(line, "* ") {
+			if line := p.Line(); !strings.HasPrefix(line, "* ") {
 				if !strings.HasPrefix(line, want) {
 					t.Fatalf("got %q, want %q", line, want)
 				}
@@ -238,7 +190,7 @@ func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
 			}
 		}
 	}
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestLiteralsOverTheLimit(t *testing.T) {
@@ -251,9 +203,9 @@ func TestLiteralsOverTheLimit(t *testing.T) {
 	p.do("d NOOP", "d OK")
 	p.do(fmt.Sprintf("e FROB {%d+}\r\n%s {%d+}\r\n%s", len(evil), evil, len(evil), evil), "e BAD")
 	p.do("f NOOP", "f OK")
-	p.send("g LOGIN {99999999999+}\r\n")
-	p.want("* BYE [TOOBIG]")
-	p.wantClosed()
+	p.Send("g LOGIN {99999999999+}\r\n")
+	p.Want("* BYE [TOOBIG]")
+	p.WantClosed()
 
 	p = n.signedIn(t, 1)
 	p.do("a APPEND INBOX {30000000}", "a NO [TOOBIG]")
@@ -262,9 +214,9 @@ func TestLiteralsOverTheLimit(t *testing.T) {
 	p.do("d STATUS INBOX (MESSAGES)", "d OK")
 	p.do("e APPEND INBOX {0}", "+ ")
 	p.do("", "e NO")
-	p.send("f APPEND INBOX {60000000+}\r\n")
-	p.want("* BYE [TOOBIG]")
-	p.wantClosed()
+	p.Send("f APPEND INBOX {60000000+}\r\n")
+	p.Want("* BYE [TOOBIG]")
+	p.WantClosed()
 }
 
 func TestBadCommands(t *testing.T) {
@@ -278,9 +230,9 @@ func TestBadCommands(t *testing.T) {
 	} {
 		p = n.signedIn(t, 1)
 		p.do("a SELECT INBOX", "a OK")
-		p.send(line + "\r\n")
+		p.Send(line + "\r\n")
 		for {
-			got := p.line()
+			got := p.Line()
 			if strings.Contains(got, " BAD ") {
 				break
 			}
@@ -291,11 +243,11 @@ func TestBadCommands(t *testing.T) {
 		p.do("z NOOP", "z OK")
 	}
 	for range maxFaults {
-		p.send("x\r\n")
+		p.Send("x\r\n")
 	}
-	for !strings.HasPrefix(p.line(), "* BYE") {
+	for !strings.HasPrefix(p.Line(), "* BYE") {
 	}
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestALongLineIsRefused(t *testing.T) {
@@ -305,7 +257,7 @@ func TestALongLineIsRefused(t *testing.T) {
 	p.do("a NOOP", "a OK")
 	// What follows its leave-taking is not read, so that the peer may not get to hear it.
 	_, _ = io.WriteString(p, "b "+strings.Repeat("x", 20<<20))
-	if _, err := io.ReadAll(p.r); errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := io.ReadAll(p.R); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection goes on")
 	}
 }
@@ -317,10 +269,10 @@ func TestStop(t *testing.T) {
 	idling.do("b IDLE", "+ ")
 	waiting.do("a NOOP", "a OK")
 	go n.Stop(t.Context())
-	idling.want("* BYE [UNAVAILABLE]")
-	idling.wantClosed()
-	waiting.want("* BYE [UNAVAILABLE]")
-	waiting.wantClosed()
+	idling.Want("* BYE [UNAVAILABLE]")
+	idling.WantClosed()
+	waiting.Want("* BYE [UNAVAILABLE]")
+	waiting.WantClosed()
 }
 
 func TestTooManyConnections(t *testing.T) {
@@ -331,8 +283,8 @@ func TestTooManyConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPeer(t, c)
-	p.want("* BYE [UNAVAILABLE] too many connections")
-	p.wantClosed()
+	p.Want("* BYE [UNAVAILABLE] too many connections")
+	p.WantClosed()
 	if n.Gate.Refused() != 1 {
 		t.Error("it is not counted")
 	}
@@ -346,8 +298,8 @@ func TestSelectedMailboxIsDeleted(t *testing.T) {
 	p.do("a CREATE x", "a OK")
 	p.do("b SELECT x", "b OK")
 	other.do("c DELETE x", "c OK")
-	p.send("d NOOP\r\n")
-	p.want("* BYE [NONEXISTENT]")
+	p.Send("d NOOP\r\n")
+	p.Want("* BYE [NONEXISTENT]")
 
 	other.do("e CREATE y", "e OK")
 	other.do("f SELECT y", "f OK")
@@ -362,10 +314,10 @@ func TestALargeMailboxIsSelectedBeforeItIsRead(t *testing.T) {
 	const count = 40_000
 	n.fill(t, 1, count, small)
 	p := n.signedIn(t, 1)
-	p.send("a SELECT INBOX\r\nb UID SEARCH RETURN (COUNT MAX) ALL\r\nc NOOP\r\n")
+	p.Send("a SELECT INBOX\r\nb UID SEARCH RETURN (COUNT MAX) ALL\r\nc NOOP\r\n")
 	want := []string{"* 40000 EXISTS", `* ESEARCH (TAG "b") UID MAX 40000 COUNT 40000`, "b OK", "c OK"}
 	for len(want) > 0 {
-		line := p.line()
+		line := p.Line()
 		if strings.HasPrefix(line, want[0]) {
 			want = want[1:]
 		} else if strings.HasPrefix(line, "c ") {
@@ -373,9 +325,9 @@ func TestALargeMailboxIsSelectedBeforeItIsRead(t *testing.T) {
 		}
 	}
 	// Now it is in memory, and the first unseen message is told.
-	p.send("d EXAMINE INBOX\r\n")
+	p.Send("d EXAMINE INBOX\r\n")
 	unseen := false
-	for line := p.line(); !strings.HasPrefix(line, "d "); line = p.line() {
+	for line := p.Line(); !strings.HasPrefix(line, "d "); line = p.Line() {
 		unseen = unseen || strings.HasPrefix(line, "* OK [UNSEEN 1]")
 	}
 	if !unseen {
@@ -394,7 +346,7 @@ func TestPrivateMetadataOfOthersIsNotTold(t *testing.T) {
 	other.do(`a NOTIFY SET (mailboxes "`+name+`" (MailboxMetadataChange))`, "a OK")
 	owner.do(`c SETMETADATA common (/private/comment "own")`, "c OK")
 	owner.do(`d SETMETADATA common (/shared/comment "for all")`, "d OK")
-	if got, want := other.line(), `* METADATA "`+name+`" /shared/comment`; got != want {
+	if got, want := other.Line(), `* METADATA "`+name+`" /shared/comment`; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 	owner.do("e SETACL common "+address(2)+` ""`, "e OK")

@@ -83,10 +83,10 @@ func TestTheEndOfALargeMailbox(t *testing.T) {
 
 // all sends a command tagged "a" and reads its answer to the tagged line.
 func (p *peer) all(command string) (lines []string) {
-	p.t.Helper()
-	p.send(command + "\r\n")
+	p.T.Helper()
+	p.Send(command + "\r\n")
 	for {
-		lines = append(lines, p.line())
+		lines = append(lines, p.Line())
 		if strings.HasPrefix(lines[len(lines)-1], "a ") {
 			return lines
 		}

@@ -87,13 +87,13 @@ func (x *interrupted) when(n int, whose string, happens func() store.Quota) {
 
 // texts counts the messages of a mailbox by their subjects.
 func (p *peer) texts(mailbox string) map[string]int {
-	p.t.Helper()
+	p.T.Helper()
 	counts := map[string]int{}
 	p.do("e EXAMINE "+mailbox, "e OK")
 	for _, line := range p.do("f UID FETCH 1:* (ENVELOPE)", "f OK") {
 		m := regexp.MustCompile(`ENVELOPE \(NIL "(\d+)"`).FindStringSubmatch(line)
 		if m == nil {
-			p.t.Fatalf("no envelope: %q", line)
+			p.T.Fatalf("no envelope: %q", line)
 		}
 		counts[m[1]]++
 	}
@@ -116,7 +116,7 @@ func once(t *testing.T, count int, mailboxes ...map[string]int) {
 
 // answer sends a command and reads all of its answer.
 func (p *peer) answer(command string) (untagged []string, tagged string) {
-	p.t.Helper()
+	p.T.Helper()
 	lines := p.all("a " + command)
 	return lines[:len(lines)-1], lines[len(lines)-1]
 }
@@ -139,16 +139,16 @@ func moved(t *testing.T, untagged []string) int {
 // sees fails the test unless a peer knows that the selected mailbox has the messages with
 // UIDs from first to last, and nothing else is told.
 func (p *peer) sees(first, last int) {
-	p.t.Helper()
+	p.T.Helper()
 	var want []string
 	for uid := first; uid <= last; uid++ {
 		want = append(want, fmt.Sprintf("* %d FETCH (UID %d)", uid-first+1, uid))
 	}
 	if got := p.do("v FETCH 1:* UID", "v OK"); !slices.Equal(got, want) {
-		p.t.Errorf("the peer sees %d messages, not those from %d to %d: %.200q", len(got), first, last, got)
+		p.T.Errorf("the peer sees %d messages, not those from %d to %d: %.200q", len(got), first, last, got)
 	}
 	if got := p.do("n NOOP", "n OK"); len(got) > 0 {
-		p.t.Errorf("then it is told %.200q", got)
+		p.T.Errorf("then it is told %.200q", got)
 	}
 }
 

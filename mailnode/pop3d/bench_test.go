@@ -64,7 +64,7 @@ func download(t testing.TB, p *peer, count, ahead int) (total int64) {
 			for ; asked < count && asked-got < ahead; asked++ {
 				fmt.Fprintf(&b, "RETR %d\r\n", asked+1)
 			}
-			p.send(b.String())
+			p.Send(b.String())
 		}
 		n, err := p.Read(buf)
 		if err != nil {

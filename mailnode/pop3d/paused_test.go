@@ -55,7 +55,7 @@ func TestAPausedDownloadHoldsNothing(t *testing.T) {
 		_, client, end := serve(t.Context(), s)
 		defer end()
 		p := newPeer(t, client)
-		p.want("+OK")
+		p.Want("+OK")
 		p.signIn()
 		for range 2 {
 			p.lines("RETR 1")
@@ -72,11 +72,11 @@ func TestAPausedDownloadHoldsNothing(t *testing.T) {
 		p.do("NOOP", "+OK")
 		p.lines("RETR 1")
 		start := time.Now()
-		p.want("-ERR nothing heard for 10m0s")
+		p.Want("-ERR nothing heard for 10m0s")
 		if d := time.Since(start); d != idleTimeout {
 			t.Errorf("after %v", d)
 		}
-		p.wantClosed()
+		p.WantClosed()
 		if s.ahead.Holds() {
 			t.Error("a session that is over holds something")
 		}

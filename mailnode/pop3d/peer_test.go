@@ -1,15 +1,11 @@
 package pop3d
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -105,26 +101,14 @@ func (n *node) deliver(t testing.TB, texts ...string) {
 }
 
 // peer is a client that says exactly what it is told to.
-type peer struct {
-	t testing.TB
-	net.Conn
-	r *bufio.Reader
-}
+type peer struct{ *gatetest.Peer }
 
-func newPeer(t testing.TB, c net.Conn) *peer { return &peer{t, c, bufio.NewReader(c)} }
+func newPeer(t testing.TB, c net.Conn) *peer { return &peer{gatetest.NewPeer(t, c)} }
 
 func (n *node) dial(t testing.TB) *peer {
 	t.Helper()
-	c, err := net.Dial("tcp", n.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	p := newPeer(t, c)
-	p.want("+OK mx.example.test")
+	p := newPeer(t, gatetest.Dial(t, n.addr))
+	p.Want("+OK mx.example.test")
 	return p
 }
 
@@ -137,62 +121,27 @@ func (n *node) signedIn(t testing.TB) *peer {
 }
 
 func (p *peer) signIn() {
-	p.t.Helper()
+	p.T.Helper()
 	p.do("USER user1@example.test", "+OK")
 	p.do("PASS secret pass", "+OK")
 }
 
-func (p *peer) send(raw string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p, raw); err != nil {
-		p.t.Fatalf("sending %.80q: %v", raw, err)
-	}
-}
-
-// line reads a line without its end.
-func (p *peer) line() string {
-	p.t.Helper()
-	line, err := p.r.ReadString('\n')
-	if err != nil || !strings.HasSuffix(line, "\r\n") {
-		p.t.Fatalf("a line %q, %v", line, err)
-	}
-	return strings.TrimSuffix(line, "\r\n")
-}
-
-func (p *peer) want(prefix string) string {
-	p.t.Helper()
-	got := p.line()
-	if !strings.HasPrefix(got, prefix) {
-		p.t.Fatalf("got %q, want %q", got, prefix)
-	}
-	return got
-}
-
 func (p *peer) do(command, prefix string) string {
-	p.t.Helper()
-	p.send(command + "\r\n")
-	return p.want(prefix)
+	p.T.Helper()
+	p.Send(command + "\r\n")
+	return p.Want(prefix)
 }
 
 // lines sends a command and returns the lines of its answer, raw.
 func (p *peer) lines(command string) (lines []string) {
-	p.t.Helper()
+	p.T.Helper()
 	p.do(command, "+OK")
 	for {
-		line := p.line()
+		line := p.Line()
 		if line == "." {
 			return lines
 		}
 		lines = append(lines, line)
-	}
-}
-
-// wantClosed proves that the server says nothing more and closes, also with a reset when
-// it has not read all.
-func (p *peer) wantClosed() {
-	p.t.Helper()
-	if rest, err := io.ReadAll(p.r); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, syscall.ECONNRESET) || len(rest) > 0 {
-		p.t.Fatalf("the connection goes on: %q, %v", rest, err)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestSession(t *testing.T) {
 		}
 	}
 	p.do("QUIT", "+OK")
-	p.wantClosed()
+	p.WantClosed()
 	if l, r := n.auth.Counts(protocol).OK, n.Counters.Retrieved.Load(); l != 1 || r != 2 {
 		t.Errorf("counted %d sign-ins, %d retrieved", l, r)
 	}
@@ -95,7 +95,7 @@ func TestDeletedMessagesGoAtQUITOnly(t *testing.T) {
 	p.do("DELE 1", "+OK")
 	p.do("DELE 2", "+OK")
 	p.do("QUIT", "+OK 1 messages left")
-	p.wantClosed()
+	p.WantClosed()
 
 	p = n.signedIn(t)
 	_, last, _ := strings.Cut(ids[2], " ")
@@ -113,8 +113,8 @@ func eventually(t *testing.T, n *node) *peer {
 	for {
 		p := n.dial(t)
 		p.do("USER user1@example.test", "+OK")
-		p.send("PASS secret pass\r\n")
-		if got := p.line(); strings.HasPrefix(got, "+OK") {
+		p.Send("PASS secret pass\r\n")
+		if got := p.Line(); strings.HasPrefix(got, "+OK") {
 			return p
 		} else if !strings.Contains(got, "[IN-USE]") {
 			t.Fatal(got)
@@ -173,7 +173,7 @@ func serveFar(s *Server, l *gate.Listener) {
 
 // secure begins TLS on a connection, as its client.
 func (p *peer) secure() *peer {
-	return newPeer(p.t, tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true}))
+	return newPeer(p.T, tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true}))
 }
 
 func TestNobodySignsInInTheClear(t *testing.T) {
@@ -240,8 +240,8 @@ func TestAUTH(t *testing.T) {
 	p.do("QUIT", "+OK")
 
 	p = n.dial(t)
-	p.send("AUTH PLAIN " + strings.Repeat("A", maxSASLLine) + "\r\n")
-	p.want("-ERR the line is longer than 16384 bytes")
+	p.Send("AUTH PLAIN " + strings.Repeat("A", maxSASLLine) + "\r\n")
+	p.Want("-ERR the line is longer than 16384 bytes")
 }
 
 func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -301,7 +301,7 @@ func TestTLSFromTheFirstByte(t *testing.T) {
 	}
 	defer func() { _ = c.Close() }()
 	p := newPeer(t, c)
-	p.want("+OK")
+	p.Want("+OK")
 	p.signIn()
 	p.lines("RETR 1")
 	p.do("QUIT", "+OK")
@@ -311,8 +311,8 @@ func TestTLSFromTheFirstByte(t *testing.T) {
 func TestCommandsBehindSTLSAreNotRun(t *testing.T) {
 	n := start(t, func(o *Options) { o.Settings.TLS = certificate(t) })
 	p := n.dial(t)
-	p.send("STLS\r\nUSER evil\r\n")
-	p.want("-ERR nothing may follow STLS")
+	p.Send("STLS\r\nUSER evil\r\n")
+	p.Want("-ERR nothing may follow STLS")
 }
 
 func TestCapabilities(t *testing.T) {
@@ -332,27 +332,27 @@ func TestPipelining(t *testing.T) {
 	n := start(t, nil)
 	n.deliver(t, first, second)
 	p := n.dial(t)
-	p.send("USER user1@example.test\r\nPASS secret pass\r\nSTAT\r\nRETR 2\r\nDELE 2\r\nQUIT\r\n")
+	p.Send("USER user1@example.test\r\nPASS secret pass\r\nSTAT\r\nRETR 2\r\nDELE 2\r\nQUIT\r\n")
 	for _, want := range []string{"+OK", "+OK 2 messages", "+OK 2 ", "+OK", "Subject: two", "", "line 1", "line 2", "line 3", ".", "+OK", "+OK 1 messages left"} {
-		p.want(want)
+		p.Want(want)
 	}
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestBadLines(t *testing.T) {
 	n := start(t, nil)
 	p := n.dial(t)
 	p.do("US\x00ER x", "-ERR there is no such command")
-	p.send("USER user1@example.test\n") // a bare LF is no harm here
-	p.want("+OK")
-	p.send("NOOP " + strings.Repeat("x", maxLine) + "\r\n")
-	p.want("-ERR the line is longer than 512 bytes")
+	p.Send("USER user1@example.test\n") // a bare LF is no harm here
+	p.Want("+OK")
+	p.Send("NOOP " + strings.Repeat("x", maxLine) + "\r\n")
+	p.Want("-ERR the line is longer than 512 bytes")
 
 	p = n.dial(t)
 	for range maxFaults {
 		p.do("WHAT", "-ERR")
 	}
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestBodiesOfManySizesArriveWhole(t *testing.T) {
@@ -426,9 +426,9 @@ func TestPeerThatNeverReadsHoldsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 20 {
-		p.send(fmt.Sprintf("RETR %d\r\n", i+1))
+		p.Send(fmt.Sprintf("RETR %d\r\n", i+1))
 	}
-	p.want("+OK") // it has begun to answer
+	p.Want("+OK") // it has begun to answer
 	if held := heap() - before; held > 600<<10 {
 		t.Errorf("it holds %d KiB", held>>10)
 	}

@@ -86,7 +86,7 @@ func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
 		s := &shelf{}
 		n, client, end := serve(t.Context(), s)
 		p := newPeer(t, client)
-		p.want("+OK")
+		p.Want("+OK")
 		f(t, n, s, p)
 		end()
 	})
@@ -99,11 +99,11 @@ func TestIdlePeerIsTold(t *testing.T) {
 		time.Sleep(9*time.Minute + 59*time.Second)
 		p.do("NOOP", "+OK")
 		start := time.Now()
-		p.want("-ERR nothing heard for 10m0s")
+		p.Want("-ERR nothing heard for 10m0s")
 		if d := time.Since(start); d != 10*time.Minute {
 			t.Errorf("after %v", d)
 		}
-		p.wantClosed()
+		p.WantClosed()
 		if s.expunged != 0 {
 			t.Error("the message was deleted without QUIT")
 		}
@@ -120,7 +120,7 @@ func TestFailuresAreDelayedAndLimited(t *testing.T) {
 				t.Errorf("answered after %v, want %d s", d, delay)
 			}
 		}
-		p.wantClosed()
+		p.WantClosed()
 	})
 }
 
@@ -128,7 +128,7 @@ func TestFailuresAreDelayedAndLimited(t *testing.T) {
 func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 	timed(t, func(t *testing.T, n *Server, _ *shelf, p *peer) {
 		p.signIn()
-		p.send("RETR 1\r\n")
+		p.Send("RETR 1\r\n")
 		time.Sleep(writeTimeout + time.Second)
 		synctest.Wait()
 		if n.Gate.Open() != 0 || !n.hold(user1) {
@@ -141,7 +141,7 @@ func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 func TestPeerThatReadsSlowlyIsGivenUp(t *testing.T) {
 	timed(t, func(t *testing.T, n *Server, _ *shelf, p *peer) {
 		p.signIn()
-		p.send("RETR 1\r\n")
+		p.Send("RETR 1\r\n")
 		start := time.Now()
 		for n.Gate.Open() == 1 && time.Since(start) < time.Hour {
 			_, _ = p.Conn.Read(make([]byte, 1)) // the end of the connection is what is waited for
@@ -160,13 +160,13 @@ func TestPeerThatWritesSlowlyIsGivenUp(t *testing.T) {
 		start := time.Now()
 		for range 5 {
 			time.Sleep(idleTimeout/5 - time.Second)
-			p.send("N")
+			p.Send("N")
 		}
-		p.want("-ERR nothing heard for 10m0s")
+		p.Want("-ERR nothing heard for 10m0s")
 		if took := time.Since(start); took != idleTimeout {
 			t.Errorf("it is given up after %v", took)
 		}
-		p.wantClosed()
+		p.WantClosed()
 	})
 }
 
@@ -177,8 +177,8 @@ func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 		start := time.Now()
 		stopped := make(chan struct{})
 		go func() { n.Stop(t.Context()); close(stopped) }()
-		p.want("-ERR [SYS/TEMP] the server is stopping")
-		p.wantClosed()
+		p.Want("-ERR [SYS/TEMP] the server is stopping")
+		p.WantClosed()
 		<-stopped
 		if d := time.Since(start); d != 0 || s.expunged != 0 {
 			t.Errorf("after %v, %d deleted", d, s.expunged)

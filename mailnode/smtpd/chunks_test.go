@@ -21,11 +21,11 @@ func (n *node) only(t *testing.T, account string) string {
 func TestChunks(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)
-	p.send("MAIL FROM:<a@b.test>\r\nRCPT TO:<user1@example.test>\r\nBDAT 14\r\nSubject: x\r\n\r\nBDAT 6\r\n.\r\n..\rBDAT 8 LAST\r\n\nNOOP\r\n.QUIT\r\n")
+	p.Send("MAIL FROM:<a@b.test>\r\nRCPT TO:<user1@example.test>\r\nBDAT 14\r\nSubject: x\r\n\r\nBDAT 6\r\n.\r\n..\rBDAT 8 LAST\r\n\nNOOP\r\n.QUIT\r\n")
 	for _, want := range []string{"250 2.1.0", "250 2.1.5", "250 2.0.0 14 octets", "250 2.0.0 6 octets", "250 2.6.0", "221"} {
 		p.want(want)
 	}
-	p.wantClosed()
+	p.WantClosed()
 	if got, want := n.only(t, user1), "Subject: x\r\n\r\n.\r\n..\r\nNOOP\r\n.\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -36,22 +36,22 @@ func TestChunksOutOfOrder(t *testing.T) {
 	p := n.greeted(t)
 	evil := "MAIL FROM:<evil@b.test>\r\n"
 	chunk := fmt.Sprintf("%d\r\n%s", len(evil), evil)
-	p.send("BDAT " + chunk) // a chunk is never run, wherever it stands
+	p.Send("BDAT " + chunk) // a chunk is never run, wherever it stands
 	p.want("503 5.5.1")
 	p.do("MAIL FROM:<a@b.test>", "250")
-	p.send("BDAT " + chunk)
+	p.Send("BDAT " + chunk)
 	p.want("503 5.5.1")
 	p.do("RCPT TO:<user1@example.test>", "250")
-	p.send("BDAT " + chunk)
+	p.Send("BDAT " + chunk)
 	p.want("250 2.0.0")
 	p.do("DATA", "503 5.5.1")
 	p.do("RCPT TO:<user2@example.test>", "503 5.5.1")
 	p.do("MAIL FROM:<a@b.test>", "503 5.5.1")
 	p.do("RSET", "250")
-	p.send("BDAT 0 LAST\r\n")
+	p.Send("BDAT 0 LAST\r\n")
 	p.want("503 5.5.1")
 	p.recipient()
-	p.send("BDAT 0 LAST\r\n")
+	p.Send("BDAT 0 LAST\r\n")
 	p.want("250 2.6.0")
 	if got := n.only(t, user1); got != "\r\n" {
 		t.Errorf("got %q", got)
@@ -63,11 +63,11 @@ func TestChunksWithBareLineEndsAreRefused(t *testing.T) {
 	p := n.greeted(t)
 	for _, text := range []string{"a\n", "a\rb\r\n", "\r", "\n", "a\r\n\r", "\r\n\n"} {
 		p.recipient()
-		p.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
+		p.Send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
 		p.want("554 5.6.0 The message has a CR")
 	}
 	p.recipient()
-	p.send("BDAT 1\r\n\rBDAT 1 LAST\r\n\n") // whole where it is cut
+	p.Send("BDAT 1\r\n\rBDAT 1 LAST\r\n\n") // whole where it is cut
 	p.want("250 2.0.0")
 	p.want("250 2.6.0")
 	if got := n.only(t, user1); got != "\r\n" {
@@ -79,10 +79,10 @@ func TestNULIsRefusedWithTheRestRead(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)
 	p.data()
-	p.send("a\x00b\r\n.\r\n")
+	p.Send("a\x00b\r\n.\r\n")
 	p.want("554 5.6.0 The message has NUL")
 	p.recipient()
-	p.send("BDAT 5 LAST\r\na\x00b\r\n")
+	p.Send("BDAT 5 LAST\r\na\x00b\r\n")
 	p.want("554 5.6.0 The message has NUL")
 	p.do("NOOP", "250")
 	if got := n.mail(t, user1); len(got) != 0 {
@@ -97,7 +97,7 @@ func TestBinaryMessage(t *testing.T) {
 	binary := func(text string) {
 		p.do("MAIL FROM:<a@b.test> BODY=binarymime", "250")
 		p.do("RCPT TO:<user1@example.test>", "250")
-		p.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
+		p.Send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
 	}
 	binary("Subject: x\r\n\r\n\x00\n\r\xff.")
 	p.want("250 2.6.0")
@@ -120,7 +120,7 @@ func TestEmptyChunksWithoutEndAreEnded(t *testing.T) {
 		p.do("BDAT 0", "250 2.0.0")
 	}
 	p.do("BDAT 0", "421 4.7.0")
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestChunksOverTheLimit(t *testing.T) {
@@ -129,22 +129,22 @@ func TestChunksOverTheLimit(t *testing.T) {
 	part := strings.Repeat(strings.Repeat("x", 1022)+"\r\n", 600)
 	p.recipient()
 	for range 2 {
-		p.send(fmt.Sprintf("BDAT %d\r\n%s", len(part), part))
+		p.Send(fmt.Sprintf("BDAT %d\r\n%s", len(part), part))
 	}
 	p.want("250 2.0.0")
 	p.want("552 5.3.4")
-	p.send("BDAT 0 LAST\r\n")
+	p.Send("BDAT 0 LAST\r\n")
 	p.want("503")
 	p.recipient()
-	p.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(part), part))
+	p.Send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(part), part))
 	p.want("250 2.6.0")
 	if got := n.only(t, user1); got != part {
 		t.Errorf("got %d bytes", len(got))
 	}
 	p.recipient()
-	p.send("BDAT 9000000000 LAST\r\n") // who announces so much is not listened to
+	p.Send("BDAT 9000000000 LAST\r\n") // who announces so much is not listened to
 	p.want("552 5.3.4")
-	p.wantClosed()
+	p.WantClosed()
 	if left, err := os.ReadDir(n.o.SpoolDir); err != nil || len(left) > 0 {
 		t.Errorf("the spool holds %v, %v", left, err)
 	}

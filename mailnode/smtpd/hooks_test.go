@@ -24,9 +24,9 @@ func TestEarlyTalkersAreTurnedAway(t *testing.T) {
 	patient := func(*gate.Listener) *Policy { return &Policy{EarlyTalk: 200 * time.Millisecond} }
 	n := startKind(t, Receiving, nil, patient)
 	p := n.dial(t)
-	p.send("EHLO x\r\nMAIL FROM:<a@b.test>\r\n")
+	p.Send("EHLO x\r\nMAIL FROM:<a@b.test>\r\n")
 	p.want("554 5.5.1 You speak before")
-	p.wantClosed()
+	p.WantClosed()
 	begun := time.Now()
 	n.greeted(t)
 	if d := time.Since(begun); d < 200*time.Millisecond {
@@ -89,13 +89,13 @@ func TestReputation(t *testing.T) {
 	})
 	p := n.dial(t)
 	p.want("554 5.7.1 Your address is on a list")
-	p.wantClosed()
+	p.WantClosed()
 	o.set(func() {
 		o.connect.Refusal = &envelope.Refusal{Code: 451, Enhanced: "4.7.1", Text: "The lists do not answer"}
 	})
 	p = n.dial(t)
 	p.want("421 4.7.1")
-	p.wantClosed()
+	p.WantClosed()
 	o.set(func() { o.connect = Opinion{Name: "mail.b.test"} })
 	o.set(func() {
 		o.recipient.Refusal = &envelope.Refusal{Code: 450, Enhanced: "4.7.1", Text: "Come again in five minutes"}
@@ -119,7 +119,7 @@ func TestReputation(t *testing.T) {
 	}
 	p.do("RCPT TO:<user2@example.test>", "250")
 	p.do("DATA", "354")
-	p.send("X-MAILFLEET-Peer: a friend\r\nSubject: x\r\n\r\nx\r\n.\r\n")
+	p.Send("X-MAILFLEET-Peer: a friend\r\nSubject: x\r\n\r\nx\r\n.\r\n")
 	p.want("250")
 	got := n.mail(t, user1)[0]
 	if !strings.Contains(got, "Received: from client.test (mail.b.test [127.0.0.1])\r\n") || strings.Contains(got, "friend") || strings.Count(got, "X-Mailfleet-Peer: ") != 2 ||
@@ -137,7 +137,7 @@ func TestMessagesAreJudged(t *testing.T) {
 	p := n.greeted(t)
 	send := func(text, want string) {
 		p.data()
-		p.send(text + ".\r\n")
+		p.Send(text + ".\r\n")
 		p.want(want)
 	}
 	o.set(func() {
@@ -216,10 +216,10 @@ func TestFilterSeesTheSessionAndChangesMessages(t *testing.T) {
 	p.do("MAIL FROM:<a@b.test> SIZE=10", "250")
 	p.do("RSET", "250")
 	p.data()
-	p.send("Subject: one\r\nX-Gone: x\r\nSubject: 2\r\n\r\nold\r\n.\r\n")
+	p.Send("Subject: one\r\nX-Gone: x\r\nSubject: 2\r\n\r\nold\r\n.\r\n")
 	p.want("250")
 	p.do("QUIT", "221")
-	p.wantClosed()
+	p.WantClosed()
 	if got := m.heard(); got != "connect 127.0.0.1, helo client.test, mail a@b.test[{SIZE 10 true}], reset, mail a@b.test[], rcpt user1@example.test[], message, close" {
 		t.Errorf("asked %s", got)
 	}
@@ -239,7 +239,7 @@ func TestFilterRefuses(t *testing.T) {
 	m.set(func() { m.rulings["connect"] = no })
 	p := n.dial(t)
 	p.want("554 5.7.1 The filter says no")
-	p.wantClosed()
+	p.WantClosed()
 	m.set(func() { m.rulings = map[string]milter.Ruling{"helo": no} })
 	p = n.dial(t)
 	p.want("220")
@@ -255,18 +255,18 @@ func TestFilterRefuses(t *testing.T) {
 	m.set(func() { m.rulings = map[string]milter.Ruling{"message": no} })
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("550 5.7.1")
 	m.set(func() { m.rulings = map[string]milter.Ruling{"message": {Discard: true}} })
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250 2.6.0")
 	if len(s.mail) != 0 {
 		t.Errorf("got %q", s.mail)
 	}
 	m.set(func() { m.rulings, m.asked = map[string]milter.Ruling{"mail": {Accept: true}}, nil })
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250 2.6.0")
 	if got := m.heard(); len(s.mail) != 1 || strings.Contains(got, "message") || strings.Contains(got, "rcpt") {
 		t.Errorf("asked %v", got)
@@ -284,7 +284,7 @@ func TestEnvelopeCarriesWhatWasAsked(t *testing.T) {
 		p.do("RCPT TO:<user1@example.test> "+bad, "501 5.5.4")
 	}
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	e := s.envelopes[0]
 	if e.Return != envelope.ReturnHeaders || e.EnvID != "QQ+2B314" || e.Body != envelope.Body8Bit || e.UTF8 || len(e.ID) != 16 ||
@@ -314,7 +314,7 @@ func TestInternationalAddresses(t *testing.T) {
 	p.do("VRFY 用户", "252")
 	p.do("NOOP 用户", "501")
 	p.do("DATA", "354")
-	p.send("Subject: 你好\r\n\r\n.\r\n")
+	p.Send("Subject: 你好\r\n\r\n.\r\n")
 	p.want("250")
 	e := s.envelopes[0]
 	if e.From != "发件人@b.test" || !e.UTF8 || len(e.Recipients) != 2 || e.Recipients[1].Address != "用户@xn--fsqu00a.test" || !strings.Contains(s.mail[0], "with UTF8SMTP id") {
@@ -335,14 +335,14 @@ func TestClientsBehindAProxy(t *testing.T) {
 	p.want("220")
 	p.do("EHLO x", "250 ")
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user1); !strings.Contains(got[0], "from x ([192.0.2.7])") {
 		t.Errorf("got %q", got[0])
 	}
 	p = n.dial(t)
-	p.send("EHLO x\r\nEHLO x\r\n")
-	p.wantClosed()
+	p.Send("EHLO x\r\nEHLO x\r\n")
+	p.WantClosed()
 }
 
 func TestFrontsNameTheirClients(t *testing.T) {
@@ -365,7 +365,7 @@ func TestFrontsNameTheirClients(t *testing.T) {
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("RCPT TO:<c@d.test>", "550 5.7.1")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user1); !strings.Contains(got[0], "from real.test (mail.b.test [192.0.2.9])") {
 		t.Errorf("got %q", got[0])
@@ -375,7 +375,7 @@ func TestFrontsNameTheirClients(t *testing.T) {
 	}
 	p = n.greetedAs(t, "XCLIENT NAME ADDR PORT HELO LOGIN")
 	p.do("XCLIENT ADDR=192.0.2.9", "421 4.3.2 Too many connections from your address")
-	p.wantClosed()
+	p.WantClosed()
 	p = start(t, nil).greeted(t)
 	p.do("XCLIENT ADDR=192.0.2.9", "502 5.5.1")
 }

@@ -24,11 +24,11 @@ func TestTruncatedBDATIsNotAMessage(t *testing.T) {
 	p := n.greeted(t)
 	p.do("MAIL FROM:<a@b.test>", "250")
 	p.do("RCPT TO:<user1@example.test>", "250")
-	p.send("BDAT 1000 LAST\r\nnine byte")
+	p.Send("BDAT 1000 LAST\r\nnine byte")
 	if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	p.wantClosed()
+	p.WantClosed()
 	if got := n.mail(t, user1); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
@@ -40,9 +40,9 @@ func TestChunkOfBadBDATIsNotRun(t *testing.T) {
 	for _, bad := range []string{"30 FOO", "", "-1", "+3 LAST", "30 LAST X", "x", "0x10", "99999999999999999999", "30LAST", " 30"} {
 		p := n.greeted(t)
 		p.recipient()
-		p.send("BDAT " + bad + "\r\nMAIL FROM:<evil@b.test>\r\nRSET\r\n")
+		p.Send("BDAT " + bad + "\r\nMAIL FROM:<evil@b.test>\r\nRSET\r\n")
 		p.want("501 5.5.4")
-		p.wantClosed()
+		p.WantClosed()
 	}
 }
 
@@ -57,10 +57,10 @@ func TestBareLineEndsAreRefused(t *testing.T) {
 	} {
 		p := n.greeted(t)
 		p.data()
-		p.send("start" + end)
-		p.send(evil)
+		p.Send("start" + end)
+		p.Send(evil)
 		p.want("521 5.5.2")
-		p.wantClosed()
+		p.WantClosed()
 	}
 	if got := n.mail(t, user1); len(got) != 0 {
 		t.Errorf("%d messages were stored", len(got))
@@ -71,17 +71,17 @@ func TestBareLineEndsAreRefused(t *testing.T) {
 func TestMessageEndingInCRIsRefused(t *testing.T) {
 	p := start(t, nil).greeted(t)
 	p.data()
-	p.send("text\r\r\n.\r\n")
+	p.Send("text\r\r\n.\r\n")
 	p.want("521 5.5.2")
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestBareLineEndsInCommandsAreRefused(t *testing.T) {
 	for _, line := range []string{"NOOP\n", "NOOP\rRSET\r\n", "NOOP\r\r\n"} {
 		p := start(t, nil).greeted(t)
-		p.send(line)
+		p.Send(line)
 		p.want("521 5.5.2")
-		p.wantClosed()
+		p.WantClosed()
 	}
 }
 
@@ -93,7 +93,7 @@ func TestStrangeCommands(t *testing.T) {
 	p.do("NOOP \x1b[2J", "500 5.5.2")
 	p.do("STARTTLSX", "500 5.5.2")
 	p.do("NOOP "+strings.Repeat("x", 3000), "250")
-	p.send("NOOP " + strings.Repeat("x", maxCommand) + "\r\n")
+	p.Send("NOOP " + strings.Repeat("x", maxCommand) + "\r\n")
 	p.want("500 5.5.6")
 }
 
@@ -103,14 +103,14 @@ func TestErrorsWithoutEndAreEnded(t *testing.T) {
 		p.do("AUTH LOGIN", "502 5.5.1")
 	}
 	p.do("FOOO", "421 4.7.0 Too many errors")
-	p.wantClosed()
+	p.WantClosed()
 	p = start(t, nil).greeted(t)
-	p.send(strings.Repeat("NOOP\r\n", maxIdle))
+	p.Send(strings.Repeat("NOOP\r\n", maxIdle))
 	for range maxIdle - 1 {
 		p.want("250")
 	}
 	p.want("421 4.7.0 Too many commands")
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestConnectionsAreLimited(t *testing.T) {
@@ -118,9 +118,9 @@ func TestConnectionsAreLimited(t *testing.T) {
 	one, two := n.greeted(t), n.greeted(t)
 	p := n.dial(t)
 	p.want("421 4.3.2 mx.example.test too many connections from your address")
-	p.wantClosed()
+	p.WantClosed()
 	one.do("QUIT", "221")
-	one.wantClosed()
+	one.WantClosed()
 	two.do("NOOP", "250")
 	n.greeted(t)
 }
@@ -175,13 +175,13 @@ func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
 func TestTimeoutInDataEndsTheConnection(t *testing.T) {
 	timed(t, func(t *testing.T, _ *Server, s *shelf, p *peer) {
 		p.data()
-		p.send("half a message\r\n")
+		p.Send("half a message\r\n")
 		start := time.Now()
 		p.want("421 4.4.2 No data for 5m0s")
 		if d := time.Since(start); d != dataTimeout {
 			t.Errorf("after %v", d)
 		}
-		p.wantClosed()
+		p.WantClosed()
 		if len(s.mail) != 0 {
 			t.Errorf("got %q", s.mail)
 		}
@@ -196,9 +196,9 @@ func TestSteadySlowMessageIsTaken(t *testing.T) {
 		line := strings.Repeat("x", 4*60*dataRate-2) + "\r\n"
 		for range 20 {
 			time.Sleep(4 * time.Minute)
-			p.send(line)
+			p.Send(line)
 		}
-		p.send(".\r\n")
+		p.Send(".\r\n")
 		p.want("250")
 		if len(s.mail) != 1 || time.Since(start) < time.Hour {
 			t.Errorf("%d messages after %v", len(s.mail), time.Since(start))
@@ -214,7 +214,7 @@ func TestDribbleIsCutOff(t *testing.T) {
 		told := make(chan string)
 		go func() { told <- p.reply() }()
 		for time.Since(start) < dataGrace-time.Minute {
-			p.send("x")
+			p.Send("x")
 			time.Sleep(2 * time.Minute)
 		}
 		if got := <-told; !strings.HasPrefix(got, "421 4.4.2 The message comes too slowly") {
@@ -233,7 +233,7 @@ func TestIdlePeerIsTold(t *testing.T) {
 		if d := time.Since(start); d != commandTimeout {
 			t.Errorf("after %v", d)
 		}
-		p.wantClosed()
+		p.WantClosed()
 	})
 }
 
@@ -243,7 +243,7 @@ func TestSlowCommandIsCutOff(t *testing.T) {
 		told := make(chan string)
 		go func() { told <- p.reply() }()
 		for range 4 {
-			p.send("N")
+			p.Send("N")
 			time.Sleep(time.Minute)
 		}
 		if got := <-told; !strings.HasPrefix(got, "421 4.4.2") {
@@ -255,14 +255,14 @@ func TestSlowCommandIsCutOff(t *testing.T) {
 func TestStopLetsAMessageFinish(t *testing.T) {
 	timed(t, func(t *testing.T, n *Server, s *shelf, p *peer) {
 		p.data()
-		p.send("half ")
+		p.Send("half ")
 		stopped := make(chan struct{})
 		go func() { n.Stop(t.Context()); close(stopped) }()
 		synctest.Wait()
-		p.send("and half\r\n.\r\n")
+		p.Send("and half\r\n.\r\n")
 		p.want("250")
 		p.want("421 4.3.2")
-		p.wantClosed()
+		p.WantClosed()
 		<-stopped
 		if len(s.mail) != 1 || !strings.HasSuffix(s.mail[0], "half and half\r\n") {
 			t.Errorf("got %q", s.mail)
@@ -276,7 +276,7 @@ func TestStopEndsIdlePeersAtOnce(t *testing.T) {
 		stopped := make(chan struct{})
 		go func() { n.Stop(t.Context()); close(stopped) }()
 		p.want("421 4.3.2")
-		p.wantClosed()
+		p.WantClosed()
 		<-stopped
 		if d := time.Since(start); d != 0 {
 			t.Errorf("after %v", d)

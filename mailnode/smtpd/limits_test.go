@@ -23,11 +23,11 @@ func TestLimitsAreAnnounced(t *testing.T) {
 	}
 	for range 2 {
 		p.data()
-		p.send("x\r\n.\r\n")
+		p.Send("x\r\n.\r\n")
 		p.want("250")
 	}
 	p.do("MAIL FROM:<a@b.test>", "421 4.7.0 Too many messages")
-	p.wantClosed()
+	p.WantClosed()
 }
 
 // Of ten thousand recipients those beyond the limit are deferred, and the rest get
@@ -53,7 +53,7 @@ func TestTenThousandRecipients(t *testing.T) {
 		}
 	}
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if len(s.envelopes) != 1 || len(s.envelopes[0].Recipients) != 1000 || s.envelopes[0].Recipients[999].Address != "user1+999@example.test" {
 		t.Error("the rest did not get their mail")
@@ -68,7 +68,7 @@ func TestWhoTriesManyAddressesIsEnded(t *testing.T) {
 	}
 	p.do("RCPT TO:<nobody@example.test>", "550 5.1.1")
 	p.want("421 4.7.0")
-	p.wantClosed()
+	p.WantClosed()
 }
 
 func TestHeaderBombs(t *testing.T) {
@@ -86,7 +86,7 @@ func TestHeaderBombs(t *testing.T) {
 		strings.Repeat("X: y\r\n", 20_000):                             "250",
 	} {
 		p.data()
-		p.send(text + ".\r\n")
+		p.Send(text + ".\r\n")
 		p.want(want)
 	}
 }
@@ -108,12 +108,12 @@ func TestEveryLineHasItsEnhancedCode(t *testing.T) {
 	for _, command := range []string{
 		"MAIL", "FOO", "RSET", "NOOP x", "VRFY x", "VRFY", "HELP", "EXPN x", "STARTTLS", "AUTH PLAIN", "BDAT 0", "XCLIENT", "MAIL FROM:<a@b.test>", "RCPT", "RCPT TO:<x@example.test>",
 	} {
-		p.send(command + "\r\n")
+		p.Send(command + "\r\n")
 		check(p.reply())
 	}
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("DATA", "354 ")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	got := p.want("550 5.7.1")
 	if strings.Count(got, "\n") < 5 {
 		t.Errorf("got %q", got)
@@ -143,7 +143,7 @@ func TestLargeMessageTakesConstantMemory(t *testing.T) {
 	lines := []byte(strings.Repeat(strings.Repeat("x", 1022)+"\r\n", 1024))
 	for _, command := range []string{"DATA\r\n", fmt.Sprintf("BDAT %d LAST\r\n", 100<<20)} {
 		p.recipient()
-		p.send(command)
+		p.Send(command)
 		if command == "DATA\r\n" {
 			p.want("354")
 		}
@@ -155,7 +155,7 @@ func TestLargeMessageTakesConstantMemory(t *testing.T) {
 			}
 		}
 		if command == "DATA\r\n" {
-			p.send(".\r\n")
+			p.Send(".\r\n")
 		}
 		p.want("250 2.6.0")
 		runtime.ReadMemStats(&after)

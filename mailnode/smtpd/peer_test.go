@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -168,28 +166,14 @@ func (n *node) mail(t testing.TB, account string) (texts []string) {
 func loopback(ip netip.Addr) bool { return ip.IsLoopback() }
 
 // peer is a client that says exactly what it is told to.
-type peer struct {
-	t testing.TB
-	net.Conn
-	r *bufio.Reader
-}
+type peer struct{ *gatetest.Peer }
 
 func (n *node) dial(t testing.TB) *peer {
 	t.Helper()
-	c, err := net.Dial("tcp", n.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	return newPeer(t, c)
+	return newPeer(t, gatetest.Dial(t, n.addr))
 }
 
-func newPeer(t testing.TB, c net.Conn) *peer {
-	return &peer{t, c, bufio.NewReader(c)}
-}
+func newPeer(t testing.TB, c net.Conn) *peer { return &peer{gatetest.NewPeer(t, c)} }
 
 // greeted is a peer that has said EHLO.
 func (n *node) greeted(t testing.TB) *peer {
@@ -200,24 +184,17 @@ func (n *node) greeted(t testing.TB) *peer {
 	return p
 }
 
-func (p *peer) send(raw string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p, raw); err != nil {
-		p.t.Fatalf("sending %.80q: %v", raw, err)
-	}
-}
-
 // reply reads one reply and returns its lines, joined by newlines.
 func (p *peer) reply() string {
-	p.t.Helper()
+	p.T.Helper()
 	var lines []string
 	for {
-		line, err := p.r.ReadString('\n')
+		line, err := p.R.ReadString('\n')
 		if err != nil {
-			p.t.Fatalf("after %q: %v", lines, err)
+			p.T.Fatalf("after %q: %v", lines, err)
 		}
 		if !strings.HasSuffix(line, "\r\n") || len(line) < 6 {
-			p.t.Fatalf("a reply line %q", line)
+			p.T.Fatalf("a reply line %q", line)
 		}
 		lines = append(lines, strings.TrimSuffix(line, "\r\n"))
 		if line[3] == ' ' {
@@ -228,39 +205,30 @@ func (p *peer) reply() string {
 
 // want reads one reply, whose last line must begin so.
 func (p *peer) want(prefix string) string {
-	p.t.Helper()
+	p.T.Helper()
 	got := p.reply()
 	if last := got[strings.LastIndexByte(got, '\n')+1:]; !strings.HasPrefix(last, prefix) {
-		p.t.Fatalf("got %q, want %q", got, prefix)
+		p.T.Fatalf("got %q, want %q", got, prefix)
 	}
 	return got
 }
 
 func (p *peer) do(command, prefix string) string {
-	p.t.Helper()
-	p.send(command + "\r\n")
+	p.T.Helper()
+	p.Send(command + "\r\n")
 	return p.want(prefix)
-}
-
-// wantClosed proves that the server says nothing more and closes, also with a reset when
-// it has not read all.
-func (p *peer) wantClosed() {
-	p.t.Helper()
-	if rest, err := io.ReadAll(p.r); err != nil && !errors.Is(err, syscall.ECONNRESET) || len(rest) > 0 {
-		p.t.Fatalf("the connection goes on: %q, %v", rest, err)
-	}
 }
 
 // data opens a transaction for user1, up to 354.
 func (p *peer) data() {
-	p.t.Helper()
+	p.T.Helper()
 	p.recipient()
 	p.do("DATA", "354 ")
 }
 
 // recipient opens a transaction for user1.
 func (p *peer) recipient() {
-	p.t.Helper()
+	p.T.Helper()
 	p.do("MAIL FROM:<a@b.test>", "250 2.1.0")
 	p.do("RCPT TO:<user1@example.test>", "250 2.1.5")
 }

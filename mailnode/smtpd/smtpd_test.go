@@ -17,10 +17,10 @@ func TestMessageIsDeliveredWithTrace(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)
 	p.data()
-	p.send("Subject: hello\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n")
+	p.Send("Subject: hello\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n")
 	p.want("250 2.6.0 Taken as ")
 	p.do("QUIT", "221 2.0.0")
-	p.wantClosed()
+	p.WantClosed()
 
 	got := n.mail(t, user1)
 	if len(got) != 1 {
@@ -56,7 +56,7 @@ func TestEHLOOffersWhatIsDone(t *testing.T) {
 	}
 	p.do("HELO client.test", "250 mx.example.test")
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user1); !strings.Contains(got[0], "with SMTP id") {
 		t.Errorf("got %q", got[0])
@@ -86,7 +86,7 @@ func TestRecipientsAreJudgedAtRCPT(t *testing.T) {
 	p.do("RCPT TO:<\"user2\"@example.test>", "250 2.1.5")
 	p.do("RCPT TO:<user2@example.test>", "452 4.5.3")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	one, two := n.mail(t, user1), n.mail(t, user2)
 	if len(one) != 1 || len(two) != 1 {
@@ -106,7 +106,7 @@ func TestPostmasterIsAlwaysAnswered(t *testing.T) {
 	p.do("rcpt to:<POSTMASTER@EXAMPLE.test>", "250")
 	p.do("RCPT TO: <postmaster@mx.example.test>", "250")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user2); len(got) != 1 {
 		t.Errorf("%d messages for postmaster", len(got))
@@ -128,7 +128,7 @@ func TestSecondMailIsRefused(t *testing.T) {
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("MAIL FROM:<second@b.test>", "503 5.5.1")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user1); !strings.HasPrefix(got[0], "Return-Path: <first@b.test>\r\n") {
 		t.Errorf("got %q", got[0])
@@ -185,7 +185,7 @@ func TestQuotedSenderIsQuotedInReturnPath(t *testing.T) {
 	p.do(`MAIL FROM:<@relay.test:"a b\"c"@B.test>`, "250")
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user1); !strings.HasPrefix(got[0], `Return-Path: <"a b\"c"@b.test>`+"\r\n") {
 		t.Errorf("got %q", got[0])
@@ -195,15 +195,15 @@ func TestQuotedSenderIsQuotedInReturnPath(t *testing.T) {
 func TestPipelining(t *testing.T) {
 	n := start(t, nil)
 	p := n.greeted(t)
-	p.send("MAIL FROM:<a@b.test>\r\nRCPT TO:<nobody@example.test>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\n")
+	p.Send("MAIL FROM:<a@b.test>\r\nRCPT TO:<nobody@example.test>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\n")
 	for _, want := range []string{"250", "550", "250", "354"} {
 		p.want(want)
 	}
-	p.send("one\r\n.\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\n")
+	p.Send("one\r\n.\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<user1@example.test>\r\nDATA\r\n")
 	for _, want := range []string{"250", "250", "250", "354"} {
 		p.want(want)
 	}
-	p.send("two\r\n.\r\nQUIT\r\n")
+	p.Send("two\r\n.\r\nQUIT\r\n")
 	p.want("250")
 	p.want("221")
 	if got := n.mail(t, user1); len(got) != 2 || !strings.HasSuffix(got[0], "\r\none\r\n") || !strings.HasSuffix(got[1], "\r\ntwo\r\n") {
@@ -217,13 +217,13 @@ func TestMessageOfTheLimitIsTakenAndALargerOneIsNot(t *testing.T) {
 	full := strings.Repeat(line, 1024)
 	p := n.greeted(t)
 	p.data()
-	p.send(full + ".\r\n")
+	p.Send(full + ".\r\n")
 	p.want("250")
 	p.data()
-	p.send(full + "y\r\n.\r\n")
+	p.Send(full + "y\r\n.\r\n")
 	p.want("552 5.3.4")
 	p.data() // the connection goes on
-	p.send("small\r\n.\r\n")
+	p.Send("small\r\n.\r\n")
 	p.want("250")
 	got := n.mail(t, user1)
 	if len(got) != 2 || !strings.HasSuffix(got[0], "\r\n"+full) {
@@ -238,9 +238,9 @@ func TestEndlessMessageIsCutOff(t *testing.T) {
 	n := start(t, func(o *Options) { o.Settings.MessageBytes = 10_000 })
 	p := n.greeted(t)
 	p.data()
-	p.send(strings.Repeat(strings.Repeat("x", 98)+"\r\n", 300))
+	p.Send(strings.Repeat(strings.Repeat("x", 98)+"\r\n", 300))
 	p.want("552 5.3.4")
-	p.wantClosed()
+	p.WantClosed()
 	if got := n.mail(t, user1); len(got) != 0 {
 		t.Errorf("%d messages", len(got))
 	}
@@ -251,7 +251,7 @@ func TestLongLinesInMessagesAreKept(t *testing.T) {
 	p := n.greeted(t)
 	p.data()
 	long := strings.Repeat("y", 300_000)
-	p.send(long + "\r\n.\r\n")
+	p.Send(long + "\r\n.\r\n")
 	p.want("250")
 	if got := n.mail(t, user1); !strings.HasSuffix(got[0], "\r\n"+long+"\r\n") {
 		t.Error("the line was changed")
@@ -263,16 +263,16 @@ func TestFullDiskDefersAndRecovers(t *testing.T) {
 	p := n.greeted(t)
 	p.data()
 	n.spoil(func() { n.err = store.ErrFull })
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("452 4.3.1")
 	p.do("MAIL FROM:<a@b.test> SIZE=100", "452 4.3.1")
 	n.spoil(func() { n.err = nil })
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	n.spoil(func() { n.err = errors.New("a secret of the store") })
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	if got := p.want("451 4.3.0"); strings.Contains(got, "secret") {
 		t.Errorf("the peer was told %q", got)
 	}
@@ -280,11 +280,11 @@ func TestFullDiskDefersAndRecovers(t *testing.T) {
 		n.err = &envelope.Refusal{Code: 552, Enhanced: "5.2.2", Text: "The mailbox will not have room"}
 	})
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("552 5.2.2 The mailbox will not have room")
 	n.spoil(func() { n.err = &envelope.Refusal{Code: 550, Enhanced: "5.7.1", Text: "Two\r\n250 lines"} })
 	p.data()
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("451 4.3.0")
 }
 
@@ -318,10 +318,10 @@ func TestSTARTTLS(t *testing.T) {
 	}
 	p.do("STARTTLS", "503")
 	p.data()
-	p.send("secret\r\n.\r\n")
+	p.Send("secret\r\n.\r\n")
 	p.want("250")
 	p.do("QUIT", "221")
-	p.wantClosed()
+	p.WantClosed()
 	if got := n.mail(t, user1); len(got) != 1 || !strings.Contains(got[0], "with ESMTPS (TLS 1.3 TLS_") {
 		t.Errorf("got %q", got)
 	}
@@ -331,7 +331,7 @@ func TestSTARTTLS(t *testing.T) {
 func TestCommandsBehindSTARTTLSAreNotRun(t *testing.T) {
 	n := start(t, func(o *Options) { o.Settings.TLS = certificate(t) })
 	p := n.greeted(t)
-	p.send("STARTTLS\r\nEHLO evil.test\r\nMAIL FROM:<evil@b.test>\r\n")
+	p.Send("STARTTLS\r\nEHLO evil.test\r\nMAIL FROM:<evil@b.test>\r\n")
 	p.want("503 5.5.1")
-	p.wantClosed()
+	p.WantClosed()
 }

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -107,7 +106,7 @@ func TestSubmission(t *testing.T) {
 	p.do("MAIL FROM:<user1@example.test> AUTH=<> BODY=8BITMIME", "250")
 	p.do("RCPT TO:<somebody@elsewhere.test>", "250")
 	p.do("DATA", "354")
-	p.send("From: user1@example.test\r\n\r\nx\r\n.\r\n")
+	p.Send("From: user1@example.test\r\n\r\nx\r\n.\r\n")
 	p.want("250")
 	e := s.envelopes[0]
 	if e.Account != user1 || e.From != "user1@example.test" || e.Recipients[0].Address != "somebody@elsewhere.test" || e.Body != envelope.Body8Bit {
@@ -128,15 +127,15 @@ func TestSignInsThatFail(t *testing.T) {
 	p.do("AUTH PLAIN "+plainOf("user2@example.test", "secret"), "525 5.7.13")
 	p.do("AUTH PLAIN "+plainOf("gone@example.test", "secret"), "525 5.7.13")
 	p.want("421 4.7.0 Too many failed sign-ins")
-	p.wantClosed()
+	p.WantClosed()
 	p = n.secured(t)
 	p.do("AUTH PLAIN "+strings.Repeat("A", maxAuthLine-13), "501 5.5.2")
 	p = n.secured(t)
-	p.send("AUTH PLAIN " + strings.Repeat("A", maxAuthLine) + "\r\n")
+	p.Send("AUTH PLAIN " + strings.Repeat("A", maxAuthLine) + "\r\n")
 	p.want("500 5.5.6")
-	p.wantClosed()
+	p.WantClosed()
 	p = n.secured(t)
-	p.send("AUTH PLAIN " + plainOf("user1@example.test", "secret") + "\r\nMAIL FROM:<user1@example.test>\r\nAUTH PLAIN\r\n")
+	p.Send("AUTH PLAIN " + plainOf("user1@example.test", "secret") + "\r\nMAIL FROM:<user1@example.test>\r\nAUTH PLAIN\r\n")
 	p.want("235")
 	p.want("250")
 	p.want("503 5.5.1")
@@ -165,7 +164,7 @@ func TestUsersSendAsThemselves(t *testing.T) {
 		p.do("MAIL FROM:<user1@example.test>", "250")
 		p.do("RCPT TO:<user1@example.test>", "250")
 		p.do("DATA", "354")
-		p.send(header + "\r\nx\r\n.\r\n")
+		p.Send(header + "\r\nx\r\n.\r\n")
 		if got := p.reply(); !strings.HasPrefix(got, want) {
 			t.Errorf("%q: got %q", header, got)
 		}
@@ -214,7 +213,7 @@ func TestSubmissionCompletesMessages(t *testing.T) {
 		p.do("RCPT TO:<a@elsewhere.test>", "250")
 		p.do("RCPT TO:<many@elsewhere.test>", "452 4.7.1")
 		p.do("DATA", "354")
-		p.send(text + ".\r\n")
+		p.Send(text + ".\r\n")
 		p.want(want)
 	}
 	send("Resent-Bcc: a@elsewhere.test\r\nBcc: secret@elsewhere.test,\r\n\tmore@elsewhere.test\r\nSubject: x\r\nBCC: again@elsewhere.test\r\n\r\nBcc: text\r\n", "250")
@@ -258,7 +257,7 @@ func TestFutureReleaseAndPriority(t *testing.T) {
 		p.do("MAIL FROM:<user1@example.test> "+params, want)
 		p.do("RCPT TO:<a@elsewhere.test>", "250")
 		p.do("DATA", "354")
-		p.send("x\r\n.\r\n")
+		p.Send("x\r\n.\r\n")
 		p.want("250")
 		return s.envelopes[len(s.envelopes)-1]
 	}
@@ -285,7 +284,7 @@ func TestImplicitTLS(t *testing.T) {
 	p.do("AUTH PLAIN "+plainOf("user1@example.test", "secret"), "235")
 	p.do("MAIL FROM:<user1@example.test> REQUIRETLS", "250")
 	p.do("RCPT TO:<a@elsewhere.test>", "250")
-	p.send("BDAT 3 LAST\r\nx\r\n")
+	p.Send("BDAT 3 LAST\r\nx\r\n")
 	p.want("250")
 	if !s.envelopes[0].RequireTLS {
 		t.Error("REQUIRETLS was lost")
@@ -327,11 +326,11 @@ func TestLMTPAnswersForEachRecipient(t *testing.T) {
 	begin()
 	p.do("RCPT TO:<nobody@example.test>", "550 5.1.1")
 	p.do("DATA", "354")
-	p.send("one\r\n.\r\n")
+	p.Send("one\r\n.\r\n")
 	p.want("250 2.6.0")
 	p.want("250 2.6.0")
 	begin()
-	p.send("BDAT 5 LAST\r\ntwo\r\n")
+	p.Send("BDAT 5 LAST\r\ntwo\r\n")
 	p.want("250 2.6.0")
 	p.want("250 2.6.0")
 	for _, account := range []string{user1, user2} {
@@ -341,16 +340,16 @@ func TestLMTPAnswersForEachRecipient(t *testing.T) {
 	}
 	begin()
 	n.spoil(func() { n.full = user1 }) // full since
-	p.send("DATA\r\n")
+	p.Send("DATA\r\n")
 	p.want("354")
-	p.send("three\r\n.\r\n")
+	p.Send("three\r\n.\r\n")
 	p.want("452 4.2.2")
 	p.want("250 2.6.0")
 	if got := n.mail(t, user2); len(got) != 3 {
 		t.Errorf("%d messages", len(got))
 	}
 	begin()
-	p.send("BDAT 4 LAST\r\na\nb\n")
+	p.Send("BDAT 4 LAST\r\na\nb\n")
 	p.want("554 5.6.0")
 	p.want("554 5.6.0")
 	p.do("QUIT", "221")
@@ -372,13 +371,13 @@ func TestLMTPOnALocalSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	p := &peer{t, c, bufio.NewReader(c)}
+	p := newPeer(t, c)
 	p.want("220")
 	p.do("LHLO x", "250")
 	p.do("MAIL FROM:<>", "250")
 	p.do("RCPT TO:<user1@example.test>", "250")
 	p.do("DATA", "354")
-	p.send("x\r\n.\r\n")
+	p.Send("x\r\n.\r\n")
 	p.want("250")
 	if len(s.mail) != 1 || !strings.HasPrefix(s.mail[0], "Received: from x (a local socket)\r\n") {
 		t.Errorf("got %q", s.mail)

@@ -213,7 +213,7 @@ func TestFullFileSystemRefusesAndRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Pebble removes files it no longer needs in the background.
-	tick, late := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	tick, late := time.NewTicker(5*time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for s.Room(1000) != nil {
 		select {

@@ -7,7 +7,7 @@ import { addSayings } from './text/language'
 import said from './text/said.json'
 import zh from './text/zh.json'
 
-configure({ asyncUtilTimeout: 8_000 }) // screens are loaded when they are first shown
+configure({ asyncUtilTimeout: 30_000 }) // screens are loaded when they are first shown, on a busy machine too
 
 addSayings('zh', said)
 

@@ -1,18 +1,23 @@
-// Package gatetest is what tests of the servers behind a gate share: connections in
-// memory, for tests whose time is their own, and a certificate. Tests of the mailnode's
+// Package gatetest is what tests of the servers behind a gate share: a client that speaks
+// lines, connections in memory, for tests whose time is their own, and a certificate. Tests of the mailnode's
 // rooms import it.
 package gatetest
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
+	"io"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -69,4 +74,65 @@ func Certificate(t testing.TB, name string) *tls.Config {
 		t.Fatal(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// Peer is a client that says exactly what it is told to, line by line.
+type Peer struct {
+	net.Conn
+	T testing.TB
+	R *bufio.Reader
+}
+
+// NewPeer is a peer on a connection.
+func NewPeer(t testing.TB, c net.Conn) *Peer { return &Peer{c, t, bufio.NewReader(c)} }
+
+// Dial connects to a server, for a minute at most.
+func Dial(t testing.TB, address string) net.Conn {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Send says something, which need not be a line.
+func (p *Peer) Send(raw string) {
+	p.T.Helper()
+	if _, err := io.WriteString(p, raw); err != nil {
+		p.T.Fatalf("sending %.80q: %v", raw, err)
+	}
+}
+
+// Line reads a line without its end.
+func (p *Peer) Line() string {
+	p.T.Helper()
+	line, err := p.R.ReadString('\n')
+	if err != nil || !strings.HasSuffix(line, "\r\n") {
+		p.T.Fatalf("a line %q, %v", line, err)
+	}
+	return strings.TrimSuffix(line, "\r\n")
+}
+
+// Want reads a line that must begin so.
+func (p *Peer) Want(prefix string) string {
+	p.T.Helper()
+	got := p.Line()
+	if !strings.HasPrefix(got, prefix) {
+		p.T.Fatalf("got %q, want %q", got, prefix)
+	}
+	return got
+}
+
+// WantClosed proves that the server says nothing more and closes, also with a reset when
+// it has not read all.
+func (p *Peer) WantClosed() {
+	p.T.Helper()
+	if rest, err := io.ReadAll(p.R); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, syscall.ECONNRESET) || len(rest) > 0 {
+		p.T.Fatalf("the connection goes on: %q, %v", rest, err)
+	}
 }
