@@ -21,6 +21,7 @@ import (
 	"mailfleet/agent/handover"
 	"mailfleet/agent/releases"
 	"mailfleet/agent/slack"
+	"mailfleet/agent/steward"
 	"mailfleet/agent/supervise"
 	"mailfleet/agent/uplink"
 	"mailfleet/inventory"
@@ -126,7 +127,7 @@ func trustCommand() *cobra.Command {
 }
 
 func runCommand() *cobra.Command {
-	o := app.Options{}
+	o := app.Options{UpgradeGate: steward.DefaultGate}
 	debug := false
 	limit := handover.DefaultLimit
 	cmd := &cobra.Command{
@@ -166,6 +167,7 @@ func runCommand() *cobra.Command {
 	f.StringVar(&o.Mailnode, "mailnode", "mailfleet-mailnode", "the mailnode program")
 	f.BoolVar(&o.StopServices, "stop-services", false, "stop the services before ending, as in a container")
 	f.DurationVar(&limit, "upgrade-limit", limit, "how long another build of the agent may take to reach the controller before this one goes on")
+	f.DurationVar(&o.UpgradeGate, "upgrade-gate", o.UpgradeGate, "how long another build of a service must be well before the one before it is given up")
 	f.BoolVar(&debug, "debug", false, "log more")
 	f.StringVar(&o.Machines, "dev-machines", "", "directory of the dev fleet's machines, on which reboot and power act instead of this one")
 	_ = f.MarkHidden("dev-machines")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"mailfleet/controller/app"
@@ -164,6 +165,7 @@ func usable(err error) error {
 
 func machineCommand() *cobra.Command {
 	var dir, name string
+	var agents dev.AgentOptions
 	cmd := &cobra.Command{
 		Use: "dev-machine", Short: "Be the machine of one server of a dev fleet", Args: cobra.NoArgs, Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -171,7 +173,7 @@ func machineCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = dev.Machine(cmd.Context(), dir, filepath.Dir(self), name, logger("info"))
+			err = dev.Machine(cmd.Context(), dir, filepath.Dir(self), name, agents, logger("info"))
 			if errors.Is(err, dev.ErrAgentEnded) {
 				os.Exit(1) // without a word: the agent's are the last in the log
 			}
@@ -180,7 +182,14 @@ func machineCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "directory of the dev fleet")
 	cmd.Flags().StringVar(&name, "name", "", "of the server")
+	agentFlags(cmd.Flags(), &agents)
 	return cmd
+}
+
+// agentFlags are those of the agents of a dev fleet.
+func agentFlags(f *pflag.FlagSet, o *dev.AgentOptions) {
+	f.DurationVar(&o.UpgradeLimit, "upgrade-limit", 0, "how long another build of an agent may take to reach the controller (default as for mailfleet-agent run)")
+	f.DurationVar(&o.UpgradeGate, "upgrade-gate", 0, "how long another build of a service must be well (default as for mailfleet-agent run)")
 }
 
 func devCommand() *cobra.Command {
@@ -207,6 +216,7 @@ func devCommand() *cobra.Command {
 	f.StringVar(&o.Listen, "listen", "", "address of the console (default 127.0.0.1:8443; with another --base, port 8443 at its .254)")
 	f.StringVar(&o.Base, "base", dev.DefaultBase, "loopback network of the servers")
 	f.DurationVar(&o.Interval, "sample-interval", 10*time.Second, "time between samples")
+	agentFlags(f, &o.Agents)
 	f.BoolVar(&o.Reset, "reset", false, "forget the fleet that was there")
 	return cmd
 }

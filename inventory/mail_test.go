@@ -62,11 +62,11 @@ func FuzzParseAddress(f *testing.F) {
 }
 
 func TestAListenerSaysWhatItsServerDoesNot(t *testing.T) {
-	r := Receiving{Greylisting: On, Tarpit: Off, Listeners: []Listener{{Port: 2525, Greylisting: Off, Tarpit: On, Blocklists: Off}}}
-	if got, want := r.Listener(25), (Listener{25, On, On, Off, On, On, On, On}); got != want {
+	r := Receiving{Greylisting: On, Tarpit: Off, Listeners: []Listener{{Port: 2525, Greylisting: Off, Tarpit: On, Blocklists: Off, Connections: 9, AddressConnections: 3}}, Connections: 200, AddressConnections: 20, NetworkConnections: 30}
+	if got, want := r.Listener(25), (Listener{25, On, On, Off, On, On, On, On, 0, 20, 30}); got != want {
 		t.Errorf("of the server's own %+v, want %+v", got, want)
 	}
-	if got, want := r.Listener(2525), (Listener{2525, On, On, On, On, On, Off, Off}); got != want {
+	if got, want := r.Listener(2525), (Listener{2525, On, On, On, On, On, Off, Off, 9, 3, 30}); got != want {
 		t.Errorf("of the other %+v, want %+v", got, want)
 	}
 	for field, r := range map[string]Receiving{
@@ -74,6 +74,13 @@ func TestAListenerSaysWhatItsServerDoesNot(t *testing.T) {
 		"receiving.listeners[1].port":   {Listeners: []Listener{{Port: 1}, {Port: 1}}},
 		"receiving.listeners[0].tarpit": {Listeners: []Listener{{Port: 1, Tarpit: "sometimes"}}},
 		"receiving.rates":               {Rates: "maybe"},
+
+		"receiving.connections":                      {Connections: -1},
+		"receiving.address_connections":              {AddressConnections: 1_000_001},
+		"receiving.network_connections":              {AddressConnections: 20, NetworkConnections: 19},
+		"receiving.listeners[0].connections":         {Listeners: []Listener{{Port: 1, Connections: -1}}},
+		"receiving.listeners[0].network_connections": {Listeners: []Listener{{Port: 1, AddressConnections: 2, NetworkConnections: 1}}},
+		"receiving.listeners[1].network_connections": {NetworkConnections: 30, Listeners: []Listener{{Port: 1}, {Port: 2, AddressConnections: 31}}},
 	} {
 		f := MailFlow{Receiving: r}
 		if err := f.Check(); err == nil || err.(*Error).Field != field {

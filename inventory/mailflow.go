@@ -59,9 +59,14 @@ type Receiving struct {
 	Sealers       []string `json:"sealers,omitempty" maxItems:"100" doc:"Domains whose ARC seals are believed: mail that passed DMARC when it came to one of them is not held to fail because it was changed there since (RFC 8617). None: nobody's are." example:"lists.example.test"`
 	AddressRate   int      `json:"address_rate,omitempty" minimum:"0" doc:"Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300." example:"300"`
 	Rates         Switch   `json:"rates,omitempty" enum:"on,off" doc:"Bound what comes from an address and from its network: connections, messages, recipients and mistakes. Empty: on." example:"on"`
-	AddressCaps   Switch   `json:"address_caps,omitempty" enum:"on,off" doc:"Bound the connections from one IPv4 address or IPv6 /64 to 50 at once. Empty: on." example:"on"`
-	Tarpit        Switch   `json:"tarpit,omitempty" enum:"on,off" doc:"Make those wait who make mistakes, the longer the more. Empty: on." example:"on"`
-	ErrorRate     int      `json:"error_rate,omitempty" minimum:"0" doc:"Mistakes an hour (recipients that do not exist, commands that make no sense) from one IPv4 address or IPv6 /64; beyond it, it is turned away for a while. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 60." example:"60"`
+	AddressCaps   Switch   `json:"address_caps,omitempty" enum:"on,off" doc:"Bound the connections at once from one IPv4 address or IPv6 /64, and from its network. Empty: on." example:"on"`
+	Connections   int      `json:"connections,omitempty" minimum:"0" maximum:"1000000" doc:"Connections for receiving at once, at all ports together. 0: 1000." example:"1000"`
+
+	AddressConnections int `json:"address_connections,omitempty" minimum:"0" maximum:"1000000" doc:"Connections at once from one IPv4 address or IPv6 /64. 0: 50." example:"50"`
+	NetworkConnections int `json:"network_connections,omitempty" minimum:"0" maximum:"1000000" doc:"Connections at once from one IPv4 /24 or IPv6 /48; trusted networks and the fleet's servers are not counted. 0: ten times as many as from one address." example:"500"`
+
+	Tarpit    Switch `json:"tarpit,omitempty" enum:"on,off" doc:"Make those wait who make mistakes, the longer the more. Empty: on." example:"on"`
+	ErrorRate int    `json:"error_rate,omitempty" minimum:"0" doc:"Mistakes an hour (recipients that do not exist, commands that make no sense) from one IPv4 address or IPv6 /64; beyond it, it is turned away for a while. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 60." example:"60"`
 
 	Listeners []Listener `json:"listeners,omitempty" maxItems:"16" doc:"Ports with switches of their own."`
 }
@@ -72,12 +77,16 @@ type Listener struct {
 	Port int `json:"port" minimum:"1" maximum:"65535" doc:"Port to listen on besides the server's own, or that one itself." example:"2525"`
 
 	Rates        Switch `json:"rates,omitempty" enum:"on,off" doc:"Bound what comes from an address and from its network." example:"off"`
-	AddressCaps  Switch `json:"address_caps,omitempty" enum:"on,off" doc:"Bound the connections from one address." example:"off"`
+	AddressCaps  Switch `json:"address_caps,omitempty" enum:"on,off" doc:"Bound the connections from one address and from its network." example:"off"`
 	Tarpit       Switch `json:"tarpit,omitempty" enum:"on,off" doc:"Make those wait who make mistakes." example:"off"`
 	EarlyTalkers Switch `json:"early_talkers,omitempty" enum:"on,off" doc:"Turn away who speaks before the greeting." example:"off"`
 	ReverseNames Switch `json:"reverse_names,omitempty" enum:"on,off" doc:"Ask for the names of addresses, as reverse_names of receiving has it. Empty: on." example:"off"`
 	Blocklists   Switch `json:"blocklists,omitempty" enum:"on,off" doc:"Ask the blocklists of receiving. Empty: on." example:"off"`
 	Greylisting  Switch `json:"greylisting,omitempty" enum:"on,off" doc:"Defer what comes from a stranger for the first time. Off is off for all domains; on is for those that say nothing else." example:"on"`
+
+	Connections        int `json:"connections,omitempty" minimum:"0" maximum:"1000000" doc:"Connections at this port at once. 0: as many as at all ports together." example:"100"`
+	AddressConnections int `json:"address_connections,omitempty" minimum:"0" maximum:"1000000" doc:"Of them from one IPv4 address or IPv6 /64. 0: as receiving has it." example:"10"`
+	NetworkConnections int `json:"network_connections,omitempty" minimum:"0" maximum:"1000000" doc:"Of them from one IPv4 /24 or IPv6 /48. 0: as receiving has it." example:"100"`
 }
 
 // Listener is what holds for the listener of a port.
@@ -89,7 +98,8 @@ func (r *Receiving) Listener(port int) Listener {
 	return Listener{
 		Port: port, Rates: cmp.Or(l.Rates, r.Rates, On), AddressCaps: cmp.Or(l.AddressCaps, r.AddressCaps, On), Tarpit: cmp.Or(l.Tarpit, r.Tarpit, On),
 		EarlyTalkers: cmp.Or(l.EarlyTalkers, r.EarlyTalkers, On), ReverseNames: cmp.Or(l.ReverseNames, On), Blocklists: cmp.Or(l.Blocklists, On),
-		Greylisting: cmp.Or(l.Greylisting, r.Greylisting, Off),
+		Greylisting: cmp.Or(l.Greylisting, r.Greylisting, Off), Connections: l.Connections,
+		AddressConnections: cmp.Or(l.AddressConnections, r.AddressConnections), NetworkConnections: cmp.Or(l.NetworkConnections, r.NetworkConnections),
 	}
 }
 
@@ -104,6 +114,31 @@ func (l *Listener) check(field string) error {
 		if err := checkSwitch(field+"."+name, s); err != nil {
 			return err
 		}
+	}
+	return checkConnections(field+".", l.Connections, l.AddressConnections, l.NetworkConnections)
+}
+
+// maxConnections is more than a server can have open.
+const maxConnections = 1_000_000
+
+// checkConnections says what is wrong with numbers of connections at once: in all, from an
+// address and from its network.
+func checkConnections(prefix string, all, address, network int) error {
+	for _, n := range []struct {
+		name string
+		n    int
+	}{{"connections", all}, {"address_connections", address}, {"network_connections", network}} {
+		if n.n < 0 || n.n > maxConnections {
+			return FieldErrorf(prefix+n.name, "%s must be between 0 and %d", n.name, maxConnections)
+		}
+	}
+	return checkNetwork(prefix, address, network)
+}
+
+// checkNetwork says that a network is allowed less than one of its addresses.
+func checkNetwork(prefix string, address, network int) error {
+	if network > 0 && address > network {
+		return FieldErrorf(prefix+"network_connections", "a network must be allowed as many connections as one of its addresses, %d at least", address)
 	}
 	return nil
 }
@@ -207,6 +242,10 @@ func (r *Receiving) check() error {
 		if err := l.check(field); err != nil {
 			return err
 		}
+		is := r.Listener(l.Port)
+		if err := checkNetwork(field+".", is.AddressConnections, is.NetworkConnections); err != nil {
+			return err
+		}
 		if slices.ContainsFunc(r.Listeners[:i], func(o Listener) bool { return o.Port == l.Port }) {
 			return FieldErrorf(field+".port", "the port %d is there twice", l.Port)
 		}
@@ -222,6 +261,9 @@ func (r *Receiving) check() error {
 		return FieldErrorf("receiving.greeting_delay", "the greeting can be delayed by %v at most", maxGreeting)
 	case time.Duration(r.GreylistDelay) < 0 || time.Duration(r.GreylistDelay) > maxGreylist:
 		return FieldErrorf("receiving.greylist_delay", "a stranger can be made to wait for %v at most", maxGreylist)
+	}
+	if err := checkConnections("receiving.", r.Connections, r.AddressConnections, r.NetworkConnections); err != nil {
+		return err
 	}
 	return notNegative("receiving.", map[string]int{
 		"address_rate": r.AddressRate, "error_rate": r.ErrorRate,

@@ -31,6 +31,8 @@ type QueueEntry struct {
 	Destination string     `json:"destination"` // domain, or local
 	Route       string     `json:"route,omitempty"`
 	Recipients  []string   `json:"recipients"`
+	Hidden      int        `json:"hidden,omitempty" doc:"Recipients that are not shown: they are of domains that are not asked about"`
+	Inbound     bool       `json:"inbound,omitempty" doc:"Of the domains asked about are recipients only"`
 	Size        int64      `json:"size"`
 	Priority    int        `json:"priority"`
 	Received    time.Time  `json:"received"`
@@ -55,7 +57,8 @@ type QueueFilter struct {
 	Last        string     `json:"last,omitempty" query:"last" maxLength:"200" doc:"A part of how the last attempt ended"`
 	Older       Duration   `json:"older,omitempty" doc:"At least so long in the queue"`
 	Younger     Duration   `json:"younger,omitempty" doc:"At most so long in the queue"`
-	Within      []string   `json:"within,omitempty" maxItems:"1000" doc:"Domains, one of which the sender is of"`
+	Within      []string   `json:"within,omitempty" maxItems:"1000" doc:"Domains, one of which the sender or a recipient is of; of mail that others send, other recipients are hidden"`
+	Act         QueueAct   `json:"act,omitempty" query:"act" enum:"hold,release,retry,delete,reroute,export" doc:"With within: only what those who look after these domains may do this with"`
 }
 
 // All reports whether the filter picks everything.
@@ -66,6 +69,8 @@ func (f *QueueFilter) Check() error {
 	switch {
 	case f.State != "" && !slices.Contains(QueueStates, f.State):
 		return FieldErrorf("state", "%q is not one of %v", f.State, QueueStates)
+	case f.Act != "" && !slices.Contains(QueueActs, f.Act):
+		return FieldErrorf("act", "%q is not one of %v", f.Act, QueueActs)
 	case f.Older < 0 || f.Younger < 0:
 		return FieldErrorf("older", "an age must not be negative")
 	}
@@ -76,7 +81,7 @@ func (f *QueueFilter) Check() error {
 func (f *QueueFilter) Values() url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{
-		"message": f.Message, "destination": f.Destination, "sender": f.Sender, "recipient": f.Recipient, "state": string(f.State), "last": f.Last,
+		"message": f.Message, "destination": f.Destination, "sender": f.Sender, "recipient": f.Recipient, "state": string(f.State), "last": f.Last, "act": string(f.Act),
 	} {
 		if value != "" {
 			v.Set(name, value)
@@ -121,7 +126,7 @@ func (q *QueueQuery) Values() url.Values {
 func ParseQueueQuery(v url.Values) (q QueueQuery, err error) {
 	q = QueueQuery{QueueFilter: QueueFilter{
 		Message: v.Get("message"), Destination: v.Get("destination"), Sender: v.Get("sender"), Recipient: v.Get("recipient"),
-		State: QueueState(v.Get("state")), Last: v.Get("last"),
+		State: QueueState(v.Get("state")), Last: v.Get("last"), Act: QueueAct(v.Get("act")),
 	}, After: v.Get("after"), Limit: MaxQueueEntries}
 	for name, list := range map[string]*[]string{"ids": &q.IDs, "within": &q.Within} {
 		if text := v.Get(name); text != "" {

@@ -27,10 +27,10 @@ type Limits struct {
 	Quota       int64 `json:"quota,omitempty"`        // bytes in the mailbox
 	Messages    int64 `json:"messages,omitempty"`     // messages in the mailbox
 	MessageSize int64 `json:"message_size,omitempty"` // bytes of one message
-	Attachment  int64 `json:"attachment,omitempty"`   // bytes of one attachment
+	Attachment  int64 `json:"attachment,omitempty"`   // bytes of one attachment; for webmail, nothing asks for it yet
 	Recipients  int   `json:"recipients,omitempty"`   // of one message sent
 	SentADay    int   `json:"sent_a_day,omitempty"`   // recipients written to in a day
-	SMSAMonth   int   `json:"sms_a_month,omitempty"`
+	SMSAMonth   int   `json:"sms_a_month,omitempty"`  // nothing asks for it yet
 
 	SentAnHour     int `json:"sent_an_hour,omitempty"`     // recipients written to in an hour; 0 everywhere: the server's own (Submission)
 	MessagesAnHour int `json:"messages_an_hour,omitempty"` // messages sent in an hour; 0 everywhere: likewise
@@ -39,13 +39,14 @@ type Limits struct {
 // Feature is something an account may or may not use (功能服务定制).
 type Feature string
 
-// The features.
+// The features. A mailnode enforces smtp, pop3, imap and forward. Nothing uses the others
+// yet: they are kept and handed on.
 const (
 	FeatureSMTP      Feature = "smtp" // submission
 	FeaturePOP3      Feature = "pop3"
 	FeatureIMAP      Feature = "imap"
-	FeatureWebmail   Feature = "webmail"
 	FeatureForward   Feature = "forward"
+	FeatureWebmail   Feature = "webmail"
 	FeatureSMS       Feature = "sms"
 	FeatureAntispam  Feature = "antispam"
 	FeatureAntivirus Feature = "antivirus"

@@ -60,7 +60,7 @@ func (f *fixture) arrived() int {
 
 func (f *fixture) awaitArrived(n int) {
 	f.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); f.arrived() != n; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); f.arrived() != n; <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("what was released does not arrive: there are %d messages, want %d", f.arrived(), n)
 		}

@@ -14,7 +14,7 @@ import (
 
 // send delivers a message by SMTP; nil means that the server has acknowledged it.
 func send(address, to, text string) error {
-	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", address, time.Minute)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (f *fixture) eventually(what string, done func() bool) {
 	f.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(30 * time.Second); !done(); {
+	for late := time.After(time.Minute); !done(); {
 		select {
 		case <-tick.C:
 		case <-late:

@@ -32,7 +32,7 @@ func stranger(t *testing.T, port int, client, more string) *talk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(c, "PROXY TCP4 %s 127.0.0.1 4242 25\r\n%s", client, more); err != nil {
@@ -106,6 +106,24 @@ func TestListenersHaveSwitchesOfTheirOwn(t *testing.T) {
 	if line := greeting(lax); !strings.HasPrefix(line, "220 ") {
 		t.Errorf("a connection too many where they are not bounded got %q", line)
 	}
+
+	// Numbers are turned without closing it too: for an address, for its network, for the port.
+	f.reload(func(c *api.Config) {
+		c.Mail.Receiving.AddressConnections, c.Mail.Receiving.NetworkConnections = 1, 2
+		c.Mail.Receiving.Listeners[0].Connections = 1
+	})
+	for _, x := range []struct{ client, want string }{
+		{"198.51.100.1", "220 "}, {"198.51.100.1", "421 4.3.2 Too many connections from your address"}, {"198.51.100.2", "220 "},
+		{"198.51.100.3", "421 4.3.2 Too many connections from your network"}, {"198.51.101.3", "220 "},
+	} {
+		if line := stranger(t, strict, x.client, "").line(); !strings.HasPrefix(line, x.want) {
+			t.Errorf("%s got %q, want %q", x.client, line, x.want)
+		}
+	}
+	if line := stranger(t, lax, "192.0.2.4", "").line(); !strings.HasPrefix(line, "421 4.3.2 mx.example.test too many connections at this port") {
+		t.Errorf("where there may be one connection a further one got %q", line)
+	}
+	f.reload(func(c *api.Config) { c.Mail.Receiving.Listeners[0].Connections = 0 })
 
 	k := stranger(t, lax, "192.0.2.4", "")
 	k.line()

@@ -45,10 +45,11 @@ const standsAfter = time.Minute
 
 // Options say which agent to run.
 type Options struct {
-	Dir          string // of its identity and all it keeps
-	Mailnode     string // the mailnode program
-	StopServices bool   // stop the services before ending, as in a container
-	Machines     string // directory of the dev fleet's machines; empty: this is no dev fleet
+	Dir          string        // of its identity and all it keeps
+	Mailnode     string        // the mailnode program
+	StopServices bool          // stop the services before ending, as in a container
+	Machines     string        // directory of the dev fleet's machines; empty: this is no dev fleet
+	UpgradeGate  time.Duration // how long an upgraded service must be well to be believed
 	Handover     *handover.Handover
 	Log          *slog.Logger
 }
@@ -136,7 +137,7 @@ func (a *App) setup() (err error) {
 	a.prepareInspection()
 	if a.steward, err = steward.New(steward.Options{
 		Dir: a.opts.Dir, Mailnode: a.opts.Mailnode, Link: a.link, Services: a.services, Journal: journal, Releases: a.releases,
-		Trial: a.opts.Handover.OnTrial(), BootID: boot, Missing: a.missing, Executors: a.executors(machine, boot), Log: a.log,
+		Gate: a.opts.UpgradeGate, Trial: a.opts.Handover.OnTrial(), BootID: boot, Missing: a.missing, Executors: a.executors(machine, boot), Log: a.log,
 	}); err != nil {
 		return err
 	}

@@ -218,7 +218,7 @@ func (s *starter) log() string {
 // until waits for a line of the log, and returns the last process it names.
 func (s *starter) until(line string, times int) (pid int) {
 	s.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
 		text := s.log()
 		if strings.Count(text, line+" ") >= times {
@@ -341,7 +341,7 @@ func gone(t *testing.T, text string) {
 	if _, err := fmt.Sscan(text, &pid); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(5 * time.Millisecond); syscall.Kill(pid, 0) == nil; <-tick.C {
 		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || strings.Contains(string(stat), ") Z ") {
 			return

@@ -106,7 +106,7 @@ func (b *bench) sign(key ed25519.PrivateKey) {
 }
 
 func (b *bench) fetch() (Build, error) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
 	return b.shelf.Fetch(ctx, b.release.ID, "billing", func(inventory.Sentence) {})
 }

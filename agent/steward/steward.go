@@ -7,6 +7,7 @@
 package steward
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -56,7 +57,8 @@ type Options struct {
 	Missing  func() []string // servers that gossip finds dead
 	// Executors carry out kinds of order that the Steward does not know by itself.
 	Executors map[inventory.OperationKind]Executor
-	Trial     bool // this agent is on trial: it carries no orders out
+	Gate      time.Duration // how long an upgraded service must be well; 0: DefaultGate
+	Trial     bool          // this agent is on trial: it carries no orders out
 	Log       *slog.Logger
 }
 
@@ -73,7 +75,6 @@ type Steward struct {
 	lines    lines
 	picks    *picks
 	wanting  chan struct{} // has a value when a build is wanted that is not here
-	gate     time.Duration // how long an upgraded service must be well
 	fresh    chan struct{} // closed when the first document of the controller's is in force
 	once     sync.Once
 
@@ -91,8 +92,9 @@ type Steward struct {
 func New(o Options) (*Steward, error) {
 	s := &Steward{
 		Options: o, log: o.Log.With("component", "steward"), changed: make(chan struct{}, 1), idle: make(chan struct{}, 1),
-		news: make(chan struct{}), fresh: make(chan struct{}), wanting: make(chan struct{}, 1), gate: upgradeGate,
+		news: make(chan struct{}), fresh: make(chan struct{}), wanting: make(chan struct{}, 1),
 	}
+	s.Gate = cmp.Or(s.Gate, DefaultGate)
 	s.kinds = s.executors()
 	var err error
 	if s.picks, err = openPicks(filepath.Join(o.Dir, "upgraded.json")); err != nil {

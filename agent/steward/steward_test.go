@@ -80,7 +80,7 @@ func (c *controller) set(change func(*api.Desired)) {
 // await reads reports until one fits.
 func (c *controller) await(t *testing.T, what string, fits func(api.Report) bool) api.Report {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case r := <-c.reports:
@@ -117,11 +117,10 @@ func agent(t *testing.T, dir string, c *controller) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{Dir: dir, Mailnode: "/nonexistent", Link: c, Services: services, Journal: journal, Releases: shelf, BootID: "boot", Log: log})
+	s, err := New(Options{Dir: dir, Mailnode: "/nonexistent", Link: c, Services: services, Journal: journal, Releases: shelf, BootID: "boot", Gate: time.Second, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.gate = time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()

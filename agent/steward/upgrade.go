@@ -17,8 +17,8 @@ import (
 const (
 	// upgradeLimit is how long an upgrade may take, most of it to fetch the build.
 	upgradeLimit = 15 * time.Minute
-	// upgradeGate is how long an upgraded service must be well to be believed.
-	upgradeGate = 10 * time.Second
+	// DefaultGate is how long an upgraded service must be well to be believed.
+	DefaultGate = 10 * time.Second
 	// returnLimit is how long a service may take to be as it was before.
 	returnLimit = 3 * time.Minute
 	// lookPause lies between two looks at a service that must be well.
@@ -194,7 +194,7 @@ func (s *Steward) upgradeService(ctx context.Context, o api.Order, say func(inve
 		return s.goBack(ctx, v, inventory.Say("%s did not do well: %v", s.title(v, to), err), say)
 	}
 	s.apply(ctx)
-	return inventory.OpSucceeded, inventory.Say("it runs %s and was well for %s", s.title(v, to), s.gate)
+	return inventory.OpSucceeded, inventory.Say("it runs %s and was well for %s", s.title(v, to), s.Gate)
 }
 
 // goBack has a service run again what it ran before an upgrade.
@@ -223,7 +223,7 @@ func (s *Steward) restartWell(ctx context.Context, v api.DesiredService, version
 		return s.withLastWords(err, v.Name, began)
 	}
 	first := s.status(v.Name)
-	timer := time.NewTimer(s.gate)
+	timer := time.NewTimer(s.Gate)
 	defer timer.Stop()
 	tick := time.NewTicker(lookPause)
 	defer tick.Stop()

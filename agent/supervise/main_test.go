@@ -123,8 +123,8 @@ var fast = policy{
 	stable:     time.Minute,
 	restarts:   5,
 	window:     2 * time.Minute,
-	lock:       5 * time.Second,
-	ready:      20 * time.Second,
+	lock:       time.Minute,
+	ready:      time.Minute,
 	settle:     50 * time.Millisecond,
 	logSize:    4 << 10,
 	logFiles:   2,
@@ -142,7 +142,7 @@ func spec(name, role string) Spec {
 		Command:   []string{os.Args[0]},
 		Env:       map[string]string{roleVariable: role},
 		Want:      inventory.WantRunning,
-		StopGrace: 5 * time.Second,
+		StopGrace: time.Minute,
 	}
 }
 
@@ -189,7 +189,7 @@ func apply(t *testing.T, s *Supervisor, specs ...Spec) {
 // and now and then.
 func await(t *testing.T, s *Supervisor, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !holds() {
 		select {
 		case <-s.Changed():
@@ -231,7 +231,7 @@ func awaitRestart(t *testing.T, s *Supervisor, name string, pid int) inventory.S
 func awaitLine(t *testing.T, dir, name, prefix string, n int) []string {
 	t.Helper()
 	o := &output{path: filepath.Join(dir, "services", name, "output.log"), size: fast.logSize, files: fast.logFiles}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		lines, err := o.tail(1000)
 		if err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 
 // shell is a service that is a shell script.
 func shell(name, script string) Spec {
-	return Spec{Name: name, Command: []string{"/bin/sh", "-c", script}, Want: inventory.WantRunning, StopGrace: 5 * time.Second}
+	return Spec{Name: name, Command: []string{"/bin/sh", "-c", script}, Want: inventory.WantRunning, StopGrace: time.Minute}
 }
 
 func ownProcess(t *testing.T, s *Supervisor, name string) *service {
@@ -336,7 +336,7 @@ func TestFollowerSeesEveryLineOnce(t *testing.T) {
 	o := testOutput(t)
 	o.look = time.Millisecond
 	write(t, o, "one\ntwo\nthree\nfo")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got []string
 	var lost int64
@@ -387,7 +387,7 @@ func TestFollowerThatIsTooSlowIsToldWhatItMissed(t *testing.T) {
 	t.Parallel()
 	o := &output{path: filepath.Join(t.TempDir(), "output.log"), size: 64 << 20, files: 1}
 	write(t, o, "begin\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	written := false
 	var first Line

@@ -26,7 +26,7 @@ type Queue struct {
 	Partial bool         `json:"partial" doc:"Some servers did not answer"`
 }
 
-// QueueActing asks for an act on what one's domains send.
+// QueueActing asks for an act on what one's domains send or wait for.
 type QueueActing struct {
 	Act     inventory.QueueAct    `json:"act" enum:"hold,release,delete"`
 	Filter  inventory.QueueFilter `json:"filter,omitzero" doc:"Which entries; empty: all that lie in one's scope"`
@@ -119,7 +119,7 @@ func (c *Client) QueueSummary(ctx context.Context, f inventory.QueueFilter, serv
 	return get[QueueSummary](ctx, c, with(path("queue", "summary"), v))
 }
 
-// ActOnQueue holds, releases or deletes what the client's domains send, and waits so long
+// ActOnQueue holds, releases or deletes what the client's domains send or wait for, and waits so long
 // for the end.
 func (c *Client) ActOnQueue(ctx context.Context, in QueueActing, wait time.Duration) (QueueActed, error) {
 	return send[QueueActed](ctx, c, http.MethodPost, with(path("queue", "acts"), url.Values{"wait": {wait.String()}}), in)

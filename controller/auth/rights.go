@@ -34,7 +34,7 @@ const (
 	Chain   inventory.Kind = "audit-chain" // of all audit entries
 	SignIns inventory.Kind = "sign-in"
 	Join    inventory.Kind = "join"
-	Queue   inventory.Kind = "queue"           // of mail; of narrow scopes what their domains send
+	Queue   inventory.Kind = "queue"           // of mail; of narrow scopes what their domains send and wait for
 	Queued  inventory.Kind = "queued-messages" // whole, as they would be sent
 	Ledger  inventory.Kind = "ledger"
 )

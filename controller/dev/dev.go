@@ -30,10 +30,27 @@ type Options struct {
 	Listen   string        // of the console; empty: 127.0.0.1:8443, or :8443 at the controller's own address when Base is not the default
 	Base     string        // first three octets of the loopback network, 127.x.y
 	Interval time.Duration // between samples
-	Reset    bool          // forget what Dir keeps
-	Bin      string        // directory of the three programs
-	Out      io.Writer     // for the person at the terminal
+	Agents   AgentOptions
+	Reset    bool      // forget what Dir keeps
+	Bin      string    // directory of the three programs
+	Out      io.Writer // for the person at the terminal
 	Log      *slog.Logger
+}
+
+// AgentOptions are options that the fleet's agents are run with.
+type AgentOptions struct {
+	UpgradeLimit time.Duration // for another build of the agent to reach the controller; 0: the agent's own
+	UpgradeGate  time.Duration // for which another build of a service must be well; 0: the agent's own
+}
+
+// args are those of a program that takes them by these names.
+func (o AgentOptions) args() (args []string) {
+	for name, d := range map[string]time.Duration{"--upgrade-limit": o.UpgradeLimit, "--upgrade-gate": o.UpgradeGate} {
+		if d != 0 {
+			args = append(args, name, d.String())
+		}
+	}
+	return args
 }
 
 // DefaultBase is the network of a dev fleet when none is named.
@@ -122,6 +139,9 @@ func (f *fleet) validate() error {
 	}
 	if f.Interval < time.Second {
 		return usage("--sample-interval %s is shorter than 1s", f.Interval)
+	}
+	if f.Agents.UpgradeLimit < 0 || f.Agents.UpgradeGate < 0 {
+		return usage("--upgrade-limit and --upgrade-gate must not be negative")
 	}
 	f.url = "https://" + net.JoinHostPort(host, port)
 	f.Dir, err = filepath.Abs(f.Dir)
@@ -253,17 +273,17 @@ func (f *fleet) startAgent(ctx context.Context, s ServerInfo) error {
 			return fmt.Errorf("let the agent of %s join: %w", s.Name, err)
 		}
 	}
-	return f.children.start(s.Name, f.logFile(s.Name), filepath.Join(f.Bin, "mailfleet-controller"), "dev-machine", "--dir", f.Dir, "--name", s.Name)
+	return f.children.start(s.Name, f.logFile(s.Name), filepath.Join(f.Bin, "mailfleet-controller"), append([]string{"dev-machine", "--dir", f.Dir, "--name", s.Name}, f.Agents.args()...)...)
 }
 
 // Machine runs the machine of one server of the fleet kept in dir.
-func Machine(ctx context.Context, dir, bin, name string, log *slog.Logger) error {
+func Machine(ctx context.Context, dir, bin, name string, o AgentOptions, log *slog.Logger) error {
 	return RunMachine(ctx, MachineOptions{
 		Socket: socketOf(dir, name), Log: log,
-		Agent: []string{
+		Agent: append([]string{
 			filepath.Join(bin, "mailfleet-agent"), "run", "--dir", filepath.Join(dir, "servers", name), "--stop-services",
 			"--dev-machines", machinesOf(dir), "--mailnode", filepath.Join(bin, "mailfleet-mailnode"),
-		},
+		}, o.args()...),
 	})
 }
 

@@ -72,7 +72,7 @@ func newBox(t *testing.T, script string) *box {
 			if err != nil {
 				t.Errorf("the machine ended with %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			_ = b.cmd.Process.Kill()
 			t.Error("the machine did not stop")
 		}
@@ -119,9 +119,9 @@ func (b *box) count(name string) int {
 
 func (b *box) soon(what string, ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("not within 10 s: %s", what)
+			b.t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func TestTakingThePowerDoesNotWaitForAShutdown(t *testing.T) {
 	began := time.Now()
 	b.say("off")
 	b.dead(first)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second { // a shutdown may take 40
 		t.Errorf("it took %s", took)
 	}
 }
@@ -251,7 +251,7 @@ func TestAnAgentThatDiesBeforeTheFleetIsReadyEndsTheMachine(t *testing.T) {
 		if err == nil {
 			t.Error("it ended well")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the machine goes on")
 	}
 }

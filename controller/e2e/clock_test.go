@@ -37,7 +37,7 @@ func hand(t *testing.T, s script, name string) *uplink.Uplink {
 	})
 	select {
 	case <-u.Up():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no link")
 	}
 	return u
@@ -51,7 +51,7 @@ func TestAnAgentWhoseClockIsOffByHoursIsStoredAtItsTimeAndShown(t *testing.T) {
 		if err := u.Client().Report(t.Context(), api.Report{Time: theirs, BootID: "b", Version: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		if skew := num(s.get("/api/v1/servers/skewed"), "clock_skew"); skew < off.Seconds()-5 || skew > off.Seconds()+5 {
+		if skew := num(s.get("/api/v1/servers/skewed"), "clock_skew"); skew < off.Seconds()-30 || skew > off.Seconds()+30 {
 			t.Errorf("off by %s the skew shown is %v s", off, skew)
 		}
 		line := fmt.Sprintf("load load1=%d %d\n", int(off.Hours()), theirs.UnixNano())
@@ -72,7 +72,7 @@ func TestAnAgentWhoseClockIsOffByHoursIsStoredAtItsTimeAndShown(t *testing.T) {
 	if err := u.Client().Report(t.Context(), api.Report{Time: time.Now(), BootID: "b", Version: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	if skew := num(s.get("/api/v1/servers/skewed"), "clock_skew"); skew < -2 || skew > 2 {
+	if skew := num(s.get("/api/v1/servers/skewed"), "clock_skew"); skew < -30 || skew > 30 {
 		t.Errorf("its clock is right again and the skew shown is %v s", skew)
 	}
 }

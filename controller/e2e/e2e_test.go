@@ -18,6 +18,7 @@ import (
 
 	"mailfleet/controller/e2e/fleettest"
 	"mailfleet/controller/e2e/peers"
+	"mailfleet/inventory"
 )
 
 // bin holds the programs, built with the race detector.
@@ -65,7 +66,7 @@ func theFleet(t *testing.T) *fleettest.Fleet {
 		if shared.dir, shared.err = os.MkdirTemp("", "mf"); shared.err != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		shared.fleet, shared.err = fleettest.Start(ctx, bin, shared.dir, "--sample-interval", "2s")
 	})
@@ -84,7 +85,7 @@ func ownFleet(t *testing.T, args ...string) *fleettest.Fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	f, err := fleettest.Start(ctx, bin, dir, args...)
 	if err != nil {
@@ -205,16 +206,31 @@ func (s script) operate(kind, server string) map[string]any {
 	if code != http.StatusAccepted || header.Get("Location") == "" {
 		s.t.Fatalf("POST operations: %d, Location %q: %v", code, header.Get("Location"), op)
 	}
-	return s.get(header.Get("Location") + "?wait=30s")
+	return s.outcome(header.Get("Location"))
 }
 
-// eventually polls until ok, at most for limit.
-func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
+// outcome waits for the end of an operation, across a death of the controller.
+func (s script) outcome(path string) (op map[string]any) {
+	s.t.Helper()
+	eventually(s.t, "the end of "+path, func() bool {
+		code, _, got := s.try(http.MethodGet, path+"?wait=5s", nil)
+		op = got
+		return code == http.StatusOK && inventory.OperationState(str(got, "state")).Final()
+	})
+	return op
+}
+
+// patience is how long is waited for what other processes do. It says nothing
+// of how long that should take: other tests may have the processor.
+const patience = 3 * time.Minute
+
+// eventually polls until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", limit, what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 		time.Sleep(50 * time.Millisecond) // between two looks at other processes
 	}

@@ -60,7 +60,7 @@ func (s script) ended(code int, op map[string]any) map[string]any {
 	if code != http.StatusAccepted {
 		s.t.Fatalf("not accepted: %d %v", code, op)
 	}
-	op = s.get("/api/v1/operations/" + str(op, "id") + "?wait=60s")
+	op = s.outcome("/api/v1/operations/" + str(op, "id"))
 	if op["state"] != "succeeded" {
 		s.t.Fatalf("%s ended as %v: %v", op["kind"], op["state"], op["steps"])
 	}
@@ -131,7 +131,7 @@ func TestPowerActsOnOneServersProcesses(t *testing.T) {
 		if code, p := s.act("server.shutdown", name, map[string]any{"confirm": name}, "Idempotency-Key", "reboot once"); code != http.StatusConflict {
 			t.Errorf("another operation with the same key: %d %v", code, p)
 		}
-		eventually(t, 30*time.Second, "its mailnode running", func() bool { return s.service(name, "mailnode")["state"] == "running" })
+		eventually(t, "its mailnode running", func() bool { return s.service(name, "mailnode")["state"] == "running" })
 		now := treeOf(t, f, name)
 		if now.agent == mine.agent || now.mailnode == mine.mailnode || now.agent == 0 || alive(mine.agent) || alive(mine.mailnode) {
 			t.Errorf("its processes were %+v and are %+v", mine, now)
@@ -143,7 +143,7 @@ func TestPowerActsOnOneServersProcesses(t *testing.T) {
 		s := script{t, f}
 		s.ended(s.act("server.shutdown", name, map[string]any{"confirm": name}))
 		// What is killed takes a moment to be gone from the list of processes.
-		eventually(t, 5*time.Second, "no process of it", func() bool { return len(f.Processes("/servers/"+name)) == 0 })
+		eventually(t, "no process of it", func() bool { return len(f.Processes("/servers/"+name)) == 0 })
 		if now := s.get("/api/v1/servers/" + name); now["state"] != "down" || now["off"] != true {
 			t.Errorf("it is %v, off: %v", now["state"], now["off"])
 		}
@@ -154,7 +154,7 @@ func TestPowerActsOnOneServersProcesses(t *testing.T) {
 		if now := treeOf(t, f, name); now.agent == 0 || now.agent == mine.agent {
 			t.Errorf("its processes were %+v and are %+v", mine, now)
 		}
-		eventually(t, 30*time.Second, "its mailnode running", func() bool { return s.service(name, "mailnode")["state"] == "running" })
+		eventually(t, "its mailnode running", func() bool { return s.service(name, "mailnode")["state"] == "running" })
 	})
 
 	if now := others(t, f, name); !maps.Equal(now, rest) {
@@ -188,7 +188,7 @@ func TestPlannedWorkMutesAlerts(t *testing.T) {
 		"name": "in a window", "metric": "mem_used_percent", "comparison": ">", "value": 0.001, "for": "0s", "servers": []string{server.Name},
 	})
 	var alert map[string]any
-	eventually(t, 20*time.Second, "a firing alert", func() bool {
+	eventually(t, "a firing alert", func() bool {
 		for _, a := range items(s.get("/api/v1/alerts?state=firing")) {
 			if a["rule"] == rule["id"] {
 				alert = a
@@ -208,11 +208,11 @@ func TestPlannedWorkMutesAlerts(t *testing.T) {
 		t.Errorf("in the window, with %d messages: %v", messages(), alert)
 	}
 	s.do(http.StatusOK, http.MethodPost, "/api/v1/windows/"+str(window, "id")+"/close", nil)
-	eventually(t, 10*time.Second, "an SMS after the window", func() bool { return messages() == 1 })
+	eventually(t, "an SMS after the window", func() bool { return messages() == 1 })
 	now := s.get("/api/v1/alerts/" + str(alert, "id"))
 	if now["window"] != window["id"] || str(now, "told") == "" || now["state"] != "firing" {
 		t.Errorf("after the window: %v", now)
 	}
 	s.do(http.StatusNoContent, http.MethodDelete, "/api/v1/rules/"+str(rule, "id"), nil)
-	eventually(t, 20*time.Second, "an SMS that it is over", func() bool { return messages() == 2 })
+	eventually(t, "an SMS that it is over", func() bool { return messages() == 2 })
 }

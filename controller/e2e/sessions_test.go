@@ -82,7 +82,7 @@ func TestMailSessionsAreSeenAndEndedFromTheController(t *testing.T) {
 		t.Errorf("the mailboxes are %v", held)
 	}
 
-	eventually(t, 20*time.Second, "a sample of the connections of each protocol", func() bool {
+	eventually(t, "a sample of the connections of each protocol", func() bool {
 		at := "/api/v1/servers/" + string(home(one).ID) + "/samples"
 		names, _ := s.get(at)["metrics"].([]any)
 		for _, protocol := range []string{"smtp", "pop3", "imap"} {
@@ -143,7 +143,7 @@ func TestWhatAPlanSwitchesOffIsRefusedByTheAccountsServer(t *testing.T) {
 		put("")
 		s.do(http.StatusNoContent, http.MethodDelete, "/api/v1/plans/"+fmt.Sprint(plan["id"]), nil)
 	})
-	eventually(t, 20*time.Second, "IMAP switched off", func() bool {
+	eventually(t, "IMAP switched off", func() bool {
 		c, err := net.Dial("tcp", net.JoinHostPort(home.Address, strconv.Itoa(home.Ports["imap"])))
 		if err != nil {
 			t.Fatal(err)

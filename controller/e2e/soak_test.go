@@ -44,9 +44,10 @@ def note(what):
     with open("ledger", "a") as f:
         f.write(what + "\n")
 try:
-    os.kill(int(open("pid").read()), 0)
-    note("doubled")
-except (OSError, ValueError):
+    with open("/proc/" + open("pid").read() + "/cmdline") as f:
+        if f.read().endswith(sys.argv[1] + "\0"):  # and not one that was given the number
+            note("doubled")
+except OSError:
     pass
 with open("pid", "w") as f:
     f.write(str(os.getpid()))
@@ -135,7 +136,7 @@ func (s *soak) addLedgers() {
 			}
 		}
 	}
-	eventually(s.t, 20*time.Second, "the ledgers run", func() bool {
+	eventually(s.t, "the ledgers run", func() bool {
 		for _, server := range s.f.Info.Servers {
 			for _, name := range []string{ledger, toggle} {
 				if (script{s.t, s.f}).service(server.Name, name)["state"] != "running" {
@@ -194,9 +195,9 @@ func (s *soak) work(ctx context.Context, worker int) {
 // ask asks until there is an answer: with the same key, whatever became of the
 // question before. Who asks twice is told of the same operation.
 func (s *soak) ask(ctx context.Context, key string, req api.NewOperation) inventory.ID {
-	limit := time.Now().Add(time.Minute)
+	limit := time.Now().Add(3 * time.Minute)
 	for time.Now().Before(limit) { // also when the work is over: or nobody knows whether it was asked
-		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		op, err := s.client.CreateOperation(asking, key, req)
 		cancel()
 		if p, ok := refused(err); ok {
@@ -215,7 +216,7 @@ func (s *soak) ask(ctx context.Context, key string, req api.NewOperation) invent
 		s.asked[key] = op.ID
 		return op.ID
 	}
-	s.t.Errorf("%s was not answered within a minute", req.Kind)
+	s.t.Errorf("%s was not answered within three minutes", req.Kind)
 	return ""
 }
 
@@ -259,7 +260,7 @@ func (s *soak) settled() *history {
 	h := &history{asked: s.asked, servers: make(map[string]*lived)}
 	open := func(op inventory.Operation) bool { return !op.State.Final() }
 	last := ""
-	for limit, since := time.Now().Add(2*time.Minute), time.Now(); time.Now().Before(limit); idle(s.t.Context(), 200*time.Millisecond) {
+	for limit, since := time.Now().Add(5*time.Minute), time.Now(); time.Now().Before(limit); idle(s.t.Context(), 200*time.Millisecond) {
 		h.kept = nil
 		for op, err := range api.Operations.All(s.t.Context(), s.client, url.Values{"limit": {"200"}}) {
 			if err != nil {
@@ -302,17 +303,21 @@ func (s *soak) serviceLived(sc script, server, service string) *served {
 	s.t.Helper()
 	v := &served{}
 	// Its state is told a moment after it has changed.
-	eventually(s.t, 20*time.Second, service+" on "+server+" as it is wanted", func() bool {
+	eventually(s.t, service+" on "+server+" as it is wanted", func() bool {
 		is := sc.service(server, service)
 		v.want, v.state = inventory.Want(str(is, "want")), inventory.ServiceState(str(is, "state"))
 		return v.state == inventory.ServiceRunning && v.want == inventory.WantRunning || v.state == inventory.ServiceStopped && v.want == inventory.WantStopped
 	})
-	text, err := os.ReadFile(filepath.Join(s.ledgerDir(server, service), "ledger"))
+	at := s.ledgerDir(server, service)
+	eventually(s.t, service+" on "+server+" has written down its start and its reloads", func() bool {
+		return !slices.ContainsFunc(processesWith(at), func(pid int) bool { return !waits(pid) })
+	})
+	text, err := os.ReadFile(filepath.Join(at, "ledger"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	v.starts, v.reloads, v.doubled = strings.Count(string(text), "start\n"), strings.Count(string(text), "reload\n"), strings.Count(string(text), "doubled\n")
-	v.running = len(processesWith(s.ledgerDir(server, service)))
+	v.running = len(processesWith(at))
 	return v
 }
 
@@ -329,6 +334,18 @@ func processesWith(last string) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// waits tells whether a ledger's process has done all it was told and waits for a
+// signal: it has become Python and sleeps, with none pending.
+func waits(pid int) bool {
+	command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil { // it is gone
+		return true
+	}
+	return bytes.HasPrefix(command, []byte("python3\x00")) && bytes.Contains(status, []byte("\nState:\tS")) &&
+		bytes.Contains(status, []byte("\nShdPnd:\t0000000000000000\n"))
 }
 
 // readJournals reads what the agents, which have ended, wrote down of orders.

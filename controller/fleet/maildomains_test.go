@@ -15,7 +15,7 @@ func (w *world) desired(agent *api.Client, seen func(api.Desired) bool) api.Desi
 	w.t.Helper()
 	var d api.Desired
 	for !seen(d) {
-		next, ok, err := agent.Desired(w.t.Context(), d.Index, 5*time.Second)
+		next, ok, err := agent.Desired(w.t.Context(), d.Index, time.Minute)
 		if err != nil || !ok {
 			w.t.Fatalf("what is looked for does not arrive: %+v, %v", d.Mail, err)
 		}

@@ -95,7 +95,7 @@ func TestAPreflightIsWrittenWhenItHasChangedOrADayHasPassed(t *testing.T) {
 			t.Errorf("taken: %+v", bad)
 		}
 	}
-	if now, err := agent.Clock(t.Context()); err != nil || time.Since(now).Abs() > 5*time.Second {
+	if now, err := agent.Clock(t.Context()); err != nil || time.Since(now).Abs() > time.Minute {
 		t.Errorf("the controller's clock is %v, %v", now, err)
 	}
 }

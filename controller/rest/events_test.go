@@ -43,7 +43,7 @@ func (f *fixture) listen(c *api.Client, after uint64) *listener {
 			l.events <- e
 		}
 	}()
-	for deadline := time.Now().Add(20 * time.Second); f.readers() == before; {
+	for deadline := time.Now().Add(time.Minute); f.readers() == before; {
 		select {
 		case err := <-l.ended:
 			f.t.Fatal(err)
@@ -65,7 +65,7 @@ func (f *fixture) readers() int {
 // next waits for an event that wanted wants.
 func (l *listener) next(wanted func(api.StreamEvent) bool) api.StreamEvent {
 	l.f.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case e := <-l.events:
@@ -85,7 +85,7 @@ func (l *listener) end() error {
 	select {
 	case err := <-l.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		l.f.t.Fatal("the stream does not end")
 		return nil
 	}

@@ -26,6 +26,7 @@ type mailnodes struct {
 	open   map[inventory.ID][]inventory.MailSession
 	silent map[inventory.ID]bool
 
+	asked   inventory.QueueFilter // last
 	endless bool                  // exports go on until they are closed
 	cutOff  map[inventory.ID]bool // exports end without their last line
 	holds   map[inventory.ID][]inventory.MailHold
@@ -137,6 +138,9 @@ func (m *mailnodes) Queue(_ context.Context, server inventory.ID, q inventory.Qu
 	if m.silent[server] {
 		return page, inventory.Errorf(inventory.Unavailable, "the mailnode did not answer")
 	}
+	m.mu.Lock()
+	m.asked = q.QueueFilter
+	m.mu.Unlock()
 	for i := range 5 {
 		e := inventory.QueueEntry{
 			ID: fmt.Sprintf("%040d", i), Message: fmt.Sprint("m", i/2), From: []string{"user@in.test", "user@out.test"}[i%2],

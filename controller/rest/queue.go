@@ -20,10 +20,10 @@ import (
 
 func (s *Server) queueRoutes() {
 	add(s, operation{"list-queue", http.MethodGet, "/queue", "Mail that waits to be delivered", auth.Queue, auth.Read, 0,
-		"Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send. What is done with queued mail is an operation, queue.hold and others, on a filter."}, s.listQueue)
+		"Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send, and what waits for their users, without the recipients of other domains. What is done with queued mail is an operation, queue.hold and others, on a filter."}, s.listQueue)
 	add(s, operation{"sum-queue", http.MethodGet, "/queue/summary", "Waiting mail by destination and server", auth.Queue, auth.Read, 0, ""}, s.sumQueue)
-	add(s, operation{"act-on-queue", http.MethodPost, "/queue/acts", "Hold, release or delete what one's domains send", auth.Queue, auth.Suspend, http.StatusOK,
-		"On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Deleting wants queue:delete, and the number of entries confirmed that the summary showed."}, s.actOnQueue)
+	add(s, operation{"act-on-queue", http.MethodPost, "/queue/acts", "Hold, release or delete what one's domains send or wait for", auth.Queue, auth.Suspend, http.StatusOK,
+		"On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Of mail to one's domains what comes from outside can be held and released, and all of it deleted, for one's own recipients. Deleting wants queue:delete, and the number of entries confirmed that the summary showed."}, s.actOnQueue)
 	add(s, operation{"export-queued", http.MethodGet, "/queue/{id}/message", "A waiting message as it would be sent", auth.Queued, auth.Read, 0,
 		"Who reads other people's mail is in the audit log."}, s.exportQueued)
 	s.queueExportRoute()
@@ -54,7 +54,7 @@ type queueScope struct {
 	reach   *auth.Reach
 }
 
-// queueScope works out a filter: who looks after domains sees what those send.
+// queueScope works out a filter: who looks after domains sees what those send and wait for.
 func (s *Server) queueScope(ctx context.Context, f inventory.QueueFilter, refs []string) (q queueScope, err error) {
 	if err := f.Check(); err != nil {
 		return q, err

@@ -266,3 +266,51 @@ func TestADomainsAdministratorSteersWhatItSends(t *testing.T) {
 		t.Errorf("the audit log of the domain tells of %d acts", told)
 	}
 }
+
+// Each cell of the queue's row: what a role is given, and what its servers are asked for.
+func TestWhatRolesAreGivenOfTheQueue(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	mine := []string{"in.test"}
+	for _, x := range []struct {
+		role            inventory.Role
+		within          []string
+		read, hold, del bool
+	}{
+		{inventory.RoleViewer, nil, true, false, false},
+		{inventory.RoleAuditor, nil, true, false, false},
+		{inventory.RoleReseller, mine, true, true, true},
+		{inventory.RoleDomainAdmin, mine, true, true, true},
+		{inventory.RoleHelpdesk, mine, true, true, false},
+		{inventory.RoleUser, nil, false, false, false},
+	} {
+		c := w.roleClient(x.role)
+		cell := func(what string, allowed bool, err error, act inventory.QueueAct) {
+			t.Helper()
+			if !allowed {
+				w.refused(err, http.StatusForbidden)
+				return
+			}
+			w.ok(err)
+			if got := w.mail.asked; !slices.Equal(got.Within, x.within) || got.Act != act {
+				t.Errorf("%s of a %s asks for %+v", what, x.role, got)
+			}
+		}
+		_, err := c.Queue(ctx, inventory.QueueFilter{}, nil, "")
+		cell("the list", x.read, err, "")
+		_, err = c.QueueSummary(ctx, inventory.QueueFilter{Act: inventory.ActHold}, nil)
+		cell("the sum", x.read, err, inventory.ActHold)
+		// What an act is allowed with is not the caller's to say.
+		held, err := c.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActHold, Filter: inventory.QueueFilter{Act: inventory.ActDelete}}, 0)
+		cell("holding", x.hold, err, inventory.ActHold)
+		if x.hold {
+			if op, err := w.client.Operation(ctx, held.Operation, 0); err != nil || op.Params.Queue.Filter.Act != inventory.ActHold || !slices.Equal(op.Params.Queue.Filter.Within, mine) {
+				t.Errorf("a %s orders %+v, %v", x.role, op, err)
+			}
+		}
+		_, err = c.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActRelease}, 0)
+		cell("releasing", x.hold, err, inventory.ActRelease)
+		_, err = c.ActOnQueue(ctx, api.QueueActing{Act: inventory.ActDelete, Confirm: 3}, 0)
+		cell("deleting", x.del, err, inventory.ActDelete)
+	}
+}

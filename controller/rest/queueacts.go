@@ -25,7 +25,7 @@ type queueActOutput struct {
 }
 
 // actOnQueue makes an operation for who may not make one of any kind: on the mail that the
-// domains in reach send, and nothing else.
+// domains in reach send or wait for, and nothing else.
 func (s *Server) actOnQueue(ctx context.Context, in *queueActInput) (*queueActOutput, error) {
 	kind, ok := operationOf[in.Body.Act]
 	if !ok {
@@ -36,7 +36,9 @@ func (s *Server) actOnQueue(ctx context.Context, in *queueActInput) (*queueActOu
 			return nil, err
 		}
 	}
-	scope, err := s.queueScope(ctx, in.Body.Filter, nil)
+	filter := in.Body.Filter
+	filter.Act = in.Body.Act
+	scope, err := s.queueScope(ctx, filter, nil)
 	if err != nil {
 		return nil, err
 	}

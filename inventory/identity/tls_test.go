@@ -55,7 +55,7 @@ func serveOne(ln net.Listener, config *tls.Config) (tls.ConnectionState, error) 
 }
 
 func callOne(address string, config *tls.Config) (tls.ConnectionState, error) {
-	raw, err := net.DialTimeout("tcp", address, 5*time.Second)
+	raw, err := net.DialTimeout("tcp", address, time.Minute)
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}

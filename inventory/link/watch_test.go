@@ -118,7 +118,7 @@ func TestAcked(t *testing.T) {
 	acked := ackedOf(tls.Client(near, &tls.Config{InsecureSkipVerify: true}))
 	await := func(want bool) {
 		t.Helper()
-		limit := time.After(10 * time.Second)
+		limit := time.After(time.Minute)
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for acked() != want {

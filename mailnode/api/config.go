@@ -160,7 +160,7 @@ type Account struct {
 	QuotaBytes    int64               `json:"quota_bytes,omitempty" doc:"Most bytes its mailboxes hold together; beyond it mail is deferred (452 4.2.2) and IMAP refuses with OVERQUOTA. Absent means no limit." example:"1073741824"`
 	QuotaMessages int64               `json:"quota_messages,omitempty" doc:"Most messages its mailboxes hold together, in the same way. Absent means no limit." example:"100000"`
 	MessageBytes  int64               `json:"message_bytes,omitempty" doc:"Largest message it takes, when that is less than the server takes; larger ones are refused (552 5.2.3, TOOBIG). Absent means what the server takes." example:"20971520"`
-	Off           []inventory.Feature `json:"off,omitempty" doc:"What is switched off for it, as pop3 or imap: nobody signs in to it by that." example:"pop3"`
+	Off           []inventory.Feature `json:"off,omitempty" doc:"What is switched off for it: by smtp (submission), pop3 or imap nobody signs in to it, with forward its mail stays in its mailbox." example:"pop3"`
 
 	Aliases  []string          `json:"aliases,omitempty" doc:"Its other addresses, in local domains." example:"one@example.test"`
 	Forward  inventory.Forward `json:"forward,omitzero" doc:"Where its mail goes besides its mailbox, or instead of it."`

@@ -53,6 +53,8 @@ type terms struct {
 	known   []netip.Prefix // who is nobody to be wary of
 	proxies []netip.Prefix // whose connections begin with a PROXY header
 	fronts  []netip.Prefix // who may use XCLIENT
+
+	perAddress int // connections at once, when the settings of receiving have no number
 }
 
 // domainTerms are those of one domain.
@@ -123,13 +125,8 @@ func (f *flow) tlsReports(c *api.Config) *queue.TLSReports {
 	contact := "postmaster@" + domain
 	return &queue.TLSReports{
 		Queue: f.queue, From: contact, Organization: domain, Contact: contact,
-		Take: func(before string) []outbound.Result {
-			results := f.client.TakeResults(before)
-			if f.terms.Load().mail.Sending.TLSReports == inventory.Off {
-				return nil
-			}
-			return results
-		},
+		Results: f.client.Results, Forget: f.client.Forget,
+		Off: func() bool { return f.terms.Load().mail.Sending.TLSReports == inventory.Off },
 		Texts: func(ctx context.Context, name string) ([]string, error) {
 			found, err := f.resolver.TXT(ctx, name)
 			if resolve.NotFound(err) {
@@ -175,7 +172,7 @@ func (f *flow) configure(c *api.Config, t *terms, log *slog.Logger) error {
 // termsOf reads what the configuration says of domains and peers.
 func (f *flow) termsOf(c *api.Config) (*terms, error) {
 	judge := origin.New(origin.Settings{ID: c.Hostname, Sealers: c.Mail.Receiving.Sealers}, f.resolver)
-	t := &terms{mail: c.Mail, judge: judge, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
+	t := &terms{mail: c.Mail, perAddress: c.Limits.ConnectionsPerAddress, judge: judge, domains: map[string]*domainTerms{}, peers: map[string]*outbound.Route{}}
 	secret := []byte(c.ForwardSecret)
 	if len(secret) == 0 {
 		secret = f.secret
@@ -322,6 +319,17 @@ func (f *flow) guardSettings() guard.Settings {
 	s.Rates.Messages = guard.Rate{N: cmp.Or(r.AddressRate, 300), Per: time.Minute}
 	s.Rates.Errors = guard.Rate{N: cmp.Or(r.ErrorRate, 60), Per: time.Hour}
 	return s
+}
+
+// bounds are how many connections may be at the listener of a port.
+func (t *terms) bounds(port int) gate.Bounds {
+	l := t.mail.Receiving.Listener(port)
+	b := gate.Bounds{Connections: l.Connections}
+	if l.AddressCaps == inventory.On {
+		b.PerAddress = cmp.Or(l.AddressConnections, t.perAddress)
+		b.PerNetwork = cmp.Or(l.NetworkConnections, 10*b.PerAddress)
+	}
+	return b
 }
 
 // without are the rules that are off for a domain on the listener of a port; no domain

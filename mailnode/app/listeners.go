@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 
-	"mailfleet/inventory"
 	"mailfleet/mailnode/api"
 	"mailfleet/mailnode/gate"
 	"mailfleet/mailnode/smtpd"
@@ -123,10 +122,8 @@ func (a *App) smtp(l net.Listener, k smtpd.Kind) (*gate.Listener, func(*gate.Lis
 	if k == smtpd.Receiving {
 		open.Proxies = a.flow.within(func(t *terms) []netip.Prefix { return t.proxies })
 		open.Fronts = a.flow.within(func(t *terms) []netip.Prefix { return t.fronts })
-		open.Uncapped = func() bool {
-			r := &a.flow.terms.Load().mail.Receiving
-			return r.Listener(open.Port()).AddressCaps == inventory.Off
-		}
+		open.Trusted = a.flow.within(func(t *terms) []netip.Prefix { return t.known })
+		open.Bounds = func() gate.Bounds { return a.flow.terms.Load().bounds(open.Port()) }
 	}
 	return open, func(open *gate.Listener) {
 		a.smtpd.Serve(open, k, func() smtpd.Policy { return a.flow.policy(k, open.Port()) })

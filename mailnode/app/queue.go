@@ -24,6 +24,7 @@ func filterOf(f inventory.QueueFilter) queue.Filter {
 	return queue.Filter{
 		IDs: f.IDs, Message: f.Message, Destination: f.Destination, Sender: f.Sender, Recipient: f.Recipient,
 		State: queue.EntryState(f.State), Last: f.Last, Older: time.Duration(f.Older), Younger: time.Duration(f.Younger), Within: f.Within,
+		Whole: f.Act != "" && f.Act != inventory.ActDelete,
 	}
 }
 
@@ -45,7 +46,7 @@ func (w waiting) List(ctx context.Context, q inventory.QueueQuery) (inventory.Qu
 func entryOf(e *queue.Entry) inventory.QueueEntry {
 	return inventory.QueueEntry{
 		ID: e.ID, Message: e.Message, From: e.From, Account: inventory.ID(e.Account), Destination: e.Destination, Route: e.Route,
-		Recipients: e.Recipients, Size: e.Size, Priority: int(e.Priority), Received: e.Received, Expires: e.Expires, Next: e.Next,
+		Recipients: e.Recipients, Hidden: e.Hidden, Inbound: e.Inbound, Size: e.Size, Priority: int(e.Priority), Received: e.Received, Expires: e.Expires, Next: e.Next,
 		Attempts: e.Attempts, State: inventory.QueueState(e.State), Last: e.Last, LastCode: e.LastCode, LastHost: e.LastHost, LastAt: e.LastAt,
 	}
 }

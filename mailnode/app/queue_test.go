@@ -97,7 +97,7 @@ func (w waiting) put(t *testing.T, e envelope.Envelope, text string, to ...strin
 // until waits for the queue to be as it must.
 func (w waiting) until(t *testing.T, what string, f inventory.QueueFilter, fits func(inventory.QueuePage) bool) inventory.QueuePage {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		page, err := w.List(t.Context(), inventory.QueueQuery{QueueFilter: f, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func (w waiting) until(t *testing.T, what string, f inventory.QueueFilter, fits 
 			return page
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 seconds: %s; there is %+v", what, page.Entries)
+			t.Fatalf("not within a minute: %s; there is %+v", what, page.Entries)
 		}
 	}
 }

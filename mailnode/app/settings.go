@@ -38,7 +38,7 @@ func settingsOf(c *api.Config) (settings, error) {
 	return settings{
 		smtp: smtpd.Settings{
 			Hostname: c.Hostname, TLS: secure, MessageBytes: size, Transactions: c.Mail.MailMax,
-			Recipients: c.Limits.Recipients, MaxHold: maxHold, Limits: limits,
+			Recipients: c.Limits.Recipients, MaxHold: maxHold, Limits: limits, Receiving: c.Mail.Receiving.Connections,
 		},
 		pop3: pop3d.Settings{Hostname: c.Hostname, TLS: secure, Limits: limits},
 		imap: imapd.Settings{Hostname: c.Hostname, TLS: secure, MessageBytes: size, Limits: limits},

@@ -148,7 +148,7 @@ func TestGsaslSignsIn(t *testing.T) {
 		} else {
 			args = append(args, "--no-starttls")
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 		out, err := cmd.CombinedOutput()

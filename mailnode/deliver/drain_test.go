@@ -51,7 +51,7 @@ func freePort(t testing.TB, host string) int {
 // answers waits until something listens on a port.
 func answers(t testing.TB, host string, port int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		c, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
 		if err == nil {
 			_ = c.Close()

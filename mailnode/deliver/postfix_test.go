@@ -1,25 +1,18 @@
 package deliver
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,24 +20,26 @@ import (
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/gate/gatetest"
 	"mailfleet/mailnode/queue"
 	"mailfleet/mailnode/resolve/resolvetest"
 	"mailfleet/mailnode/smtpd"
 	"mailfleet/mailnode/store"
 )
 
-// postfix is a whole mail server of another make.
+// postfix is a Postfix with mailboxes.
 type postfix struct {
-	t    testing.TB
-	dir  string
-	port int
-	pid  int
-	log  *logBuffer
+	t testing.TB
+	*peers.Postfix
 }
 
 // cpu is the processor time that Postfix has used, all its processes together.
 func (p *postfix) cpu() (total time.Duration) {
 	p.t.Helper()
+	master, err := p.Master()
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		p.t.Fatal(err)
@@ -58,9 +53,9 @@ func (p *postfix) cpu() (total time.Duration) {
 		fields := strings.Fields(rest)
 		times := fields[11:13] // user and system
 		switch {
-		case strings.HasPrefix(string(b), fmt.Sprintf("%d (", p.pid)):
+		case strings.HasPrefix(string(b), fmt.Sprintf("%d (", master)):
 			times = fields[11:15] // and of the children that have ended
-		case fields[1] != fmt.Sprint(p.pid):
+		case fields[1] != fmt.Sprint(master):
 			continue
 		}
 		for _, ticks := range times {
@@ -74,38 +69,7 @@ func (p *postfix) cpu() (total time.Duration) {
 	return total
 }
 
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-const mainCF = `compatibility_level = 3.6
-queue_directory = %[1]s/queue
-data_directory = %[1]s/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mx.peer.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_protocols = ipv4
-maillog_file = /dev/stdout
-alias_maps =
-alias_database =
+const mainCF = `myhostname = mx.peer.test
 virtual_mailbox_domains = peer.test
 virtual_mailbox_base = %[1]s/mail
 virtual_mailbox_maps = inline:{{user@peer.test=user/}, {other@peer.test=other/}}
@@ -113,113 +77,29 @@ virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 smtpd_tls_cert_file = %[1]s/cert.pem
 smtpd_tls_key_file = %[1]s/cert.pem
-smtpd_tls_security_level = may
 smtpd_peername_lookup = no
 message_size_limit = 2000000
 smtpd_recipient_restrictions = check_recipient_access inline:{ {busy@peer.test = 450 4.7.1 come back later} }, permit_mynetworks, reject
 `
 
-const masterCF = `%s inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-virtual unix - n n - - virtual
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-`
-
 // startPostfix starts Postfix on an address of this machine, with more lines for its main.cf.
 func startPostfix(t testing.TB, host string, port int, more string) *postfix {
 	t.Helper()
-	peers.Find(t, "postfix", "/usr/sbin/postfix")
 	peers.Root(t, "Postfix")
-	dir, err := os.MkdirTemp("", "postfix")
-	if err != nil {
+	dir := peers.Folder(t)
+	mail := filepath.Join(dir, "mail")
+	if err := errors.Join(
+		os.Mkdir(mail, 0o755), os.Chown(mail, 65534, -1), os.WriteFile(filepath.Join(dir, "cert.pem"), []byte(certificate(t)), 0o600),
+	); err != nil {
 		t.Fatal(err)
 	}
-	p := &postfix{t: t, dir: dir, port: port, log: &logBuffer{}}
-	owner := strings.Fields(p.output("id", "-u", "postfix"))[0]
-	for _, name := range []string{"", "queue", "data", "mail"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p.output("chown", owner, filepath.Join(dir, "data"))
-	p.output("chown", "65534", filepath.Join(dir, "mail"))
-	p.write("cert.pem", certificate(t))
-	p.write("main.cf", fmt.Sprintf(mainCF, dir)+more)
-	p.write("master.cf", fmt.Sprintf(masterCF, fmt.Sprintf("%s:%d", host, p.port)))
-	cmd := exec.Command("/usr/sbin/postfix", "-c", dir, "start-fg")
-	cmd.Stdout, cmd.Stderr = p.log, p.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		_ = exec.CommandContext(ctx, "/usr/sbin/postfix", "-c", dir, "stop").Run() // it says so when it has ended already
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)                        // what is left of it
-		_ = cmd.Wait()                                                             // stopped by a signal
-		if t.Failed() {
-			t.Logf("Postfix said:\n%s", p.log)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	answers(t, host, p.port)
-	b, err := os.ReadFile(filepath.Join(dir, "queue", "pid", "master.pid"))
-	if err == nil {
-		p.pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func (p *postfix) write(name, text string) {
-	p.t.Helper()
-	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o644); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *postfix) output(name string, args ...string) string {
-	p.t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		p.t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
+	return &postfix{t, peers.StartPostfix(t, dir, fmt.Sprintf("%s:%d", host, port), fmt.Sprintf(mainCF, dir)+more)}
 }
 
 // mail returns the messages in a mailbox.
 func (p *postfix) mail(user string) (texts []string) {
 	p.t.Helper()
-	files, err := filepath.Glob(filepath.Join(p.dir, "mail", user, "new", "*"))
+	files, err := filepath.Glob(filepath.Join(p.Dir, "mail", user, "new", "*"))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -236,24 +116,13 @@ func (p *postfix) mail(user string) (texts []string) {
 // certificate is a certificate and its key in PEM.
 func certificate(t testing.TB) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.peer.test"}, DNSNames: []string{"mx.peer.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	pair := gatetest.Certificate(t, "mx.peer.test").Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})) +
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
 }
 
 func peerDNS(t testing.TB) *resolvetest.Server {
@@ -310,7 +179,7 @@ func TestPostfix(t *testing.T) {
 	port := freePort(t, "127.0.0.2")
 	n := start(t, t.TempDir(), store.Options{}, d, port, queue.Settings{Retries: []time.Duration{time.Hour}})
 	back := n.receive(t, "127.0.0.3")
-	p := startPostfix(t, "127.0.0.2", port, fmt.Sprintf("relayhost = [127.0.0.3]:%d\nsmtp_tls_security_level = encrypt\n", back))
+	p := startPostfix(t, "127.0.0.2", port, fmt.Sprintf("relayhost = [127.0.0.3]:%d\nsmtp_tls_security_level = encrypt\nsmtpd_tls_security_level = may\n", back))
 	n.run()
 	body := "From: user1@example.test\r\nMessage-Id: <1@example.test>\r\nDate: Sat, 31 Jan 2026 12:00:00 +0000\r\nSubject: =?utf-8?B?5L2g5aW9?=\r\n\r\n.dots\r\n..\r\n.\r\n中文\r\n" + strings.Repeat("long\r\n", 50000)
 	send := func(e envelope.Envelope, body string) {
@@ -364,17 +233,17 @@ func TestPostfix(t *testing.T) {
 // manager does not run.
 func BenchmarkPostfixDrain(b *testing.B) {
 	port := smtpSink(b, "127.0.0.3")
-	p := startPostfix(b, "127.0.0.2", freePort(b, "127.0.0.2"), fmt.Sprintf("relayhost = [127.0.0.3]:%d\nmaillog_file = /dev/stdout\nsmtp_tls_security_level = none\nsmtpd_tls_security_level = none\n", port))
-	master, err := os.ReadFile(filepath.Join(p.dir, "master.cf"))
-	if err != nil {
+	p := startPostfix(b, "127.0.0.2", freePort(b, "127.0.0.2"), fmt.Sprintf("relayhost = [127.0.0.3]:%d\nsmtp_tls_security_level = none\nsmtpd_tls_security_level = none\n", port))
+	if err := p.Sends(b.Context(), false); err != nil {
 		b.Fatal(err)
 	}
-	p.write("master.cf", strings.Replace(string(master), "qmgr unix n - n 300 1 qmgr\n", "", 1))
-	p.output("/usr/sbin/postfix", "-c", p.dir, "reload")
-	p.output("/usr/sbin/smtp-source", "-s", "32", "-m", fmt.Sprint(b.N), "-l", "10240", "-f", "a@example.test", "-t", "x@far.test", fmt.Sprintf("127.0.0.2:%d", p.port))
+	source := exec.Command("/usr/sbin/smtp-source", "-s", "32", "-m", fmt.Sprint(b.N), "-l", "10240", "-f", "a@example.test", "-t", "x@far.test", p.Address)
+	if out, err := source.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
 	waiting := func() (n int) {
 		for _, q := range []string{"incoming", "active", "deferred"} {
-			_ = filepath.WalkDir(filepath.Join(p.dir, "queue", q), func(_ string, d os.DirEntry, err error) error {
+			_ = filepath.WalkDir(filepath.Join(p.Dir, "queue", q), func(_ string, d os.DirEntry, err error) error {
 				if err == nil && !d.IsDir() { // files go while they are counted
 					n++
 				}
@@ -388,8 +257,9 @@ func BenchmarkPostfixDrain(b *testing.B) {
 	}
 	b.ResetTimer()
 	before := p.cpu()
-	p.write("master.cf", string(master))
-	p.output("/usr/sbin/postfix", "-c", p.dir, "reload")
+	if err := p.Sends(b.Context(), true); err != nil {
+		b.Fatal(err)
+	}
 	for deadline := time.Now().Add(3 * time.Minute); waiting() > 0 && time.Now().Before(deadline); {
 		<-time.After(10 * time.Millisecond)
 	}

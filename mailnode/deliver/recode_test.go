@@ -129,3 +129,31 @@ func TestPostfixWithout8BITMIME(t *testing.T) {
 		}
 	}
 }
+
+// A report of a signed message with other letters than ASCII reaches a sender whose server
+// has no 8BITMIME, and brings the message as it was.
+func TestReportToPostfixWithout8BITMIME(t *testing.T) {
+	port := freePort(t, "127.0.0.2")
+	n := start(t, t.TempDir(), store.Options{}, peerDNS(t), port, queue.Settings{Retries: []time.Duration{time.Hour}})
+	peer := startPostfix(t, "127.0.0.2", port, "smtpd_discard_ehlo_keywords = 8bitmime, chunking\nstrict_8bitmime = yes\nstrict_mime_encoding_domain = yes\n")
+	n.run()
+	body := strings.ReplaceAll("From: user@peer.test\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/signed; boundary=b; protocol=\"application/pgp-signature\"\n\n"+
+		"--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n你好，世界\n--b\nContent-Type: application/pgp-signature\n\nx\n--b--\n", "\n", "\r\n")
+	e := envelope.Envelope{ID: "P2", From: "user@peer.test", Body: envelope.Body8Bit, Return: envelope.ReturnFull, Recipients: to("nobody@peer.test")}
+	if err := n.Accept(t.Context(), e, []byte("Received: first\r\n"), strings.NewReader(body), int64(len(body))); err != nil {
+		t.Fatal(err)
+	}
+	n.await(t, "Postfix has the report", func() bool { return len(peer.mail("user")) == 1 })
+	got := strings.ReplaceAll(peer.mail("user")[0], "\n", "\r\n")
+	structure, err := message.Parse(strings.NewReader(got))
+	if err != nil || len(structure.Structure.Parts) != 3 {
+		t.Fatalf("it is %q, %v", got, err)
+	}
+	r, err := message.Open(strings.NewReader(got), structure.Structure).Decode(structure.Structure.Parts[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r); err != nil || !strings.HasSuffix(string(b), "Received: first\r\n"+body) {
+		t.Errorf("given back is %q, %v", b, err)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -17,8 +16,8 @@ type Conn struct {
 	net.Conn
 	gate     *Gate
 	listener *Listener
-	from     netip.Prefix // under gate.mu
-	rest     []byte       // read ahead behind a PROXY header
+	from     source // under gate.mu
+	rest     []byte // read ahead behind a PROXY header
 	id       string
 	since    time.Time
 	once     sync.Once

@@ -1,5 +1,5 @@
-// Package gate admits connections: it bounds how many are open in all and from one
-// address, knows each that is open, and ends them in good order, one by one or when
+// Package gate admits connections: it bounds how many are open in all, at one listener, from
+// one address and from its network, knows each that is open, and ends them in good order, one by one or when
 // the server stops. The protocol faces (smtpd, pop3d, imapd) stand behind it.
 package gate
 
@@ -18,8 +18,16 @@ import (
 // Limits are how many connections may be open.
 type Limits struct {
 	Connections int  // in all
-	PerAddress  int  // from one IPv4 address or one IPv6 /64; those of a proxy count for its clients
+	PerAddress  int  // from one IPv4 address or one IPv6 /64; those of a proxy count for its clients; 0: not bounded
+	PerNetwork  int  // from one IPv4 /24 or one IPv6 /48; 0: not bounded
 	Drained     bool // no new ones at all; those that are open go on
+}
+
+// Bounds are those of one listener, in place of its gate's.
+type Bounds struct {
+	Connections int // at this listener; 0: as many as there may be in all
+	PerAddress  int // as in Limits
+	PerNetwork  int
 }
 
 // Why a session ends at its next command.
@@ -37,9 +45,9 @@ type Gate struct {
 	mu        sync.Mutex
 	stopping  bool
 	listeners map[*Listener]struct{}
-	open      map[string]*Conn // by id
-	from      map[netip.Prefix]int
-	empty     chan struct{} // closed when the server stops and nothing is open any more
+	open      map[string]*Conn     // by id
+	from      map[netip.Prefix]int // by address and by network
+	empty     chan struct{}        // closed when the server stops and nothing is open any more
 }
 
 // New returns a gate. limits is asked for each connection. A connection over a limit is sent
@@ -67,9 +75,10 @@ func (g *Gate) Refused() int64 { return g.refused.Load() }
 
 // admit returns the admitted connection, or the reason why it is not.
 func (g *Gate) admit(c net.Conn, l *Listener) (*Conn, string) {
-	limits, from := g.limits(), origin(c.RemoteAddr())
+	limits, from := g.limits(), l.origin(c.RemoteAddr())
+	bounds := l.bounds(limits)
 	if l.Proxies.has(c.RemoteAddr()) || l.Fronts.has(c.RemoteAddr()) {
-		from = netip.Prefix{} // it counts for the client it will name
+		from = source{} // it counts for the client it will name
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,26 +89,42 @@ func (g *Gate) admit(c net.Conn, l *Listener) (*Conn, string) {
 		return nil, "this server is being drained, try again or use another server"
 	case len(g.open) >= limits.Connections:
 		return nil, "too many connections, try again later"
-	case from.IsValid() && g.from[from] >= limits.PerAddress && !l.uncapped():
-		return nil, crowded
+	case bounds.Connections > 0 && l.open >= bounds.Connections:
+		return nil, "too many connections at this port, try again later"
+	}
+	if reason := g.crowded(from, bounds); reason != "" {
+		return nil, reason
 	}
 	now := time.Now()
 	admitted := &Conn{Conn: c, gate: g, listener: l, from: from, id: newID(), since: now, active: now}
 	g.open[admitted.id] = admitted
+	l.open++
 	g.count(from, 1)
 	return admitted, ""
 }
 
-const crowded = "too many connections from your address, try again later"
-
-// count adds to the connections from an address; no address has no limit of its own. It
-// is called with g.mu held.
-func (g *Gate) count(from netip.Prefix, n int) {
-	if !from.IsValid() {
-		return
+// crowded is why no more may come from somewhere, "" when they may. It is called with
+// g.mu held.
+func (g *Gate) crowded(from source, b Bounds) (reason string) {
+	switch {
+	case from.address.IsValid() && b.PerAddress > 0 && g.from[from.address] >= b.PerAddress:
+		return "too many connections from your address, try again later"
+	case from.network.IsValid() && b.PerNetwork > 0 && g.from[from.network] >= b.PerNetwork:
+		return "too many connections from your network, try again later"
 	}
-	if g.from[from] += n; g.from[from] == 0 {
-		delete(g.from, from)
+	return ""
+}
+
+// count adds to the connections from somewhere; what has no address has no limit of its
+// own. It is called with g.mu held.
+func (g *Gate) count(from source, n int) {
+	for _, p := range []netip.Prefix{from.address, from.network} {
+		if !p.IsValid() {
+			continue
+		}
+		if g.from[p] += n; g.from[p] == 0 {
+			delete(g.from, p)
+		}
 	}
 }
 
@@ -107,6 +132,7 @@ func (g *Gate) release(c *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.open, c.id)
+	c.listener.open--
 	g.count(c.from, -1)
 	g.checkEmpty()
 }
@@ -148,35 +174,53 @@ func (g *Gate) Stop(ctx context.Context) {
 	<-g.empty
 }
 
-// origin is the network a connection counts for: peers in one IPv6 /64 are one.
-func origin(a net.Addr) netip.Prefix {
+// source is where a connection comes from, not valid where nothing is bounded.
+type source struct {
+	address netip.Prefix // an IPv4 address; peers in one IPv6 /64 are one
+	network netip.Prefix // the IPv4 /24 or IPv6 /48 it is in
+}
+
+// origin is where a connection to a listener comes from.
+func (l *Listener) origin(a net.Addr) (from source) {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
-		return netip.Prefix{}
+		return from
 	}
-	ip := tcp.AddrPort().Addr().Unmap()
-	bits := 32
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	address, network := 32, 24
 	if ip.Is6() {
-		bits = 64
+		address, network = 64, 48
 	}
-	p, _ := ip.WithZone("").Prefix(bits) // fails for no address
-	return p
+	from.address, _ = ip.Prefix(address) // fails for no address
+	if !l.Trusted.has(a) {
+		from.network, _ = ip.Prefix(network)
+	}
+	return from
 }
 
 // Listener accepts the connections a gate admits.
 type Listener struct {
 	net.Listener
 	gate *Gate
+	open int // connections, under gate.mu
 
 	// Set before it accepts.
 	Local   bool     // passwords may travel in the clear
 	Proxies Networks // whose connections begin with a PROXY header
 	Fronts  Networks // who may name a client in the protocol itself (XCLIENT)
 
-	Uncapped func() bool // connections from one address are not bounded now; nil: they are
+	Trusted Networks // whose connections do not count for a network
+
+	Bounds func() Bounds // now; nil: those of the gate
 }
 
-func (l *Listener) uncapped() bool { return l.Uncapped != nil && l.Uncapped() }
+// bounds are what bounds its connections now.
+func (l *Listener) bounds(limits Limits) Bounds {
+	if l.Bounds == nil {
+		return Bounds{PerAddress: limits.PerAddress, PerNetwork: limits.PerNetwork}
+	}
+	return l.Bounds()
+}
 
 // Port is the TCP port it listens on; 0 for another listener.
 func (l *Listener) Port() int {

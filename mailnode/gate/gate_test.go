@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -91,15 +92,69 @@ func TestConnectionsInAllAreLimited(t *testing.T) {
 }
 
 func TestPeersInOneIPv6NetworkAreOne(t *testing.T) {
-	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Zone: "eth0"} }
-	if a, b := origin(tcp("2001:db8::1")), origin(tcp("2001:db8::ffff:1")); a != b {
-		t.Errorf("%s and %s", a, b)
+	l := &Listener{Trusted: Within([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})}
+	from := func(ip string) source { return l.origin(&net.TCPAddr{IP: net.ParseIP(ip), Zone: "eth0"}) }
+	if a, b := from("2001:db8::1"), from("2001:db8::ffff:1"); a != b {
+		t.Errorf("%v and %v", a, b)
 	}
-	if a, b := origin(tcp("2001:db8::1")), origin(tcp("2001:db8:0:1::1")); a == b {
-		t.Errorf("%s and %s", a, b)
+	if a, b := from("2001:db8::1"), from("2001:db8:0:1::1"); a.address == b.address || a.network != b.network {
+		t.Errorf("%v and %v", a, b)
 	}
-	if a := origin(tcp("::ffff:192.0.2.1")); a.String() != "192.0.2.1/32" {
+	if a := from("::ffff:192.0.2.1"); a.address.String() != "192.0.2.1/32" || a.network.String() != "192.0.2.0/24" {
 		t.Error(a)
+	}
+	if a := from("198.51.100.7"); a.address.String() != "198.51.100.7/32" || a.network.IsValid() {
+		t.Error(a)
+	}
+}
+
+func TestConnectionsFromOneNetworkAreLimited(t *testing.T) {
+	g := New(func() Limits { return Limits{Connections: 9, PerAddress: 2, PerNetwork: 2} }, answer)
+	_, first, _ := dial(t, listen(t, g), "127.0.0.1")
+	dial(t, listen(t, g), "127.0.0.2")
+	if _, c, said := dial(t, listen(t, g), "127.0.0.3"); c != nil || said != "NO too many connections from your network, try again later\r\n" {
+		t.Errorf("the third was answered %q", said)
+	}
+	if _, c, said := dial(t, listen(t, g), "127.0.1.1"); c == nil {
+		t.Errorf("one of another network was answered %q", said)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, c, said := dial(t, listen(t, g), "127.0.0.3"); c == nil {
+		t.Errorf("after one left, the next was answered %q", said)
+	}
+	trusting := listen(t, g)
+	trusting.Trusted = func(netip.Addr) bool { return true }
+	if _, c, said := dial(t, trusting, "127.0.0.4"); c == nil {
+		t.Errorf("one that is trusted was answered %q", said)
+	}
+}
+
+func TestAListenerHasBoundsOfItsOwn(t *testing.T) {
+	g := New(small, answer)
+	l := listen(t, g)
+	l.Bounds = func() Bounds { return Bounds{Connections: 1} }
+	_, first, _ := dial(t, l, "127.0.0.1")
+	again := func() *Listener { // dial ends a listener that refuses
+		next, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Listener = next
+		return l
+	}
+	if _, c, said := dial(t, again(), "127.0.0.2"); c != nil || said != "NO too many connections at this port, try again later\r\n" {
+		t.Errorf("the second was answered %q", said)
+	}
+	if _, c, said := dial(t, listen(t, g), "127.0.0.1"); c == nil {
+		t.Errorf("at another port it was answered %q", said)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, c, said := dial(t, again(), "127.0.0.1"); c == nil {
+		t.Errorf("after one left, the next was answered %q", said)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// Networks says which addresses belong to proxies that are trusted.
+// Networks says which addresses belong to some networks, such as those of trusted proxies.
 type Networks func(netip.Addr) bool
 
 // Within are the addresses in some networks; nil for none, which is how a Listener
@@ -81,15 +81,16 @@ func (c *Conn) ReadProxy(patience time.Duration) error {
 // the connection counts for that address from now on. When there are too many from
 // there the error's text is a sentence for the peer, without a full stop.
 func (c *Conn) Readdress(a *net.TCPAddr) error {
-	g, from := c.gate, origin(a)
-	most := g.limits().PerAddress
+	g, from := c.gate, c.listener.origin(a)
+	bounds := c.listener.bounds(g.limits())
 	g.mu.Lock()
-	if from.IsValid() && from != c.from && g.from[from] >= most && !c.listener.uncapped() {
+	g.count(c.from, -1)
+	if reason := g.crowded(from, bounds); reason != "" {
+		g.count(c.from, 1)
 		g.mu.Unlock()
 		g.refused.Add(1)
-		return crowdedError{crowded}
+		return crowdedError{reason}
 	}
-	g.count(c.from, -1)
 	g.count(from, 1)
 	c.from = from
 	g.mu.Unlock()

@@ -232,7 +232,7 @@ func TestHabitsOutliveARestart(t *testing.T) {
 	running, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- again.Run(running) }()
-	for deadline := time.Now().Add(10 * time.Second); !slices.Equal(again.accounts(), []string{"ann"}); {
+	for deadline := time.Now().Add(time.Minute); !slices.Equal(again.accounts(), []string{"ann"}); {
 		if time.Now().After(deadline) {
 			t.Fatalf("held are %v", again.AllHeld())
 		}

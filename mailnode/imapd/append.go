@@ -302,7 +302,7 @@ func (s *session) replace(c *call) error {
 	if err != nil {
 		return err
 	}
-	seqs, err := s.seqs(wire.Set{Ranges: []wire.Range{{Start: n, Stop: n}}}, c.uid)
+	seqs, err := s.seqs(s.box.told, wire.Set{Ranges: []wire.Range{{Start: n, Stop: n}}}, c.uid)
 	if err != nil || n == 0 || len(seqs) == 0 {
 		return refuse(imap.ResponseCodeNonExistent, "there is no such message")
 	}

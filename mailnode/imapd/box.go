@@ -18,39 +18,86 @@ type box struct {
 	own      []uint64    // mod-sequences of changes since then that the peer made and was answered
 }
 
-// reach returns the mailbox as the peer knows it, for what a set names of it. While a large
-// one is not read its end does, which is soon read, if the set names nothing else.
-func (s *session) reach(set wire.Set, uid bool) (*store.View, error) {
-	if s.box.told == nil && !set.Saved {
-		v, first, err := s.box.open.Tail(s.srv.ctx)
-		if err == nil && first > 0 && atEnd(v, first, set, uid) {
-			return v, nil
-		}
-	}
-	if err := s.ready(); err != nil {
-		return nil, err
-	}
-	return s.box.told, nil
+// extent is what a command works on: the selected mailbox, or its end while a large one
+// is not read.
+type extent struct {
+	told  *store.View // as the peer knows it: messages from first on
+	now   *store.View // as it is; where there is a first, by UID only
+	first int
 }
 
-// atEnd reports whether a set names only messages of a view from first on, or such as
-// come behind them.
-func atEnd(v *store.View, first int, set wire.Set, uid bool) bool {
-	lowest, highest := uint32(first)+1, uint32(v.Len())
-	if uid {
-		lowest, highest = v.At(first).UID, v.At(v.Len()-1).UID
+// holds reports whether a set names only messages of the extent, or such as come behind it.
+func (e *extent) holds(set wire.Set, saved wire.Ranges, uid bool) bool {
+	if e.first == 0 {
+		return true
 	}
-	rs := set.Resolve(highest)
+	lowest, highest := uint32(e.first)+1, uint32(e.told.Len())
+	if uid || set.Saved {
+		lowest, highest = e.told.At(e.first).UID, e.told.At(e.told.Len()-1).UID
+	}
+	rs := saved
+	if !set.Saved {
+		rs = set.Resolve(highest)
+	}
 	return len(rs) > 0 && rs[0].Start >= lowest
 }
 
-// seqs resolves what a command names into the sequence numbers of messages.
-func (s *session) seqs(set wire.Set, uid bool) (wire.Ranges, error) {
-	return s.seqsIn(s.box.told, set, uid)
+// all goes through the messages.
+func (e *extent) all(yield func(int, *store.Item) bool) {
+	if e.first == 0 {
+		e.told.All()(yield)
+		return
+	}
+	for i := e.first; i < e.told.Len(); i++ {
+		if !yield(i, e.told.At(i)) {
+			return
+		}
+	}
 }
 
-// seqsIn is seqs in a view of what the peer knows.
-func (s *session) seqsIn(v *store.View, set wire.Set, uid bool) (wire.Ranges, error) {
+// whole is all of the selected mailbox, which is read first.
+func (s *session) whole() (extent, error) {
+	if err := s.ready(); err != nil {
+		return extent{}, err
+	}
+	return extent{told: s.box.told, now: s.box.open.View()}, nil
+}
+
+// soon is what can be had of the selected mailbox soon: of a large one that is not read
+// its end.
+func (s *session) soon() (extent, error) {
+	if s.box.told == nil {
+		told, first, err := s.box.open.Tail(s.srv.ctx)
+		if err == nil && first > 0 {
+			now, err := s.box.open.Now(s.srv.ctx, told)
+			return extent{told, now, first}, err
+		}
+	}
+	return s.whole()
+}
+
+// reach is soon for what a set names, if that is enough, else whole.
+func (s *session) reach(set wire.Set, uid bool) (extent, error) {
+	e, err := s.soon()
+	if err == nil && !e.holds(set, s.saved, uid) {
+		return s.whole()
+	}
+	return e, err
+}
+
+// renew brings an extent up to what was changed since.
+func (s *session) renew(e *extent) (err error) {
+	if e.first == 0 {
+		e.now = s.box.open.View()
+		return nil
+	}
+	e.now, err = s.box.open.Now(s.srv.ctx, e.told)
+	return err
+}
+
+// seqs resolves what a command names into the sequence numbers of messages, in a view of
+// what the peer knows.
+func (s *session) seqs(v *store.View, set wire.Set, uid bool) (wire.Ranges, error) {
 	if set.Saved {
 		return seqsOf(v, s.saved), nil
 	}
@@ -121,6 +168,12 @@ func (s *session) update(mayExpunge bool) {
 	if b.open.Gone() {
 		s.bye(string(imap.ResponseCodeNonExistent), "the mailbox was deleted")
 		return
+	}
+	if b.told == nil && b.open.Ready() {
+		if err := s.ready(); err != nil {
+			s.log().Warn("the selected mailbox cannot be read", "error", err)
+			return
+		}
 	}
 	now := b.open.View()
 	if b.told == nil || now == b.told {

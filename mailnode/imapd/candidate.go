@@ -27,6 +27,7 @@ type candidate struct {
 // searching is one search.
 type searching struct {
 	s     *session
+	now   *store.View
 	ahead *store.Ahead
 	err   error // the first one; the search is then worth nothing
 }
@@ -41,7 +42,7 @@ func (r *searching) fail(err error) {
 func (c *candidate) record() *store.Message {
 	if c.message == nil {
 		c.message = &store.Message{UID: c.UID}
-		for m, err := range c.search.s.srv.store.Messages(c.search.s.srv.ctx, c.search.s.box.place, []uint32{c.UID}, true) {
+		for m, err := range c.search.s.srv.store.MessagesOf(c.search.s.srv.ctx, c.search.s.box.place, c.search.now, []uint32{c.UID}, true) {
 			if err != nil {
 				c.search.fail(err)
 				break
@@ -67,22 +68,21 @@ func (c *candidate) keys() *message.Keys {
 	return c.known
 }
 
-// candidates goes through the messages the peer knows and yields those that match.
+// candidates goes through messages the peer knows and yields those that match.
 // First all are asked what costs nothing, then those that are left are read in
 // batches.
-func (s *session) candidates(c *call, m matcher, yield func(*candidate)) error {
-	run := &searching{s: s, ahead: s.srv.store.Ahead()}
+func (s *session) candidates(c *call, e *extent, m matcher, yield func(*candidate)) error {
+	run := &searching{s: s, now: e.now, ahead: s.srv.store.Ahead()}
 	defer run.ahead.Release()
-	told, now := s.box.told, s.box.open.View()
-	p := newProgress(s, c, told.Len())
+	p := newProgress(s, c, e.told.Len())
 	var batch []candidate
-	for i, item := range told.All() {
-		if now != told {
-			j, found := now.Search(item.UID)
+	for i, item := range e.all {
+		if e.now != e.told {
+			j, found := e.now.Search(item.UID)
 			if !found {
 				continue
 			}
-			item = now.At(j)
+			item = e.now.At(j)
 		}
 		one := candidate{Item: item, index: i, search: run}
 		if m.cost == ofItem {
@@ -118,7 +118,7 @@ func (r *searching) look(batch []candidate, m matcher, yield func(*candidate)) {
 	}
 	at := 0
 	messages := make([]store.Message, 0, len(batch))
-	for msg, err := range r.s.srv.store.Messages(r.s.srv.ctx, r.s.box.place, uids, m.cost >= ofDigest) {
+	for msg, err := range r.s.srv.store.MessagesOf(r.s.srv.ctx, r.s.box.place, r.now, uids, m.cost >= ofDigest) {
 		if err != nil {
 			r.fail(err)
 			return

@@ -11,23 +11,23 @@ func (s *session) fetch(c *call) error {
 	if f.Items&wire.ItemModSeq != 0 {
 		s.condstore = true // RFC 7162 §3.1
 	}
-	if f.Vanished || s.marks(f) { // which takes more than the messages that are named
+	if f.Vanished { // which takes more than the messages that are named
 		if err := s.ready(); err != nil {
 			return err
 		}
 	}
-	told, err := s.reach(set, c.uid)
+	e, err := s.reach(set, c.uid)
 	if err != nil {
 		return err
 	}
-	seqs, err := s.seqsIn(told, set, c.uid)
+	seqs, err := s.seqs(e.told, set, c.uid)
 	if err != nil {
 		return err
 	}
-	d := s.sender(f, told)
+	d := s.sender(f, e)
 	if f.ChangedSince > 0 {
 		if f.Vanished {
-			if err := s.vanishedEarlier(f.ChangedSince, set.Resolve(told.Mailbox.UIDNext-1)); err != nil {
+			if err := s.vanishedEarlier(f.ChangedSince, set.Resolve(e.told.Mailbox.UIDNext-1), 0); err != nil {
 				return err
 			}
 		}

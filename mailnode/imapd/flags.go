@@ -36,23 +36,30 @@ func (s *session) store(c *call) error {
 	if s.box.readOnly {
 		return refuse(imap.ResponseCodeNoPerm, "the mailbox is open for reading only")
 	}
-	seqs, err := s.seqs(ch.set, c.uid)
+	e, err := s.reach(ch.set, c.uid)
+	if err != nil {
+		return err
+	}
+	seqs, err := s.seqs(e.told, ch.set, c.uid)
 	if err != nil {
 		return err
 	}
 	if ch.condition {
 		s.condstore = true
 	}
-	uids := uidsOf(s.box.told, seqs)
-	result, err := s.changeFlags(ch, uids)
+	uids := uidsOf(e.told, seqs)
+	result, err := s.changeFlags(ch, &e, uids)
 	if err != nil {
 		return err
 	}
-	s.answerChange(ch, uids, result)
+	if err := s.renew(&e); err != nil {
+		return err
+	}
+	s.answerChange(ch, &e, uids, result)
 	if len(result.Modified) > 0 {
 		left := rangesOf(result.Modified)
 		if !c.uid {
-			left = seqsOf(s.box.told, left)
+			left = seqsOf(e.told, left)
 		}
 		c.code, c.text = "MODIFIED "+left.String(), "some had been changed and were left alone"
 	}
@@ -125,7 +132,7 @@ func (s *session) wantWord(want string) error {
 
 // changeFlags makes the changes that the user's rights allow: of several flags,
 // those he has a right to (RFC 4314 §4).
-func (s *session) changeFlags(ch change, uids []uint32) (store.FlagResult, error) {
+func (s *session) changeFlags(ch change, e *extent, uids []uint32) (store.FlagResult, error) {
 	b := s.box
 	may := b.may()
 	flags, keywords := ch.flags&may, ch.keywords
@@ -137,7 +144,7 @@ func (s *session) changeFlags(ch change, uids []uint32) (store.FlagResult, error
 	}
 	fc := store.FlagChange{UIDs: uids, Op: ch.op, Flags: flags, Keywords: keywords, Conditional: ch.condition, UnchangedSince: ch.unchanged}
 	if ch.op == store.SetFlags && ^may != 0 {
-		return s.setSome(fc, may)
+		return s.setSome(fc, e, may)
 	}
 	result, err := s.srv.store.StoreFlags(s.srv.ctx, b.place, fc)
 	if err == nil {
@@ -157,12 +164,12 @@ func (b *box) did(changed []store.Item) {
 
 // setSome sets flags where others stay as they are: it adds those to be set and
 // removes the rest of those that may be changed.
-func (s *session) setSome(fc store.FlagChange, may store.Flags) (store.FlagResult, error) {
+func (s *session) setSome(fc store.FlagChange, e *extent, may store.Flags) (store.FlagResult, error) {
 	b := s.box
 	remove := fc
 	remove.Op, remove.Flags, remove.Keywords = store.RemoveFlags, may&store.SystemFlags&^fc.Flags, nil
 	if may.Has(store.Draft) {
-		for _, word := range b.open.View().Mailbox.Keywords {
+		for _, word := range e.now.Mailbox.Keywords {
 			if word != "" && !slices.ContainsFunc(fc.Keywords, func(k string) bool { return equalFold(k, word) }) {
 				remove.Keywords = append(remove.Keywords, word)
 			}
@@ -195,40 +202,38 @@ func (s *session) setSome(fc store.FlagChange, may store.Flags) (store.FlagResul
 
 // answerChange tells the flags of the messages as they are now or, where that is
 // not wanted, the mod-sequences of those that changed, where these are.
-func (s *session) answerChange(ch change, uids []uint32, result store.FlagResult) {
-	b := s.box
-	now := b.open.View()
+func (s *session) answerChange(ch change, e *extent, uids []uint32, result store.FlagResult) {
 	if !ch.silent {
-		if !slices.Equal(now.Mailbox.Keywords, b.told.Mailbox.Keywords) {
-			s.tellFlags(&now.Mailbox)
+		if !slices.Equal(e.now.Mailbox.Keywords, e.told.Mailbox.Keywords) {
+			s.tellFlags(&e.now.Mailbox)
 		}
 		for _, uid := range uids {
-			s.answerItem(now, uid, true)
+			s.answerItem(e, uid, true)
 		}
 		return
 	}
 	if s.condstore {
 		for i := range result.Changed {
-			s.answerItem(now, result.Changed[i].UID, false)
+			s.answerItem(e, result.Changed[i].UID, false)
 		}
 	}
 	for _, uid := range result.Modified { // the peer does not know these flags
-		s.answerItem(now, uid, true)
+		s.answerItem(e, uid, true)
 	}
 }
 
 // answerItem tells of a message, under the number the peer knows it by.
-func (s *session) answerItem(now *store.View, uid uint32, flags bool) {
-	seq, known := s.box.told.Search(uid)
-	i, found := now.Search(uid)
+func (s *session) answerItem(e *extent, uid uint32, flags bool) {
+	seq, known := e.told.Search(uid)
+	i, found := e.now.Search(uid)
 	if !known || !found {
 		return
 	}
-	m := now.At(i)
+	m := e.now.At(i)
 	s.w.Raw("* ").Num(uint64(seq) + 1).Raw(" FETCH (UID ").Num(uint64(uid))
 	if flags {
 		s.w.Raw(" FLAGS ")
-		s.writeFlags(m.Flags, now.Mailbox.Keywords)
+		s.writeFlags(m.Flags, e.now.Mailbox.Keywords)
 	}
 	if s.condstore {
 		s.w.Raw(" MODSEQ (").Num(m.ModSeq).Byte(')')
@@ -260,7 +265,7 @@ func (s *session) expunge(c *call) error {
 		if err != nil {
 			return err
 		}
-		seqs, err := s.seqs(set, true)
+		seqs, err := s.seqs(s.box.told, set, true)
 		if err != nil {
 			return err
 		}

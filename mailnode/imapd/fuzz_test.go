@@ -36,7 +36,7 @@ func FuzzSession(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer func() { _ = c.Close() }()
-		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(c, "a LOGIN "+address(1)+" \""+secret+"\"\r\nb SELECT INBOX\r\n"+text)

@@ -2,23 +2,19 @@ package imapd
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/gate/gatetest"
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/store"
 )
@@ -54,11 +50,13 @@ type fixture struct {
 	*Server
 	store *store.Store
 	addr  string
+	stop  func()
 }
 
 type config struct {
 	Options
 	store  store.Options
+	dir    string // the store's, a new one when empty
 	serve  func(*Server, *gate.Listener)
 	remote bool // passwords need TLS
 }
@@ -74,7 +72,10 @@ func start(t testing.TB, change func(*config)) *fixture {
 	if change != nil {
 		change(&c)
 	}
-	s, err := store.Open(t.TempDir(), c.store)
+	if c.dir == "" {
+		c.dir = t.TempDir()
+	}
+	s, err := store.Open(c.dir, c.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func start(t testing.TB, change func(*config)) *fixture {
 	guarded.Local = !c.remote
 	served := make(chan struct{})
 	go func() { c.serve(n.Server, guarded); close(served) }()
-	t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		n.Stop(ctx)
@@ -101,26 +102,11 @@ func start(t testing.TB, change func(*config)) *fixture {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(n.stop)
 	return n
 }
 
-// certificate makes a TLS configuration for the server.
-func certificate(t testing.TB) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"mx.example.test"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-}
+func certificate(t testing.TB) *tls.Config { return gatetest.Certificate(t, "mx.example.test") }
 
 // TestConformance runs the scripts, one for each capability, each with a user of its own.
 func TestConformance(t *testing.T) {

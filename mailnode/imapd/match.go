@@ -30,11 +30,12 @@ type matcher struct {
 // compiler makes matchers. What it needs to know of the mailbox is as the peer knows it.
 type compiler struct {
 	s   *session
+	e   *extent
 	now time.Time
 }
 
-func (s *session) compile(k *wire.Key) (matcher, error) {
-	return (&compiler{s: s, now: time.Now()}).key(k)
+func (s *session) compile(k *wire.Key, e *extent) (matcher, error) {
+	return (&compiler{s: s, e: e, now: time.Now()}).key(k)
 }
 
 func item(f func(m *store.Item) bool) (matcher, error) {
@@ -116,7 +117,7 @@ func all(parts []matcher) func(*candidate) bool {
 }
 
 func (p *compiler) set(k *wire.Key) (matcher, error) {
-	v := p.s.box.told
+	v := p.e.told
 	var uids wire.Ranges
 	switch {
 	case k.Set.Saved:
@@ -142,7 +143,7 @@ func (p *compiler) flag(name string) (matcher, error) {
 		}
 	}
 	if flag == 0 && !strings.HasPrefix(name, `\`) {
-		flag = store.KeywordFlag(p.s.box.open.View().Mailbox.Keywords, name)
+		flag = store.KeywordFlag(p.e.now.Mailbox.Keywords, name)
 	}
 	return item(func(m *store.Item) bool { return flag != 0 && m.Flags.Has(flag) })
 }

@@ -65,7 +65,7 @@ func TestMIMEWithoutEndIsTakenAndCapped(t *testing.T) {
 		}
 		took := time.Since(begun)
 		t.Logf("message %d of %d bytes took %v", i+1, len(text), took)
-		if took > 10*time.Second {
+		if took > time.Minute {
 			t.Errorf("message %d took %v", i+1, took)
 		}
 	}

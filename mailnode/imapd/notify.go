@@ -324,7 +324,7 @@ func (s *session) tellSelected() {
 		return
 	}
 	come := rangesOf(s.box.told.Since(before).Come)
-	if err := s.sender(f.fetch, s.box.told).sendAll(seqsOf(s.box.told, come)); err != nil {
+	if err := s.sender(f.fetch, extent{told: s.box.told, now: s.box.open.View()}).sendAll(seqsOf(s.box.told, come)); err != nil {
 		s.log().Warn("new messages were not told", "error", err)
 	}
 }

@@ -161,7 +161,7 @@ func (c *conversation) conn(n int) *talker {
 		if err != nil {
 			c.fatal("%v", err)
 		}
-		if err := raw.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			c.fatal("%v", err)
 		}
 		c.conns[n] = &talker{Conn: raw, r: bufio.NewReader(raw)}

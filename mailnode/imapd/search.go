@@ -1,7 +1,13 @@
 package imapd
 
 import (
+	"math"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+
 	"mailfleet/mailnode/imapd/wire"
+	"mailfleet/mailnode/store"
 )
 
 // search is SEARCH (RFC 9051 §6.4.4).
@@ -179,13 +185,98 @@ func (s *session) find0(c *call, q *wire.Search) ([]hit, error) {
 	if q.ModSeq {
 		s.condstore = true
 	}
-	m, err := s.compile(q.Key)
+	e, err := s.soon()
 	if err != nil {
 		return nil, err
 	}
-	var found []hit
-	err = s.candidates(c, m, func(one *candidate) {
+	if e.first > 0 {
+		if found, enough, err := s.findAtEnd(c, q, &e); enough || err != nil {
+			return found, err
+		}
+		if e, err = s.whole(); err != nil {
+			return nil, err
+		}
+	}
+	return s.findIn(c, q, &e)
+}
+
+// findIn finds messages of an extent.
+func (s *session) findIn(c *call, q *wire.Search, e *extent) ([]hit, error) {
+	m, err := s.compile(q.Key, e)
+	if err != nil {
+		return nil, err
+	}
+	return s.hits(c, m, e)
+}
+
+func (s *session) hits(c *call, m matcher, e *extent) (found []hit, err error) {
+	err = s.candidates(c, e, m, func(one *candidate) {
 		found = append(found, hit{uint32(one.index) + 1, one.UID, one.ModSeq})
 	})
 	return found, err
+}
+
+// findAtEnd finds messages at the end of a mailbox that is not read, if there are no
+// others or others are not asked for.
+func (s *session) findAtEnd(c *call, q *wire.Search, e *extent) (found []hit, enough bool, err error) {
+	if s.confined(q.Key, e) {
+		found, err := s.findIn(c, q, e)
+		return found, true, err
+	}
+	last := lastWanted(q)
+	if last == 0 {
+		return nil, false, nil
+	}
+	m, err := s.compile(q.Key, e)
+	if err != nil || m.cost > ofItem { // which would be read twice
+		return nil, false, err
+	}
+	found, err = s.hits(c, m, e)
+	return found, len(found) >= last, err
+}
+
+// confined reports whether all that can match a key is in an extent: by the numbers it
+// names, or because all messages with a flag are there.
+func (s *session) confined(k *wire.Key, e *extent) bool {
+	within := func(k *wire.Key) bool { return s.confined(k, e) }
+	switch k.Op {
+	case wire.OpSeq, wire.OpUID:
+		return e.holds(k.Set, s.saved, k.Op == wire.OpUID)
+	case wire.OpAnd:
+		return slices.ContainsFunc(k.Keys, within)
+	case wire.OpOr:
+		return !slices.ContainsFunc(k.Keys, func(k *wire.Key) bool { return !within(k) })
+	case wire.OpFlag:
+		return equalFold(k.Text, string(imap.FlagDeleted)) && e.count(func(f store.Flags) bool { return f.Has(store.Deleted) }) == e.now.Mailbox.Deleted
+	case wire.OpNot:
+		return k.Keys[0].Op == wire.OpFlag && equalFold(k.Keys[0].Text, string(imap.FlagSeen)) &&
+			e.count(func(f store.Flags) bool { return !f.Has(store.Seen) }) == e.now.Mailbox.Unseen
+	}
+	return false
+}
+
+// count is how many messages there are now from the first of the extent on whose flags
+// are so.
+func (e *extent) count(so func(store.Flags) bool) (n uint64) {
+	for i := e.first; i < e.now.Len(); i++ {
+		if so(e.now.At(i).Flags) {
+			n++
+		}
+	}
+	return n
+}
+
+// lastWanted is how many of the last messages found are all that a search asks for; 0 when
+// it asks for others too.
+func lastWanted(q *wire.Search) int {
+	r := &q.Return
+	switch {
+	case !r.Given || r.Min || r.All || r.Count || q.ModSeq:
+		return 0
+	case r.Partial == nil && r.Max:
+		return 1
+	case r.Partial != nil && r.Partial.First < 0:
+		return int(min(max(-r.Partial.First, -r.Partial.Last), math.MaxInt32))
+	}
+	return 0
 }

@@ -1,6 +1,9 @@
 package imapd
 
 import (
+	"errors"
+	"iter"
+
 	"mailfleet/mailnode/imapd/wire"
 	"mailfleet/mailnode/store"
 )
@@ -10,6 +13,7 @@ type resync struct {
 	uidValidity uint32
 	modSeq      uint64
 	known       *wire.Set // UIDs it knows, nil for all
+	seqs, uids  wire.Set  // numbers of some messages, and which UIDs they had
 }
 
 // selectMailbox is SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3).
@@ -80,8 +84,7 @@ func (s *session) selectParams() (r *resync, err error) {
 	return r, err
 }
 
-// resync reads "(uidvalidity modseq [known-uids [(seqs uids)]])". The last, a hint that
-// saves a server work, is not needed here.
+// resync reads "(uidvalidity modseq [known-uids] [(seqs uids)])".
 func (s *session) resync() (*resync, error) {
 	r := &resync{}
 	if err := s.r.Want('('); err != nil {
@@ -99,16 +102,7 @@ func (s *session) resync() (*resync, error) {
 	}
 	for s.r.Take(' ') {
 		if s.r.Take('(') {
-			if _, err := s.r.Set(); err != nil {
-				return nil, err
-			}
-			if err := s.r.Space(); err != nil {
-				return nil, err
-			}
-			if _, err := s.r.Set(); err != nil {
-				return nil, err
-			}
-			if err := s.r.Want(')'); err != nil {
+			if err := s.matchData(r); err != nil {
 				return nil, err
 			}
 			break
@@ -123,6 +117,41 @@ func (s *session) resync() (*resync, error) {
 		r.known = &set
 	}
 	return r, s.r.Want(')')
+}
+
+// matchData reads the rest of "(seqs uids)" (RFC 7162 §3.2.5.2).
+func (s *session) matchData(r *resync) (err error) {
+	if r.seqs, err = s.r.Set(); err != nil {
+		return err
+	}
+	if err := s.r.Space(); err != nil {
+		return err
+	}
+	if r.uids, err = s.r.Set(); err != nil {
+		return err
+	}
+	return s.r.Want(')')
+}
+
+// missed reports whether there may be something to tell a client that comes back to a
+// mailbox.
+func (r *resync) missed(m *store.Mailbox) bool {
+	return r != nil && r.uidValidity == m.UIDValidity && r.modSeq < m.HighestModSeq
+}
+
+// unmoved is the highest UID whose message still has the number the client knows it by, as
+// those before it have: none up to it was removed since.
+func (r *resync) unmoved(v *store.View) (last uint32) {
+	next, stop := iter.Pull(wire.Ranges(r.uids.Ranges).All)
+	defer stop()
+	for seq := range wire.Ranges(r.seqs.Ranges).All {
+		uid, ok := next()
+		if !ok || seq == 0 || seq > uint32(v.Len()) || v.At(int(seq)-1).UID != uid {
+			break
+		}
+		last = max(last, uid)
+	}
+	return last
 }
 
 // ready is loaded; a mailbox that cannot be read is left.
@@ -154,7 +183,8 @@ func (s *session) describe(r *resync) error {
 	m := &s.box.open.Mailbox
 	// Of a large mailbox that is not read yet the first unseen message is not told,
 	// of which a client that is not told it knows nothing (RFC 3501 §7.1).
-	if r != nil || s.box.open.Ready() {
+	missed := r.missed(m)
+	if missed || s.box.open.Ready() {
 		if err := s.loaded(); err != nil {
 			return err
 		}
@@ -176,7 +206,7 @@ func (s *session) describe(r *resync) error {
 	if s.rev2 {
 		s.w.Raw("* LIST () \"/\" ").Mailbox(s.box.name).CRLF()
 	}
-	if r != nil && r.uidValidity == m.UIDValidity {
+	if missed {
 		return s.catchUp(r)
 	}
 	return nil
@@ -239,9 +269,9 @@ func (s *session) catchUp(r *resync) error {
 	v := s.box.told
 	known := wire.Ranges{{Start: 1, Stop: max(v.Mailbox.UIDNext, 2) - 1}}
 	if r.known != nil {
-		known = intersect(known, r.known.Resolve(v.Mailbox.UIDNext-1))
+		known = r.known.Resolve(v.Mailbox.UIDNext - 1)
 	}
-	if err := s.vanishedEarlier(r.modSeq, known); err != nil {
+	if err := s.vanishedEarlier(r.modSeq, known, r.unmoved(v)); err != nil {
 		return err
 	}
 	for i, m := range v.All() {
@@ -252,15 +282,28 @@ func (s *session) catchUp(r *resync) error {
 	return nil
 }
 
-// vanishedEarlier tells which of some UIDs were removed after modSeq.
-func (s *session) vanishedEarlier(modSeq uint64, of wire.Ranges) error {
+// vanishedEarlier tells which of some UIDs were removed after modSeq, of messages that the
+// peer is not told to be there: what goes meanwhile is told in its turn. None up to the UID
+// unmoved are among them.
+func (s *session) vanishedEarlier(modSeq uint64, of wire.Ranges, unmoved uint32) error {
 	gone, complete, err := s.srv.store.Vanished(s.srv.ctx, s.box.place, modSeq)
 	if err != nil {
 		return err
 	}
-	set := rangesOf(gone)
-	if !complete { // what is not there may have gone since
-		set = subtract(of, presentUIDs(s.box.told))
+	told := s.box.told
+	of = intersect(of, wire.Ranges{{Start: 1, Stop: max(told.Mailbox.UIDNext, 2) - 1}}) // others never were
+	var set wire.Ranges
+	if complete {
+		for _, uid := range gone {
+			if _, there := told.Search(uid); !there {
+				set.Add(uid)
+			}
+		}
+	} else { // what is not there may have gone since
+		set = subtract(of, presentUIDs(told))
+		if unmoved > 0 {
+			set = subtract(set, wire.Ranges{{Start: 1, Stop: unmoved}})
+		}
 	}
 	if set = intersect(set, of); len(set) > 0 {
 		s.w.Raw("* VANISHED (EARLIER) ").Ranges(set).CRLF()
@@ -282,7 +325,14 @@ func (s *session) closeMailbox(c *call) error {
 		return err
 	}
 	b := s.box
-	if !b.readOnly && b.rights.has("e") {
+	may, err := s.mayHoldDeleted()
+	if err != nil {
+		return err
+	}
+	if may {
+		if err := s.ready(); err != nil {
+			return err
+		}
 		if uids := deletedIn(b.open.View(), nil); len(uids) > 0 {
 			gone, err := s.srv.store.Expunge(s.srv.ctx, b.place, uids)
 			if err != nil {
@@ -296,6 +346,19 @@ func (s *session) closeMailbox(c *call) error {
 	}
 	s.deselect()
 	return nil
+}
+
+// mayHoldDeleted reports whether the selected mailbox may have messages to be removed when
+// it is closed. For most one that is not read need not be.
+func (s *session) mayHoldDeleted() (bool, error) {
+	if s.box.readOnly || !s.box.rights.has("e") {
+		return false, nil
+	}
+	m, err := s.srv.store.Status(s.srv.ctx, s.box.place)
+	if errors.Is(err, store.ErrNoMailbox) {
+		return false, nil
+	}
+	return m.Deleted > 0, err
 }
 
 // unselect is RFC 9051 §6.4.2.

@@ -20,14 +20,13 @@ const (
 
 // sender answers one FETCH.
 type sender struct {
-	s      *session
-	f      *wire.Fetch
-	told   *store.View // the mailbox as the peer knows it, or its end
-	now    *store.View // as it is
-	record bool        // the message's record is needed
-	digest bool        // and its digest
-	gone   bool        // a message was not there any more
-	failed error       // a part that cannot be decoded was asked for
+	s *session
+	f *wire.Fetch
+	extent
+	record bool  // the message's record is needed
+	digest bool  // and its digest
+	gone   bool  // a message was not there any more
+	failed error // a part that cannot be decoded was asked for
 
 	messages  []store.Message // of the batch
 	envelopes message.Envelopes
@@ -36,13 +35,9 @@ type sender struct {
 	body  []byte       // of the message that is being sent; nil when it was not read ahead
 }
 
-// sender makes what answers a FETCH for messages of the selected mailbox as the peer knows
-// it, or of its end.
-func (s *session) sender(f *wire.Fetch, told *store.View) *sender {
-	d := &sender{s: s, f: f, told: told, now: told}
-	if told == s.box.told {
-		d.now = s.box.open.View()
-	}
+// sender makes what answers a FETCH for messages of the selected mailbox.
+func (s *session) sender(f *wire.Fetch, e extent) *sender {
+	d := &sender{s: s, f: f, extent: e}
 	d.digest = f.Items&digestItems != 0
 	for _, section := range f.Sections {
 		d.digest = d.digest || !isWhole(section.Body)
@@ -239,8 +234,24 @@ func (d *sender) batch(seqs []uint32, marks bool) error {
 	if len(unseen) == 0 {
 		return s.w.Err()
 	}
-	_, err := s.srv.store.StoreFlags(s.srv.ctx, s.box.place, store.FlagChange{UIDs: unseen, Op: store.AddFlags, Flags: store.Seen})
+	result, err := s.srv.store.StoreFlags(s.srv.ctx, s.box.place, store.FlagChange{UIDs: unseen, Op: store.AddFlags, Flags: store.Seen})
+	if err == nil && d.first > 0 {
+		err = d.tellMarked(result)
+	}
 	return err
+}
+
+// tellMarked tells which messages were marked as seen, of a mailbox that is not read: of
+// others update tells it.
+func (d *sender) tellMarked(result store.FlagResult) error {
+	if err := d.s.renew(&d.extent); err != nil {
+		return err
+	}
+	d.s.box.did(result.Changed)
+	for i := range result.Changed {
+		d.s.answerItem(&d.extent, result.Changed[i].UID, true)
+	}
+	return d.s.w.Err()
 }
 
 // send writes the FETCH response of one message. m is nil when its record is not needed.

@@ -286,7 +286,7 @@ func (s *session) do(c *call) error {
 	case command.state == selected && s.box == nil:
 		return wire.Bad("select a mailbox first")
 	}
-	if command.state != anyState && c.name != "FETCH" { // which may do with a part of it
+	if command.whole {
 		if err := s.ready(); err != nil {
 			return err
 		}

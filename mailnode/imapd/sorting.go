@@ -61,7 +61,11 @@ func (s *session) sorted(c *call, keys []wire.SortKey, q *wire.Search) ([]hit, e
 	if !charsets[q.Charset] {
 		return nil, refuse("BADCHARSET (UTF-8 US-ASCII)", "that charset is not known")
 	}
-	m, err := s.compile(q.Key)
+	e, err := s.whole()
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.compile(q.Key, &e)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +73,7 @@ func (s *session) sorted(c *call, keys []wire.SortKey, q *wire.Search) ([]hit, e
 		m.cost = max(m.cost, ofDigest)
 	}
 	var all []sortable
-	if err := s.candidates(c, m, func(one *candidate) { all = append(all, newSortable(one, keys)) }); err != nil {
+	if err := s.candidates(c, &e, m, func(one *candidate) { all = append(all, newSortable(one, keys)) }); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b sortable) int { return compareBy(keys, &a, &b) })
@@ -161,13 +165,17 @@ func (s *session) thread(c *call) error {
 	if !charsets[q.Charset] {
 		return refuse("BADCHARSET (UTF-8 US-ASCII)", "that charset is not known")
 	}
-	m, err := s.compile(q.Key)
+	e, err := s.whole()
+	if err != nil {
+		return err
+	}
+	m, err := s.compile(q.Key, &e)
 	if err != nil {
 		return err
 	}
 	m.cost = max(m.cost, ofDigest)
 	var all []threaded
-	if err := s.candidates(c, m, func(one *candidate) { all = append(all, newThreaded(one, c.uid)) }); err != nil {
+	if err := s.candidates(c, &e, m, func(one *candidate) { all = append(all, newThreaded(one, c.uid)) }); err != nil {
 		return err
 	}
 	s.w.Raw("* THREAD ")

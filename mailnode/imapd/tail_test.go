@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mailfleet/mailnode/store"
 )
@@ -29,6 +30,9 @@ var endOnly = []string{
 	fmt.Sprintf("FETCH %d:* UID (CHANGEDSINCE 1)", large-2),
 	fmt.Sprintf("FETCH %d:* UID (CHANGEDSINCE 99999999)", large-2),
 	"FETCH * (ENVELOPE BODYSTRUCTURE PREVIEW)", "FETCH * BODY.PEEK[]", "FETCH * BODY.PEEK[HEADER.FIELDS (Subject)]", "FETCH * (EMAILID THREADID SAVEDATE)",
+	fmt.Sprintf("UID SEARCH UID %d:*", large-8), fmt.Sprintf("SEARCH %d:* UNSEEN", large-8), "SEARCH * SUBJECT x", "SEARCH * BODY zzz", "SEARCH OR * UID 32767",
+	"SEARCH DELETED", "SEARCH RETURN (MAX) UNSEEN", "UID SEARCH RETURN (PARTIAL -1:-20) ALL", fmt.Sprintf("SEARCH %d MODSEQ 1", large), "SEARCH 32760:* KEYWORD none",
+	fmt.Sprintf("SEARCH %d:*", large+1), fmt.Sprintf("UID SEARCH UID %d", large+9), "SEARCH (* NOT DELETED) SINCE 1-Jan-2020", "SEARCH RETURN (MIN MAX COUNT ALL) 32700:*",
 	fmt.Sprintf("FETCH %d FLAGS", large+1),     // there is no such number
 	fmt.Sprintf("FETCH %d:0 FLAGS", large),     // nor that
 	fmt.Sprintf("FETCH 1:%d FLAGS", large+100), // nor those
@@ -37,12 +41,16 @@ var endOnly = []string{
 // beyondEnd are commands that need more.
 var beyondEnd = []string{
 	"FETCH 1 FLAGS", "FETCH 1,* (UID FLAGS)", "FETCH *:32000 UID", "UID FETCH 2,32768 FLAGS", "FETCH $ FLAGS", "UID FETCH 0:* FLAGS",
-	"UID SEARCH UID 32760:*", "SEARCH 32760:*", "SEARCH *", "UID SEARCH RETURN (MAX COUNT) ALL", "FETCH * BODY[TEXT]", "UID FETCH 32768 BODY[]", "STORE * +FLAGS.SILENT (\\Answered)",
+	"SEARCH 32000:*", "SEARCH OR 1 *", "SEARCH UNSEEN", "UID SEARCH RETURN (MAX COUNT) ALL", "UID SEARCH RETURN (PARTIAL -1:-600) ALL", "SEARCH NOT 1:32767", "STORE 1,* +FLAGS.SILENT (\\Answered)",
+	"SORT (SUBJECT) UTF-8 *", "THREAD REFERENCES UTF-8 *", "MOVE * INBOX",
 }
+
+// unread is a configuration with which a large mailbox is not read by itself.
+func unread(c *config) { c.store.Lull = time.Hour }
 
 // What is told of the end of a mailbox is the same before the whole is read and after it.
 func TestTheEndOfALargeMailbox(t *testing.T) {
-	n := start(t, nil)
+	n := start(t, unread)
 	n.fill(t, 1, large, same)
 	ask := func(command string, read bool) []string {
 		p := n.signedIn(t, 1)
@@ -51,7 +59,7 @@ func TestTheEndOfALargeMailbox(t *testing.T) {
 			t.Errorf("before %s the mailbox was read", command)
 		}
 		if read {
-			p.do("r UID SEARCH UID 1", "r OK")
+			p.do("r SEARCH RETURN (COUNT) 1", "r OK")
 		}
 		lines := p.all("a " + command)
 		if again := p.all("a " + command); !slices.Equal(again, lines) && !strings.Contains(command, "BODY[") {
@@ -87,15 +95,14 @@ func (p *peer) all(command string) (lines []string) {
 
 // Commands that need the whole of a large mailbox wait for it, whatever was asked before.
 func TestMoreThanTheEndOfALargeMailbox(t *testing.T) {
-	n := start(t, nil)
+	n := start(t, unread)
 	n.fill(t, 1, large, same)
 	want := map[string]string{
 		"FETCH 1 FLAGS": "* 1 FETCH (FLAGS ())", "FETCH 1,* (UID FLAGS)": "* 1 FETCH (UID 1 FLAGS ())", "FETCH *:32000 UID": "* 32000 FETCH (UID 32000)",
 		"UID FETCH 2,32768 FLAGS": "* 2 FETCH (UID 2 FLAGS ())", "FETCH $ FLAGS": "a OK", "UID FETCH 0:* FLAGS": "a BAD",
-		"UID SEARCH UID 32760:*": "* SEARCH 32760 32761 32762 32763 32764 32765 32766 32767 32768", "SEARCH 32760:*": "* SEARCH 32760 32761 32762 32763 32764 32765 32766 32767 32768",
-		"SEARCH *": "* SEARCH 32768", "UID SEARCH RETURN (MAX COUNT) ALL": `* ESEARCH (TAG "a") UID MAX 32768 COUNT 32768`,
-		"FETCH * BODY[TEXT]": "* 32768 FETCH (BODY[TEXT] {3}", "UID FETCH 32768 BODY[]": "* 32768 FETCH (UID 32768 BODY[] {",
-		`STORE * +FLAGS.SILENT (\Answered)`: "a OK",
+		"SEARCH 32000:*": "* SEARCH 32000 32001", "SEARCH OR 1 *": "* SEARCH 1 32768", "SEARCH UNSEEN": "* SEARCH 1 2 3", "SEARCH NOT 1:32767": "* SEARCH 32768",
+		"UID SEARCH RETURN (MAX COUNT) ALL": `* ESEARCH (TAG "a") UID MAX 32768 COUNT 32768`, "UID SEARCH RETURN (PARTIAL -1:-600) ALL": `* ESEARCH (TAG "a") UID PARTIAL (-1:-600 32169:32768)`,
+		`STORE 1,* +FLAGS.SILENT (\Answered)`: "a OK", "SORT (SUBJECT) UTF-8 *": "* SORT 32768", "THREAD REFERENCES UTF-8 *": "* THREAD (32768)", "MOVE * INBOX": "* OK [COPYUID ",
 	}
 	for _, command := range beyondEnd {
 		p := n.signedIn(t, 1)
@@ -111,7 +118,7 @@ func TestMoreThanTheEndOfALargeMailbox(t *testing.T) {
 // While only the end of a mailbox is known others change it: numbers stay what they were
 // until the peer is told, and then it is told all.
 func TestALargeMailboxChangesBeforeItIsRead(t *testing.T) {
-	n := start(t, nil)
+	n := start(t, unread)
 	for i, qresync := range []bool{false, true} {
 		user := i + 1
 		n.fill(t, user, large, same)
@@ -140,6 +147,7 @@ func TestALargeMailboxChangesBeforeItIsRead(t *testing.T) {
 			t.Errorf("the last three are %q", got)
 		}
 		p.do(fmt.Sprintf("b FETCH %d FLAGS", large+1), "b BAD")
+		p.do("r SEARCH RETURN (COUNT) 1", "r OK")
 		got = p.do("c NOOP", "c OK")
 		gone := []string{fmt.Sprintf("* %d EXPUNGE", large-1), "* 5 EXPUNGE"}
 		if qresync {

@@ -6,33 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"mailfleet/mailnode/auth"
 	"mailfleet/mailnode/gate"
+	"mailfleet/mailnode/gate/gatetest"
 )
-
-// pipes is a listener whose connections are in memory, so that time is the test's.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // timed runs f with a server and a peer who has read the greeting, and has not signed in.
 func timed(t *testing.T, f func(t *testing.T, n *Server, peer net.Conn, r *bufio.Reader)) {
@@ -41,11 +22,10 @@ func timed(t *testing.T, f func(t *testing.T, n *Server, peer net.Conn, r *bufio
 			Auth: auth.New(auth.Options{Accounts: accounts(), Key: make([]byte, 32)}), Accounts: accounts(), Logger: slog.New(slog.DiscardHandler),
 			Settings: Settings{Hostname: "mx.example.test", Limits: gate.Limits{Connections: 10, PerAddress: 10}},
 		})
-		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		l := gatetest.Listen()
 		served := make(chan struct{})
 		go func() { n.Serve(n.Gate.Listen(l)); close(served) }()
-		peer, server := net.Pipe()
-		l.conns <- server
+		peer := l.Dial()
 		r := bufio.NewReader(peer)
 		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "* OK ") {
 			t.Fatalf("%q, %v", line, err)

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -34,7 +35,11 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 	if err := b.rights.need(need); err != nil {
 		return err
 	}
-	seqs, err := s.seqs(set, c.uid)
+	e, err := s.reach(set, c.uid)
+	if err != nil {
+		return err
+	}
+	seqs, err := s.seqs(e.told, set, c.uid)
 	if err != nil {
 		return err
 	}
@@ -45,7 +50,8 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 	if len(seqs) == 0 {
 		return nil
 	}
-	went, err := do(s.srv.ctx, b.place, uidsOf(b.told, seqs), to.place)
+	uids := uidsOf(e.told, seqs)
+	went, err := do(s.srv.ctx, b.place, uids, to.place)
 	if len(went.From) == 0 {
 		if err == nil {
 			err = refuse(imap.ResponseCodeNonExistent, "the messages are gone")
@@ -61,10 +67,20 @@ func (s *session) transfer(c *call, need rights, do transferFunc) error {
 	// (RFC 6851 §4.3).
 	s.untagged(code, "moved")
 	s.srv.Counters.Expunged.Add(int64(len(went.From)))
-	if s.qresync && err == nil {
+	if err != nil {
+		return s.movedInPart(c, len(went.From), len(uids), err)
+	}
+	if s.qresync {
 		c.code = "HIGHESTMODSEQ " + number(b.open.View().Mailbox.HighestModSeq)
 	}
-	return err
+	return nil
+}
+
+// movedInPart tells that some of the messages are gone, and why the others are not.
+func (s *session) movedInPart(c *call, n, of int, why error) error {
+	s.update(true)
+	code, text := s.explain(c, why)
+	return refuse(imap.ResponseCode(code), fmt.Sprintf("%s; %d of the %d messages were moved", text, n, of))
 }
 
 // copyUID is RFC 9051 §7.1's COPYUID. Both lists ascend, so they correspond as sets.

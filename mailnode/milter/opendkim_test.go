@@ -50,7 +50,7 @@ func TestOpendkim(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", socket)
 		if err == nil {

@@ -24,7 +24,7 @@ const (
 const (
 	writeEvery = 5 * time.Second
 	sweepEvery = time.Hour
-	countsKept = 7 * 24 * time.Hour // for a report that could not be sent before
+	countsKept = 7 * 24 * time.Hour // longer than anybody tries to report them
 	writeLimit = 2000               // rows of a change
 )
 
@@ -34,6 +34,8 @@ type memory struct {
 	store   *store.Store // nil: nothing is kept
 	table   store.Table
 	changed map[string]bool
+
+	writing sync.Mutex // held while rows are changed, and until those who have them know
 }
 
 // note has a row written soon.
@@ -139,21 +141,7 @@ func (c *Client) write(ctx context.Context) {
 		if len(keys) == 0 {
 			return
 		}
-		err := c.memory.store.Update(ctx, nil, func(tx *store.Tx) error {
-			for _, key := range keys {
-				value, err := c.row(key)
-				if err == nil && value == nil {
-					err = tx.Delete(c.memory.table, []byte(key))
-				} else if err == nil {
-					err = tx.Set(c.memory.table, []byte(key), value)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := c.writeRows(ctx, keys); err != nil {
 			for _, key := range keys {
 				c.memory.note(key)
 			}
@@ -161,6 +149,27 @@ func (c *Client) write(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// writeRows writes what is known under some keys.
+func (c *Client) writeRows(ctx context.Context, keys []string) error {
+	m := &c.memory
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	return m.store.Update(ctx, nil, func(tx *store.Tx) error {
+		for _, key := range keys {
+			value, err := c.row(key)
+			if err == nil && value == nil {
+				err = tx.Delete(m.table, []byte(key))
+			} else if err == nil {
+				err = tx.Set(m.table, []byte(key), value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // row is what is known under a key now, nil for nothing.

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -80,18 +81,29 @@ func TestMemorySurvives(t *testing.T) {
 			t.Errorf("kept is %q", keys)
 		}
 	})
-	life(func(c *Client, _ *store.Store) {
-		if got := c.TakeResults(today); len(got) != 0 {
+	life(func(c *Client, st *store.Store) {
+		if got := c.Results(today); len(got) != 0 {
 			t.Errorf("today's counts were given out: %+v", got)
 		}
-		got := c.TakeResults("9999")
+		got := c.Results("9999")
 		if len(got) != 1 || got[0].Success != 1 || len(got[0].Failures) != 1 || got[0].Failures[0].Sessions != 1 || got[0].Policy == nil {
 			t.Errorf("counted was %+v", got)
+		}
+		c.memory.note(resultKey([3]string(got[0].key())))
+		failed := errors.New("no report could be written")
+		if err := c.Forget(got, func(func(*store.Tx) error) error { return failed }); err != failed || len(c.Results("9999")) != 1 {
+			t.Errorf("after a failure, %v, known are %+v", err, c.Results("9999"))
+		}
+		if err := c.Forget(got, func(forget func(*store.Tx) error) error { return st.Update(t.Context(), nil, forget) }); err != nil {
+			t.Error(err)
+		}
+		if keys := rowsOf(t, st); len(keys) != 1 || len(c.Results("9999")) != 0 {
+			t.Errorf("kept is %q, known are %+v", keys, c.Results("9999"))
 		}
 	})
 	// What is over is dropped, and what was reported does not come again.
 	life(func(c *Client, st *store.Store) {
-		if got := c.TakeResults("9999"); len(got) != 0 {
+		if got := c.Results("9999"); len(got) != 0 {
 			t.Errorf("counted was %+v once more", got)
 		}
 		if keys := rowsOf(t, st); len(keys) != 1 {
@@ -110,7 +122,7 @@ func TestMemorySurvives(t *testing.T) {
 		}
 	})
 	life(func(c *Client, st *store.Store) {
-		if got := c.TakeResults("9999"); len(got) != 0 || len(c.policies.known) != 0 {
+		if got := c.Results("9999"); len(got) != 0 || len(c.policies.known) != 0 {
 			t.Errorf("known are %+v and %v", got, c.policies.known)
 		}
 		c.write(t.Context())

@@ -51,7 +51,7 @@ func TestTLSNotRequired(t *testing.T) {
 			if got := r.wasSecure(); got != x.want || (o.State == Sent) != (x.want != "none") {
 				t.Errorf("got %s, want %s: %+v", got, x.want, o)
 			}
-			if counted := len(c.TakeResults("9999")) > 0; counted == (x.want != "none") {
+			if counted := len(c.Results("9999")) > 0; counted == (x.want != "none") {
 				t.Errorf("that it was counted is %v", counted)
 			}
 		})

@@ -277,10 +277,7 @@ func client(t testing.TB, d *resolvetest.Server, port uint16, change func(*Setti
 	t.Helper()
 	set := Settings{
 		Hostname: "out.test", Port: int(port), Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.99")},
-		Timeouts: Timeouts{
-			Connect: 2 * time.Second, Greeting: time.Second, Command: time.Second, Data: time.Second,
-			Block: time.Second, Final: time.Second,
-		},
+		Timeouts: timeouts(time.Minute),
 	}
 	if change != nil {
 		change(&set)
@@ -289,6 +286,13 @@ func client(t testing.TB, d *resolvetest.Server, port uint16, change func(*Setti
 	t.Cleanup(c.Close)
 	return c
 }
+
+func timeouts(d time.Duration) Timeouts {
+	return Timeouts{Connect: d, Greeting: d, Command: d, Data: d, Block: d, Final: d}
+}
+
+// impatient is for a client of a remote that says nothing.
+func impatient(s *Settings) { s.Timeouts = timeouts(2 * time.Second) }
 
 const text = "Subject: hello\r\n\r\n.a line with a dot\r\nlast\r\n"
 

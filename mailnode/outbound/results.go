@@ -4,9 +4,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"mailfleet/mailnode/store"
 )
 
 // The types of policies and results of RFC 8460 §4.3.
@@ -89,24 +90,48 @@ func (r *results) count(p *policy, domain string, f *Failure) {
 	}
 }
 
-// TakeResults returns what was counted on days before the given one (in the form of
-// Result.Day) and forgets it.
-func (c *Client) TakeResults(before string) (list []Result) {
+// Results returns what was counted on days before the given one (in the form of Result.Day)
+// and is not forgotten, in the order of day, domain and type of policy.
+func (c *Client) Results(before string) (list []Result) {
 	r := &c.results
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, got := range r.counts {
 		if key[0] < before {
 			list = append(list, *got)
-			delete(r.counts, key)
-			r.changed(resultKey(key))
+			list[len(list)-1].Failures = slices.Clone(got.Failures)
 		}
 	}
-	slices.SortFunc(list, func(a, b Result) int {
-		return strings.Compare(a.Day+a.Domain+a.PolicyType, b.Day+b.Domain+b.PolicyType)
-	})
+	slices.SortFunc(list, func(a, b Result) int { return slices.Compare(a.key(), b.key()) })
 	return list
 }
+
+// Forget forgets results of days that are over, in one change of the store with what they
+// were for: change makes it, and calls forget within. When it fails they stay.
+func (c *Client) Forget(results []Result, change func(forget func(tx *store.Tx) error) error) error {
+	m := &c.memory
+	m.writing.Lock() // or a row could be written once more from what is about to be forgotten
+	defer m.writing.Unlock()
+	err := change(func(tx *store.Tx) error {
+		for i := range results {
+			if err := tx.Delete(m.table, []byte(resultKey([3]string(results[i].key())))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.results.mu.Lock()
+	defer c.results.mu.Unlock()
+	for i := range results {
+		delete(c.results.counts, [3]string(results[i].key()))
+	}
+	return nil
+}
+
+func (r *Result) key() []string { return []string{r.Day, r.Domain, r.PolicyType} }
 
 // resultType sorts a failure of TLS.
 func resultType(err error) string {

@@ -60,7 +60,7 @@ func TestSeries(t *testing.T) {
 		{"goes after each", func(r *remote) { r.extensions = pipelining; r.tired = "421 4.3.2 enough" }, nil, 3, 3, Sent, 2, 3},
 		// It is seen once that groups do not work there, and then done without.
 		{"closes after each", func(r *remote) { r.extensions = pipelining; r.tired = "CLOSE" }, nil, 4, 4, Sent, 1, 4},
-		{"loses the group", func(r *remote) { r.extensions = pipelining; r.drops = true }, nil, 4, 4, Sent, 1, 2},
+		{"loses the group", func(r *remote) { r.extensions = pipelining; r.drops = true }, impatient, 4, 4, Sent, 1, 2},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r := serve(t, "127.0.0.2", 0, x.remote)

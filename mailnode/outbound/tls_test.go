@@ -54,14 +54,19 @@ func TestOpportunisticTLS(t *testing.T) {
 			t.Parallel()
 			r := serve(t, "127.0.0.2", 0, x.change)
 			d := resolvetest.New(t, "remote.test. 300 IN A 127.0.0.2")
-			c := client(t, d, r.addr.Port(), func(s *Settings) { s.Idle = time.Nanosecond })
+			c := client(t, d, r.addr.Port(), func(s *Settings) {
+				s.Idle = time.Nanosecond
+				if r.answers["STARTTLS"] == "HANG" {
+					impatient(s)
+				}
+			})
 			for range 2 { // the second time it is known
 				o := c.Send(t.Context(), "remote.test", nil, letter(text, "x@remote.test"))[0]
 				if got := r.wasSecure(); o.State != Sent || got != x.want {
 					t.Errorf("got %s, want %s: %+v", got, x.want, o)
 				}
 			}
-			if results := c.TakeResults("9999"); len(results) > 1 || x.want == "tls" && results[0].Success != 2 {
+			if results := c.Results("9999"); len(results) > 1 || x.want == "tls" && results[0].Success != 2 {
 				t.Errorf("the results are %+v", results)
 			}
 		})
@@ -201,7 +206,7 @@ func TestMTASTS(t *testing.T) {
 				t.Errorf("the policy was fetched %d times", fetched.Load())
 			}
 			found := ""
-			for _, result := range c.TakeResults("9999") {
+			for _, result := range c.Results("9999") {
 				for _, f := range result.Failures {
 					found = f.Type
 				}

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailfleet/mailnode/gate/gatetest"
 	"mailfleet/mailnode/store"
 )
 
@@ -63,35 +64,15 @@ func (s *shelf) Expunge(_ context.Context, _ store.Place, uids []uint32) (store.
 	return store.Expunged{UIDs: uids}, nil
 }
 
-// pipes is a listener whose connections are in memory, so that time is the test's.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
 // serve runs a server over a pipe and returns the peer's end and what ends it.
 func serve(ctx context.Context, m Mailboxes) (*Server, net.Conn, func()) {
 	n := New(Options{Auth: accounts(), Mailboxes: m, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
-	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	l := gatetest.Listen()
 	guarded := n.Gate.Listen(l)
 	guarded.Local = true
 	served := make(chan struct{})
 	go func() { n.Serve(guarded); close(served) }()
-	client, server := net.Pipe()
-	l.conns <- server
+	client := l.Dial()
 	return n, client, func() {
 		_ = client.Close()
 		n.Stop(ctx)

@@ -37,6 +37,8 @@ type Entry struct {
 	Destination string // domain, or local
 	Route       string // host it is sent to in place of the domain's, "" for none
 	Recipients  []string
+	Hidden      int  // recipients who are not shown: they are of other domains than those asked about
+	Inbound     bool // of the domains asked about are recipients only
 	Size        int64
 	Priority    envelope.Priority
 	Received    time.Time
@@ -63,7 +65,24 @@ type Filter struct {
 	Braked      bool          // held when it came, and not by an operator
 	Older       time.Duration // at least so long in the queue
 	Younger     time.Duration // at most
-	Within      []string      // domains, one of which the sender is of
+	// Within are domains, one of which the sender or a recipient is of. Of mail that others
+	// send, only what concerns the domains is seen and changed.
+	Within []string
+	// Whole leaves out what those who look after Within must not change as a whole: mail that
+	// other accounts of the fleet send, or that goes to other domains too.
+	Whole bool
+}
+
+// narrow leaves of an entry what those see who look after some domains, in lower case; false
+// when that is nothing.
+func (e *Entry) narrow(domains []string) bool {
+	if slices.Contains(domains, domainOf(e.From)) {
+		return true
+	}
+	all := len(e.Recipients)
+	e.Recipients = slices.DeleteFunc(e.Recipients, func(r string) bool { return !slices.Contains(domains, domainOf(r)) })
+	e.Inbound, e.Hidden = true, all-len(e.Recipients)
+	return len(e.Recipients) > 0
 }
 
 func (f *Filter) match(e *Entry, now time.Time) bool {
@@ -76,13 +95,17 @@ func (f *Filter) match(e *Entry, now time.Time) bool {
 		f.State != "" && f.State != e.State,
 		f.Last != "" && !has(e.Last, f.Last),
 		f.Braked && e.Why == "",
-		len(f.Within) > 0 && !slices.Contains(f.Within, domainOf(e.From)),
+		len(f.Within) > 0 && !e.narrow(f.Within),
+		f.Whole && e.Inbound && (e.Account != "" || e.Hidden > 0),
 		f.Older > 0 && age < f.Older, f.Younger > 0 && age > f.Younger:
 		return false
 	case strings.HasPrefix(f.Sender, "@") && !strings.EqualFold(f.Sender[1:], domainOf(e.From)):
 		return false
-	case f.Sender != "" && f.Sender[0] != '@' && !strings.EqualFold(f.Sender, e.From) && f.Sender != e.Account:
+	case f.Sender != "" && f.Sender[0] != '@' && !strings.EqualFold(f.Sender, e.From) && (e.Inbound || f.Sender != e.Account):
 		return false
+	}
+	if e.Inbound {
+		e.Account = "" // it is somebody else's
 	}
 	return f.Recipient == "" || slices.ContainsFunc(e.Recipients, func(r string) bool { return has(r, f.Recipient) })
 }
@@ -378,7 +401,8 @@ func (q *Queue) each(ctx context.Context, f Filter, do func([]found) (int, error
 	return total, err
 }
 
-// Delete takes what a filter picks out of the queue. With report, senders are told as of
+// Delete takes what a filter picks out of the queue, of an entry only the recipients that
+// are shown. With report, senders are told as of
 // any mail that could not be delivered.
 func (q *Queue) Delete(ctx context.Context, f Filter, report bool) (int, error) {
 	o := outbound.Outcome{State: outbound.Permanent, Code: 554, Enhanced: "5.7.1", Text: "the operator of this server has taken the message out of the queue"}
@@ -387,31 +411,26 @@ func (q *Queue) Delete(ctx context.Context, f Filter, report bool) (int, error) 
 		var all errgroup.Group
 		all.SetLimit(32) // changes that are made at once share a sync
 		for _, e := range list {
-			to := slices.Clone(e.part.To)
-			if !report {
-				for i := range to {
-					to[i].Notify = envelope.NotifyNever
+			c := change{it: item{ref: e.ref}, p: e.part, m: e.letter, now: q.now()}
+			for _, to := range e.part.To {
+				if slices.Contains(e.Recipients, to.Address) {
+					c.done = append(c.done, decision{to: to, Outcome: o})
 				}
 			}
-			c := change{it: item{ref: e.ref}, p: e.part, m: e.letter, now: q.now()}
-			for i := range to {
-				c.done = append(c.done, decision{to: to[i], Outcome: o})
-			}
-			all.Go(func() error { return q.deleteOne(ctx, &c) })
+			all.Go(func() error { return q.deleteOne(ctx, &c, report) })
 		}
 		return len(list), all.Wait()
 	})
 }
 
-func (q *Queue) deleteOne(ctx context.Context, c *change) error {
-	if err := q.prepare(ctx, c); err != nil {
-		return err
+func (q *Queue) deleteOne(ctx context.Context, c *change, report bool) error {
+	if report {
+		if err := q.prepare(ctx, c); err != nil {
+			return err
+		}
 	}
 	if c.staged != nil {
 		defer c.staged.Close()
-	}
-	for i := range c.done { // as they stand in the row
-		c.done[i].to = c.p.To[i]
 	}
 	err := q.alone(ctx, c)
 	if errors.Is(err, errGone) {

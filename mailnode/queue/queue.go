@@ -106,16 +106,17 @@ func (q *Queue) Ticket(e *envelope.Envelope, prefix []byte, size int64, to []To)
 // split puts recipients who share a way into parts.
 func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []part) {
 	type way struct {
-		destination, from string
-		route             outbound.Route
+		domain, from string // here, too: who looks after a domain acts on what waits for it
+		route        outbound.Route
 	}
 	open := map[way]int{} // index of the part that has room
 	for _, r := range to {
-		w := way{destination: domainOf(r.Address), from: r.From}
+		w := way{domain: domainOf(r.Address), from: r.From}
+		destination := w.domain
 		if r.Route != nil {
 			w.route = *r.Route
-		} else if q.o.Local != nil && q.o.Local.Here(w.destination) {
-			w.destination = local
+		} else if q.o.Local != nil && q.o.Local.Here(w.domain) {
+			destination = local
 		}
 		i, ok := open[w]
 		if !ok || len(parts[i].To) == partSize {
@@ -123,7 +124,7 @@ func (q *Queue) split(e *envelope.Envelope, to []To, due time.Time) (parts []par
 			open[w] = i
 			parts = append(parts, part{
 				Sender: cmp.Or(e.Account, domainOf(e.From)), Priority: e.Priority,
-				Destination: w.destination, Origin: domainOf(cmp.Or(r.From, e.From)), From: r.From, Route: r.Route, Next: due,
+				Destination: destination, Origin: domainOf(cmp.Or(r.From, e.From)), From: r.From, Route: r.Route, Next: due,
 				Held: e.Held != "",
 			})
 		}

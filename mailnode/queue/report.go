@@ -10,10 +10,12 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mailfleet/mailnode/envelope"
 	"mailfleet/mailnode/message"
 	"mailfleet/mailnode/outbound"
+	"mailfleet/mailnode/recode"
 )
 
 // action is what a report says of a recipient (RFC 3464 §2.3.3).
@@ -92,17 +94,31 @@ func (q *Queue) report(c *change) (text []byte, to string) {
 	b = append(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\""+boundary+"\"\r\n\r\n"...)
 	b = append(b, "--"+boundary+"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Language: "+language+"\r\nContent-Transfer-Encoding: base64\r\n\r\n"...)
 	b = appendBase64(b, []byte(words.body(set.Hostname, lines, c)))
-	kind := "message/delivery-status"
+	kind, fields := "message/delivery-status", status(set.Hostname, lines, c)
 	if global(to, lines) { // RFC 6533
 		kind = "message/global-delivery-status"
+	} else {
+		fields = masked(fields)
 	}
-	b = append(b, "\r\n--"+boundary+"\r\nContent-Type: "+kind+"\r\n\r\n"...)
-	b = append(b, status(set.Hostname, lines, c)...)
+	b = append(b, "\r\n--"+boundary+"\r\n"...)
+	b = appendPart(b, kind, fields)
 	b = append(b, "\r\n--"+boundary+"\r\n"...)
 	b = q.giveBack(b, c, worst)
 	return append(b, "\r\n--"+boundary+"--\r\n"...), to
 }
 
+// masked puts a question mark in place of each character that is not ASCII, as replies of
+// others may have (RFC 3464 §2.1).
+func masked(fields []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r >= 0x80 {
+			return '?'
+		}
+		return r
+	}, fields)
+}
+
+// global tells that a report is of addresses in other letters than ASCII.
 func global(to string, lines []line) bool {
 	for _, l := range lines {
 		to += l.to.Address
@@ -202,35 +218,52 @@ func (q *Queue) giveBack(b []byte, c *change, worst action) []byte {
 	e := &c.m.Envelope
 	open, err := q.open(c.it.id, c.m)
 	if err != nil {
-		return append(b, "Content-Type: text/rfc822-headers\r\n\r\n"...)
+		return appendPart(b, "text/rfc822-headers", nil)
 	}
 	// What wants TLS all the way is not to go back without (RFC 8689 §5).
 	whole := e.Return == envelope.ReturnFull && !e.RequireTLS && worst == failed && c.m.Size <= q.set.Load().ReportBytes && e.Body != envelope.BodyBinary
 	header := headerOf(open())
-	// A header in some other letters that nobody announced could be a part of a message that
-	// an old server takes, a whole message with it could not.
-	if whole && (e.UTF8 || ascii(header)) {
+	if whole && utf8.Valid(header) {
 		if text, err := io.ReadAll(io.LimitReader(open(), c.m.Size)); err == nil {
-			kind := "message/rfc822"
-			if e.UTF8 {
-				kind = "message/global"
-			}
-			return append(append(append(b, "Content-Type: "+kind+"\r\n"...), coding(text)...), text...)
+			return appendPart(b, enclosed(b, e, text), text)
 		}
 	}
 	kind := "text/rfc822-headers"
 	if e.UTF8 {
 		kind = "message/global-headers"
 	}
-	return append(append(append(b, "Content-Type: "+kind+"\r\n"...), coding(header)...), header...)
+	return appendPart(b, kind, header)
 }
 
-// coding is the end of a part's header.
-func coding(text []byte) string {
-	if ascii(text) {
-		return "\r\n"
+// enclosed is the type of a whole message as the next part of a report. One that must not be
+// changed, or has a header in letters nobody announced, could not be converted for a server
+// without 8BITMIME, and the report would be lost there. As an internationalized message it
+// may be encoded as it is, signatures and all (RFC 6532 §3.7).
+func enclosed(report []byte, e *envelope.Envelope, text []byte) string {
+	const kind = "message/rfc822"
+	if e.UTF8 {
+		return "message/global"
 	}
-	return "Content-Transfer-Encoding: 8bit\r\n\r\n"
+	if ascii(text) {
+		return kind
+	}
+	part := appendPart(nil, kind, nil)
+	open := func() io.Reader {
+		return io.MultiReader(bytes.NewReader(report), bytes.NewReader(part), bytes.NewReader(text))
+	}
+	if _, err := recode.Message(open, recode.SevenBit, nil); err != nil {
+		return "message/global"
+	}
+	return kind
+}
+
+// appendPart appends a part after its boundary.
+func appendPart(b []byte, kind string, text []byte) []byte {
+	b = append(b, "Content-Type: "+kind+"\r\n"...)
+	if !ascii(text) {
+		b = append(b, "Content-Transfer-Encoding: 8bit\r\n"...)
+	}
+	return append(append(b, "\r\n"...), text...)
 }
 
 func ascii(text []byte) bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 
 	"mailfleet/mailnode/outbound"
 )
@@ -18,7 +19,15 @@ type stay struct {
 	way   way
 	under []*attempt // being sent, in their order
 	spare *attempt   // that goes another way
+
+	noting  chan struct{} // has one for each attempt whose outcome is being written
+	unnoted sync.WaitGroup
 }
+
+// noteMost is how many outcomes of one stay are being written while it goes on: the remote
+// need not wait for this server's disk. A crash of this server has the remote get those
+// again whose outcomes were not yet durable, so that it is few.
+const noteMost = 4
 
 // way is where a part goes. Parts of one lane can have several: domains behind one smart
 // host, or its users.
@@ -54,7 +63,8 @@ type attempt struct {
 // stay tries an item, and those of its lane that follow it. why is set when the lane is
 // dead, and why.
 func (q *Queue) stay(ctx context.Context, it item, l *lane, why *outbound.Outcome) {
-	s := &stay{q: q, ctx: ctx, lane: l, spare: q.prepareAttempt(ctx, it, l, why)}
+	s := &stay{q: q, ctx: ctx, lane: l, spare: q.prepareAttempt(ctx, it, l, why), noting: make(chan struct{}, noteMost)}
+	defer s.unnoted.Wait()
 	for s.spare != nil {
 		s.way = s.spare.way
 		q.o.Sender.SendAll(ctx, s.way.domain, s.way.host(), s)
@@ -126,15 +136,21 @@ func (s *stay) Done(_ *outbound.Message, outcomes []outbound.Outcome) {
 	q, a := s.q, s.under[0]
 	s.under = s.under[1:]
 	// Cut off by the server's end it says nothing, and the next start tries again.
-	if s.ctx.Err() == nil || slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
-		q.learn(s.lane, &outcomes[len(outcomes)-1])
-		done := make([]decision, len(outcomes))
-		for i, o := range outcomes {
-			done[i] = decision{to: a.To[i], Outcome: o}
-		}
-		q.note(s.ctx, a.item, a.reading, done)
+	if s.ctx.Err() != nil && !slices.ContainsFunc(outcomes, func(o outbound.Outcome) bool { return o.State != outbound.Temporary }) {
+		q.done(a.item, s.lane)
+		return
 	}
-	q.done(a.item, s.lane)
+	q.learn(s.lane, &outcomes[len(outcomes)-1])
+	done := make([]decision, len(outcomes))
+	for i, o := range outcomes {
+		done[i] = decision{to: a.To[i], Outcome: o}
+	}
+	s.noting <- struct{}{}
+	s.unnoted.Go(func() {
+		q.note(s.ctx, a.item, a.reading, done)
+		q.done(a.item, s.lane)
+		<-s.noting
+	})
 }
 
 // learn adapts to what a destination bears.

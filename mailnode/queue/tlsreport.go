@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +22,13 @@ import (
 // TLSReports sends domains what came of TLS with their hosts (RFC 8460), once a day.
 type TLSReports struct {
 	Queue *Queue
-	// Take returns what was counted on days before the given one; outbound.Client.TakeResults.
-	Take func(before string) []outbound.Result
+	// Results returns what was counted on days before the given one and is not forgotten;
+	// outbound.Client.Results.
+	Results func(before string) []outbound.Result
+	// Forget forgets some of it within a change; outbound.Client.Forget.
+	Forget func(results []outbound.Result, change func(forget func(tx *store.Tx) error) error) error
+	// Off tells that no reports are wanted now.
+	Off func() bool
 	// Texts returns the TXT records of a name, none without error when there are none.
 	Texts func(ctx context.Context, name string) ([]string, error)
 	// From is the sender, of a domain of this server; Organization and Contact stand in the
@@ -32,11 +39,17 @@ type TLSReports struct {
 	Sign func(ctx context.Context, message []byte) ([]byte, error)
 }
 
-// Run sends reports, each soon after the end of its day (UTC), until ctx ends.
+// tlsReportPatience is how long after the beginning of a day its report is tried, when a
+// domain's DNS cannot say where it goes.
+const tlsReportPatience = 3 * 24 * time.Hour
+
+// Run sends reports, each soon after the end of its day (UTC), until ctx ends. Those that
+// could not be sent then are tried again each hour.
 func (r *TLSReports) Run(ctx context.Context) {
+	const past = 10 * time.Minute // the hour
 	for {
 		now := r.Queue.now().UTC()
-		next := now.Truncate(24 * time.Hour).Add(24*time.Hour + 10*time.Minute)
+		next := now.Add(-past).Truncate(time.Hour).Add(time.Hour + past)
 		timer := time.NewTimer(next.Sub(now))
 		select {
 		case <-ctx.Done():
@@ -48,18 +61,39 @@ func (r *TLSReports) Run(ctx context.Context) {
 	}
 }
 
-// Send sends what is due.
+// Send sends what is due. Counts are forgotten in the change that puts their report into
+// the queue, so that a crash neither loses a report nor has it sent twice.
 func (r *TLSReports) Send(ctx context.Context) {
-	byDomain := map[[2]string][]outbound.Result{} // day, domain
-	for _, result := range r.Take(r.Queue.now().UTC().Format(time.DateOnly)) {
-		key := [2]string{result.Day, result.Domain}
-		byDomain[key] = append(byDomain[key], result)
-	}
-	for key, results := range byDomain {
-		if err := r.send(ctx, key[0], key[1], results); err != nil {
-			r.Queue.log.Warn("a TLS report could not be sent", "domain", key[1], "day", key[0], "error", err)
+	now := r.Queue.now().UTC()
+	due := r.Results(now.Format(time.DateOnly)) // in the order of days and domains
+	for len(due) > 0 && ctx.Err() == nil {
+		day, domain := due[0].Day, due[0].Domain
+		n := slices.IndexFunc(due, func(o outbound.Result) bool { return o.Day != day || o.Domain != domain })
+		if n < 0 {
+			n = len(due)
+		}
+		results := due[:n]
+		due = due[n:]
+		err := r.send(ctx, day, domain, results)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if day >= now.Add(-tlsReportPatience).Format(time.DateOnly) {
+			r.Queue.log.Warn("a TLS report could not be sent, it is tried again in an hour", "domain", domain, "day", day, "error", err)
+			continue
+		}
+		r.Queue.log.Warn("a TLS report is given up: it could not be sent for days", "domain", domain, "day", day, "error", err)
+		if err := r.drop(ctx, results); err != nil {
+			r.Queue.log.Warn("the counts of a TLS report that is given up could not be forgotten", "domain", domain, "day", day, "error", err)
 		}
 	}
+}
+
+// drop forgets counts that nobody is told.
+func (r *TLSReports) drop(ctx context.Context, results []outbound.Result) error {
+	return r.Forget(results, func(forget func(tx *store.Tx) error) error {
+		return r.Queue.o.Store.Update(ctx, nil, forget)
+	})
 }
 
 // addressees are where a domain wants its reports (§3): mail addresses only.
@@ -94,13 +128,16 @@ func addressees(texts []string) (list []string) {
 }
 
 func (r *TLSReports) send(ctx context.Context, day, domain string, results []outbound.Result) error {
+	if r.Off() {
+		return r.drop(ctx, results)
+	}
 	texts, err := r.Texts(ctx, "_smtp._tls."+domain)
 	if err != nil {
 		return err
 	}
 	to := addressees(texts)
 	if len(to) == 0 {
-		return nil
+		return r.drop(ctx, results)
 	}
 	id := day + "-" + rand.Text()[:8] + "@" + domain
 	report, err := r.report(id, day, domain, results)
@@ -123,11 +160,13 @@ func (r *TLSReports) send(ctx context.Context, day, domain string, results []out
 	for _, a := range to {
 		list = append(list, To{Recipient: envelope.Recipient{Address: a, Notify: envelope.NotifyNever}})
 	}
-	return r.Queue.submit(ctx, &e, text, list)
+	return r.Forget(results, func(forget func(tx *store.Tx) error) error {
+		return r.Queue.submit(ctx, &e, text, list, forget)
+	})
 }
 
-// submit puts a message made here into the queue.
-func (q *Queue) submit(ctx context.Context, e *envelope.Envelope, text []byte, to []To) error {
+// submit puts a message made here into the queue, in one change with also.
+func (q *Queue) submit(ctx context.Context, e *envelope.Envelope, text []byte, to []To, also func(tx *store.Tx) error) error {
 	ticket, err := q.Ticket(e, nil, int64(len(text)), to)
 	if err != nil {
 		return err
@@ -137,7 +176,9 @@ func (q *Queue) submit(ctx context.Context, e *envelope.Envelope, text []byte, t
 		return err
 	}
 	defer body.Close()
-	if err := q.o.Store.Update(ctx, body, func(tx *store.Tx) error { return ticket.Write(tx, body) }); err != nil {
+	if err := q.o.Store.Update(ctx, body, func(tx *store.Tx) error {
+		return errors.Join(ticket.Write(tx, body), also(tx))
+	}); err != nil {
 		return err
 	}
 	ticket.Plan()

@@ -169,6 +169,12 @@ const text = "Received: x\r\nSubject: =?utf-8?B?5L2g5aW9?=\r\n\r\nbody of the me
 // put accepts a message.
 func (w *world) put(e envelope.Envelope, to ...envelope.Recipient) *Ticket {
 	w.t.Helper()
+	return w.putText(text, e, to...)
+}
+
+// putText accepts a message of some text.
+func (w *world) putText(text string, e envelope.Envelope, to ...envelope.Recipient) *Ticket {
+	w.t.Helper()
 	var list []To
 	for _, r := range to {
 		list = append(list, To{Recipient: r})
@@ -204,9 +210,9 @@ func rcpt(address string, notify ...envelope.Notify) envelope.Recipient {
 
 func (w *world) await(what string, done func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); {
+	for deadline := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("after 20 seconds still not: %s", what)
+			w.t.Fatalf("after a minute still not: %s", what)
 		}
 		<-time.After(time.Millisecond)
 	}

@@ -1,6 +1,7 @@
 // Package recode makes of a message one that a server of fewer abilities takes: lines of
 // 7-bit letters for a server without 8BITMIME (RFC 6152 §3), lines at all for one without
-// BINARYMIME (RFC 3030 §3). outbound, which meets such servers, uses it.
+// BINARYMIME (RFC 3030 §3). outbound, which meets such servers, uses it, and queue, whose
+// reports must not fail there.
 //
 // The parts that need it are encoded in quoted-printable or base64, whichever is shorter
 // for text, and their Content-Transfer-Encoding says so (RFC 2045 §6). All other bytes

@@ -111,7 +111,7 @@ func (p *planner) add(list []region, i int) error {
 			return err
 		}
 		p.put(g.size, how)
-		if how == asBase64 && g.part.End == p.end {
+		if how == asBase64 && (g.part.End == p.end || headerOnly(g.part)) {
 			p.text = "\r\n"
 			p.put(0, kept)
 		}
@@ -119,6 +119,20 @@ func (p *planner) add(list []region, i int) error {
 	}
 	p.put(g.size, kept)
 	return nil
+}
+
+// headerOnly tells of an enclosed message that it may end with the line end before the
+// boundary: the empty line after a header is needed for both.
+func headerOnly(p *message.Part) bool {
+	last := p
+	for last.Message != nil || len(last.Parts) > 0 {
+		if last.Message != nil {
+			last = last.Message
+		} else {
+			last = last.Parts[len(last.Parts)-1]
+		}
+	}
+	return last != p && last.Body == last.End
 }
 
 func (p *planner) badHeader(g *region) error {

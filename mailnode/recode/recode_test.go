@@ -70,6 +70,10 @@ func TestMessages(t *testing.T) {
 			"MIME-Version: 1.0\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/global\n\nSubject: é\n\nx\n--b\nContent-Type: text/rfc822-headers\n\nSubject: and é, in a header that was given back\n--b--\n",
 			"MIME-Version: 1.0\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/global\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogw6kNCg0KeA==\n--b\nContent-Type: text/rfc822-headers\nContent-Transfer-Encoding: quoted-printable\n\nSubject: and =C3=A9, in a header that was given back\n--b--\n",
 		},
+		"an enclosure that is a header only": {
+			"MIME-Version: 1.0\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/global\n\nSubject: é\n\n--b\nContent-Type: text/plain\n\nx\n--b--\n",
+			"MIME-Version: 1.0\nContent-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/global\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogw6kNCg0K\n--b\nContent-Type: text/plain\n\nx\n--b--\n",
+		},
 		"two encodings": {
 			"MIME-Version: 1.0\nContent-Type: application/x\nContent-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: 7bit\n\né\n",
 			"MIME-Version: 1.0\nContent-Type: application/x\nContent-Transfer-Encoding: base64\n\nw6kNCg==\n",

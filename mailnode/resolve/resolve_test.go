@@ -326,7 +326,7 @@ func TestClose(t *testing.T) {
 		_, err := r.A(t.Context(), "silent.test")
 		done <- err
 	}()
-	for deadline := time.Now().Add(5 * time.Second); s.Queries.Load() == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); s.Queries.Load() == 0 && time.Now().Before(deadline); {
 		select {
 		case err := <-done:
 			t.Fatalf("it ended before it was closed: %v", err)

@@ -93,8 +93,11 @@ func (x *Index) Touch(p Place) {
 
 // Run indexes what comes into the mailboxes that are touched, one after the other,
 // until ctx ends. What fails is logged and tried again when the mailbox is touched
-// again.
+// again. Beside that it makes anew what an older version has made in another way.
 func (x *Index) Run(ctx context.Context) {
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	renewing.Go(func() { x.renew(ctx) })
 	for {
 		p, ok := x.next()
 		if !ok {

@@ -87,6 +87,11 @@ func (x *Index) look(ctx context.Context, p Place, s segment, l lookup, a *Answe
 	if err != nil {
 		return err
 	}
+	if s.old() {
+		from, _ := slices.BinarySearch(m.uids, s.first)
+		a.Maybe = append(a.Maybe, m.uids[from:]...)
+		return nil
+	}
 	n := len(m.uids)
 	sure, maybe := newSet(n), newSet(n)
 	r := reader{x: x, ctx: ctx, p: p, segment: s, meta: &m, n: n}

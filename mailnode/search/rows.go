@@ -16,7 +16,11 @@ type segment struct {
 	docs, entries uint32
 	blocks        uint32
 	bytes         uint64
+	texts         uint32 // the textVersion of its entries
 }
+
+// old reports whether the texts of a segment were taken in another way than now.
+func (s *segment) old() bool { return s.texts != textVersion }
 
 // through is the UID up to which messages are in the index.
 func (h *head) through() uint32 {
@@ -27,12 +31,13 @@ func (h *head) through() uint32 {
 }
 
 func (h *head) encode() []byte {
-	b := []byte{segmentVersion}
+	b := []byte{headVersion}
 	for _, s := range h.segments {
 		for _, n := range []uint32{s.id, s.first, s.last, s.docs, s.entries, s.blocks} {
 			b = binary.AppendUvarint(b, uint64(n))
 		}
 		b = binary.AppendUvarint(b, s.bytes)
+		b = binary.AppendUvarint(b, uint64(s.texts))
 	}
 	return b
 }
@@ -41,12 +46,15 @@ func decodeHead(b []byte) (h head, err error) {
 	if b == nil {
 		return h, nil
 	}
-	if len(b) == 0 || b[0] != segmentVersion {
+	if len(b) == 0 || b[0] == 0 || b[0] > headVersion {
 		return h, errDamaged
 	}
 	d := decoder{b: b[1:]}
 	for len(d.b) > 0 && !d.bad {
-		s := segment{id: d.uint32(), first: d.uint32(), last: d.uint32(), docs: d.uint32(), entries: d.uint32(), blocks: d.uint32(), bytes: d.uint()}
+		s := segment{id: d.uint32(), first: d.uint32(), last: d.uint32(), docs: d.uint32(), entries: d.uint32(), blocks: d.uint32(), bytes: d.uint(), texts: 1}
+		if b[0] > 1 {
+			s.texts = d.uint32()
+		}
 		if s.docs > maxDocs || s.first > s.last || s.first <= h.through() {
 			return head{}, errDamaged
 		}

@@ -23,9 +23,22 @@ const (
 	blockSize = 16 << 10
 )
 
-// segmentVersion opens head and meta rows, so that another form can be told apart.
-// An index of a form that is not known is dropped and made anew.
-const segmentVersion = 1
+// headVersion and segmentVersion open head and meta rows, so that another form can be told
+// apart. An index of a form that is not known is dropped and made anew. A head of form 1
+// does not say how texts were taken: as textVersion 1 is.
+const (
+	headVersion    = 2
+	segmentVersion = 1
+)
+
+// textVersion is how the texts of messages are taken. A segment whose texts were taken in
+// another way says "maybe" of all its messages until it is made anew (see renew): what it
+// has may not be what a search looks for. It grows when message finds more in a message
+// than before, or folds otherwise.
+//
+//	1  without what lies beyond the limits of depth and parts
+//	2  with it
+const textVersion = 2
 
 var errDamaged = errors.New("search: the index is damaged or of another form")
 

@@ -55,17 +55,26 @@ func (x *Index) Update(ctx context.Context, p Place) error {
 
 // extend adds a segment of messages.
 func (x *Index) extend(ctx context.Context, p Place, h *head, uids []uint32) error {
+	w, err := x.build(ctx, p, uids)
+	if err != nil {
+		return err
+	}
+	s := segment{first: uids[0], last: uids[len(uids)-1]}
+	return x.replace(ctx, p, h, len(h.segments), 0, s, w)
+}
+
+// build makes the rows of a segment of messages.
+func (x *Index) build(ctx context.Context, p Place, uids []uint32) (*writer, error) {
 	b := newBuilder()
 	for d, err := range x.source.Documents(ctx, p, uids) {
 		if err != nil {
-			return fmt.Errorf("search: reading messages: %w", err)
+			return nil, fmt.Errorf("search: reading messages: %w", err)
 		}
 		if err := b.document(d); err != nil {
 			x.log.Warn("a message cannot be indexed", "account", p.Account, "mailbox", p.Mailbox, "uid", d.UID, "err", err)
 		}
 	}
-	s := segment{first: uids[0], last: uids[len(uids)-1]}
-	return x.replace(ctx, p, h, len(h.segments), 0, s, b.finish())
+	return b.finish(), nil
 }
 
 // document adds a message's entries. One that cannot be read, or has too many, is in
@@ -124,12 +133,12 @@ func (x *Index) join(ctx context.Context, p Place, h *head, uids []uint32) error
 		n, live := 0, 0 // segments from i on, their messages that are still there
 		for _, s := range h.segments[i:] {
 			l := between(uids, s.first, s.last)
-			if n > 0 && live+l > maxDocs {
+			if s.old() || n > 0 && live+l > maxDocs {
 				break
 			}
 			n, live = n+1, live+l
 		}
-		if n == 1 && live > int(h.segments[i].docs)/2 {
+		if n == 0 || n == 1 && live > int(h.segments[i].docs)/2 {
 			continue
 		}
 		if err := x.rewrite(ctx, p, h, i, n, uids); err != nil {
@@ -273,24 +282,39 @@ func (x *Index) entries(ctx context.Context, p Place, id uint32, m meta) iter.Se
 	}
 }
 
-// replace puts a new segment in the place of n, which go.
-func (x *Index) replace(ctx context.Context, p Place, h *head, i, n int, s segment, w *writer) error {
+// replace puts a new segment in the place of n, which go. What is left of one is rest: then
+// its rows stay.
+func (x *Index) replace(ctx context.Context, p Place, h *head, i, n int, s segment, w *writer, rest ...segment) error {
 	var changes []Row
 	for _, old := range h.segments[i : i+n] {
-		for block := range old.blocks + 1 {
-			changes = append(changes, Row{Key: blockKey(p, old.id, block)})
+		if len(rest) == 0 {
+			changes = append(changes, rowsOf(p, old)...)
 		}
 	}
 	for _, old := range h.segments {
 		s.id = max(s.id, old.id)
 	}
 	s.id++
+	s.texts = textVersion
 	s.docs, s.entries, s.blocks = uint32(len(w.meta.uids)), uint32(w.entries), uint32(len(w.blocks))
 	for j, value := range append([][]byte{w.meta.encode()}, w.blocks...) {
 		changes = append(changes, Row{blockKey(p, s.id, uint32(j)), value})
 		s.bytes += uint64(len(value))
 	}
-	next := head{slices.Replace(slices.Clone(h.segments), i, i+n, s)}
+	return x.put(ctx, p, h, changes, slices.Replace(slices.Clone(h.segments), i, i+n, append([]segment{s}, rest...)...))
+}
+
+// rowsOf are the rows of a segment, to be removed.
+func rowsOf(p Place, s segment) (changes []Row) {
+	for block := range s.blocks + 1 {
+		changes = append(changes, Row{Key: blockKey(p, s.id, block)})
+	}
+	return changes
+}
+
+// put makes changes to the rows of segments, which are then these.
+func (x *Index) put(ctx context.Context, p Place, h *head, changes []Row, segments []segment) error {
+	next := head{segments}
 	changes = append(changes, Row{headKey(p), next.encode()})
 	if err := x.rows.Write(ctx, changes); err != nil {
 		return err

@@ -184,77 +184,22 @@ func TestSmtpSourceFillsAMailbox(t *testing.T) {
 	mustRun(t, program(t, "postfix", "smtp-source", "-s", "2", "-m", "4", "-L", "-f", "", "-t", "user1@example.test", startKind(t, LMTP, nil, nil).addr))
 }
 
-// postfix is a whole Postfix that hands all its mail on by a transport, such as
-// smtp:[127.0.0.1]:2525; it returns where it takes mail, and how to see its queue and log.
-func postfix(t *testing.T, transport string) (addr string, queue, log func() string) {
+// postfix is a Postfix that hands all its mail on by a transport, such as
+// smtp:[127.0.0.1]:2525; trouble is its queue and its log.
+func postfix(t *testing.T, transport string) (addr string, trouble func() string) {
 	t.Helper()
-	peers.Root(t, "Postfix")
-	dir, err := os.MkdirTemp("", "postfix-")
+	addr, err := peers.FreeAddress(t.Context(), "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	_ = l.Close()
-	mainCF := fmt.Sprintf(`compatibility_level = 3.6
-queue_directory = %[1]s/queue
-data_directory = %[1]s/data
-maillog_file = %[1]s/log
-maillog_file_prefixes = %[1]s
-daemon_directory = /usr/lib/postfix/sbin
+	p := peers.StartPostfix(t, peers.Folder(t), addr, fmt.Sprintf(`myhostname = postfix.test
 inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = postfix.test
-mydestination =
-mynetworks = 127.0.0.0/8
-alias_maps =
-default_transport = %[2]s
+default_transport = %s
 smtp_tls_security_level = encrypt
 smtp_tls_loglevel = 1
 smtpd_relay_restrictions = permit_mynetworks, reject
-`, dir, transport)
-	masterCF := addr + ` inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-lmtp unix - - n - - lmtp
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-showq unix n - n - - showq
-scache unix - - n - 1 scache
-anvil unix - - n - 1 anvil
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-`
-	for path, text := range map[string]string{"main.cf": mainCF, "master.cf": masterCF} {
-		if err := os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	mustRun(t, program(t, "postfix", "mkdir", dir+"/queue", dir+"/data"))
-	mustRun(t, program(t, "postfix", "chown", "postfix", dir+"/data"))
-	log = func() string { b, _ := os.ReadFile(dir + "/log"); return string(b) }
-	if out, err := program(t, "postfix", "postfix", "-c", dir, "start").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s\n%s", err, out, log())
-	}
-	t.Cleanup(func() { _ = exec.Command("postfix", "-c", dir, "stop").Run() })
-	return addr, func() string { return mustRun(t, program(t, "postfix", "postqueue", "-c", dir, "-j")) }, log
+`, transport))
+	return addr, func() string { return mustRun(t, program(t, "postfix", "postqueue", "-c", p.Dir, "-j")) + p.Log() }
 }
 
 // A real Postfix hands its mail over by TLS, with DSN and SMTPUTF8, and reports what was
@@ -265,7 +210,7 @@ func TestPostfixDelivers(t *testing.T) {
 		o.Recipients, o.Deliverer = s, s
 		o.Settings.TLS = certificate(t)
 	})
-	addr, queue, log := postfix(t, "smtp:"+bracketed(n.addr))
+	addr, trouble := postfix(t, "smtp:"+bracketed(n.addr))
 	mustRun(t, program(t, "postfix", "smtp-source", "-s", "4", "-m", "60", "-l", "20000", "-f", "user2@example.test", "-t", "user1@example.test", addr))
 	mustRun(t, program(t, "python3", "python3", "-c", `
 import smtplib, sys
@@ -276,7 +221,7 @@ s.sendmail("user2@example.test", ["user1@example.test", "nobody@example.test"], 
 s.sendmail("发件@b.test", ["user1@example.test"], "Subject: 你好\r\n\r\nx\r\n".encode(), ["SMTPUTF8", "BODY=8BITMIME"])
 s.quit()
 `, addr))
-	s.await(t, 60+2+1, func() string { return queue() + log() }) // the messages, and a report
+	s.await(t, 60+2+1, trouble) // the messages, and a report
 	var international, report, wanted int
 	for i, e := range s.envelopes {
 		switch {
@@ -305,7 +250,7 @@ func bracketed(addr string) string {
 // await waits until so many messages have come; trouble says why they may not.
 func (s *shelf) await(t *testing.T, count int, trouble func() string) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		s.mu.Lock()
 		got := len(s.mail)
@@ -324,9 +269,9 @@ func (s *shelf) await(t *testing.T, count int, trouble func() string) {
 func TestPostfixDeliversByLMTP(t *testing.T) {
 	s := newShelf()
 	n := startKind(t, LMTP, func(o *Options) { o.Recipients, o.Deliverer = s, s }, nil)
-	addr, queue, log := postfix(t, "lmtp:inet:"+n.addr)
+	addr, trouble := postfix(t, "lmtp:inet:"+n.addr)
 	mustRun(t, program(t, "swaks", "swaks", "--server", addr, "--from", "user2@example.test", "--to", "user1@example.test,gone@example.test,user2+tag@example.test"))
-	s.await(t, 2, func() string { return queue() + log() }) // the message for both, and a report
+	s.await(t, 2, trouble) // the message for both, and a report
 	recipients := map[int]int{}
 	for i, e := range s.envelopes {
 		recipients[len(e.Recipients)]++

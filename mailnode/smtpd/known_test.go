@@ -15,6 +15,7 @@ import (
 
 	"mailfleet/mailnode/directory"
 	"mailfleet/mailnode/envelope"
+	"mailfleet/mailnode/gate/gatetest"
 )
 
 // LAB 1: "BDAT 1000 LAST", nine bytes and FIN were a whole message to go-smtp.
@@ -124,25 +125,6 @@ func TestConnectionsAreLimited(t *testing.T) {
 	n.greeted(t)
 }
 
-// pipes is a listener whose connections are in memory, so that time is the test's.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
 // shelf keeps messages in memory.
 type shelf struct {
 	*directory.Directory
@@ -174,12 +156,11 @@ func timed(t *testing.T, f func(t *testing.T, n *Server, s *shelf, p *peer)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		n := New(Options{Recipients: s, Deliverer: s, Logger: slog.New(slog.DiscardHandler), Settings: settings()})
-		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		l := gatetest.Listen()
 		guarded := n.Gate(Receiving).Listen(l)
 		served := make(chan struct{})
 		go func() { n.Serve(guarded, Receiving, nil); close(served) }()
-		client, server := net.Pipe()
-		l.conns <- server
+		client := l.Dial()
 		p := newPeer(t, client)
 		p.want("220")
 		p.do("EHLO client.test", "250")
@@ -323,12 +304,12 @@ func (c *script) SetWriteDeadline(time.Time) error { return nil }
 func conversation(t *testing.T, said []byte) (answers string, s *shelf) {
 	s = newShelf()
 	n := New(Options{Recipients: s, Deliverer: s, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Settings: settings()})
-	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	l := gatetest.Listen()
 	guarded := n.Gate(Receiving).Listen(l)
 	var wg sync.WaitGroup
 	wg.Go(func() { n.Serve(guarded, Receiving, func() Policy { return Policy{} }) })
 	c := &script{Reader: bytes.NewReader(said), over: make(chan struct{})}
-	l.conns <- c
+	l.Hand(c)
 	<-c.over
 	n.Stop(t.Context())
 	wg.Wait()

@@ -36,6 +36,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -75,6 +76,7 @@ type Settings struct {
 	Transactions int           // most messages of a connection; 0: no limit
 	MaxHold      time.Duration // how long users may have their messages held back (FUTURERELEASE); 0: not offered
 	Limits       gate.Limits   // for each of receiving, submission and LMTP
+	Receiving    int           // connections of receiving in all; 0: as Limits has it
 }
 
 // Policy is what one listener does of the things that can be switched. It is asked for
@@ -150,10 +152,17 @@ func New(o Options) *Server {
 	s.stopping, s.stop = context.WithCancel(s.ctx)
 	s.Configure(o.Settings)
 	limits := func() gate.Limits { return s.settings.Load().Limits }
+	receiving := func() gate.Limits {
+		set := s.settings.Load()
+		l := set.Limits
+		l.Connections = cmp.Or(set.Receiving, l.Connections)
+		return l
+	}
 	refuse := func(reason string) string {
 		return fmt.Sprintf("421 4.3.2 %s %s\r\n", s.settings.Load().Hostname, reason)
 	}
-	for _, k := range []Kind{Receiving, Submission, LMTP} {
+	s.gates[Receiving] = gate.New(receiving, refuse)
+	for _, k := range []Kind{Submission, LMTP} {
 		s.gates[k] = gate.New(limits, refuse)
 	}
 	s.gates[Submissions] = s.gates[Submission]

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -22,9 +23,6 @@ type Transfer struct {
 // the mailbox sees it grow. When it fails, or the program ends meanwhile, what was copied
 // until then is removed again.
 func (s *Store) Copy(ctx context.Context, from Place, uids []uint32, to Place) (Transfer, error) {
-	if err := s.Room(0); err != nil {
-		return Transfer{}, err
-	}
 	uids = slices.Compact(slices.Sorted(slices.Values(uids)))
 	if len(uids) > transferStep {
 		if err := s.canCopy(ctx, from, uids, to); err != nil {
@@ -34,7 +32,7 @@ func (s *Store) Copy(ctx context.Context, from Place, uids []uint32, to Place) (
 	var whole Transfer
 	var begun []unfinished
 	for step := range slices.Chunk(uids, transferStep) {
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(ctx.Err(), s.Room(0)); err != nil {
 			return Transfer{}, errors.Join(err, s.takeBack(begun))
 		}
 		last := step[len(step)-1] == uids[len(uids)-1]
@@ -53,11 +51,17 @@ func (s *Store) Copy(ctx context.Context, from Place, uids []uint32, to Place) (
 }
 
 // Move is Copy and Expunge in one change (RFC 6851), of a thousand messages at most:
-// more are moved in several, and after an error Transfer tells which were.
+// more are moved in several, and after an error Transfer tells which were. When the disk is
+// full a thousand still are: to the trash, say.
 func (s *Store) Move(ctx context.Context, from Place, uids []uint32, to Place) (whole Transfer, err error) {
 	for step := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(uids))), transferStep) {
 		if err := ctx.Err(); err != nil {
 			return whole, err
+		}
+		if len(whole.From) > 0 {
+			if err := s.Room(0); err != nil {
+				return whole, err
+			}
 		}
 		part, err := s.transfer(from, step, to, true, nil)
 		if err != nil {

@@ -125,7 +125,7 @@ func TestALargeMailboxIsReadAfterAWhile(t *testing.T) {
 		}
 		select {
 		case <-o.box.ready:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("it is not read")
 		}
 		o.Close()
@@ -188,4 +188,86 @@ func TestALargeMailboxMayBeClosedBeforeItIsRead(t *testing.T) {
 	}
 	s.mu.Unlock()
 	shut(t, s)
+}
+
+// What becomes of the last messages of a large mailbox that is not read is known, and so is
+// what was removed from all of it.
+func TestWhatBecomesOfTheEndOfALargeMailbox(t *testing.T) {
+	const count = splitLoad + 10
+	s, p := filledLarge(t, count)
+	defer shut(t, s)
+	o, err := s.Open(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	tail, first, err := o.Tail(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now, err := o.Now(t.Context(), tail); err != nil || now != tail {
+		t.Errorf("nothing happened, and it is another: %v", err)
+	}
+	since := o.Mailbox.HighestModSeq
+	gone := [][]uint32{{7}, {100, 101, count - 1}, {3, tail.At(first).UID}}
+	for _, uids := range gone {
+		if _, err := s.Expunge(t.Context(), p, uids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(t, s, "one more", alice)
+	deliver(t, s, "and one that goes", alice)
+	if _, err := s.Expunge(t.Context(), p, []uint32{count + 2}); err != nil {
+		t.Fatal(err)
+	}
+	result, err := s.StoreFlags(t.Context(), p, FlagChange{UIDs: []uint32{count}, Op: AddFlags, Flags: Flagged, Keywords: []string{"work"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := o.Now(t.Context(), tail)
+	if err != nil || o.Ready() {
+		t.Fatalf("it is read: %t, %v", o.Ready(), err)
+	}
+	m, err := s.Status(t.Context(), p)
+	if err != nil || fmt.Sprint(now.Mailbox) != fmt.Sprint(m) {
+		t.Errorf("the mailbox is told as %+v and is %+v, %v", now.Mailbox, m, err)
+	}
+	for uid := tail.At(first).UID; uid <= count+2; uid++ {
+		i, found := now.Search(uid)
+		there := uid != tail.At(first).UID && uid != count-1 && uid != count+2
+		if found != there || found && now.At(i).UID != uid {
+			t.Fatalf("message %d is found: %t", uid, found)
+		}
+		if uid == count && *now.At(i) != result.Changed[0] {
+			t.Errorf("the message that changed is %+v, not %+v", *now.At(i), result.Changed[0])
+		}
+	}
+	uids, complete, err := s.Vanished(t.Context(), p, since)
+	if want := []uint32{3, 7, 100, 101, tail.At(first).UID, count - 1, count + 2}; err != nil || !complete || !slices.Equal(uids, want) {
+		t.Errorf("%v vanished, complete %t, %v; want %v", uids, complete, err, want)
+	}
+	if uids, complete, err := s.Vanished(t.Context(), p, m.HighestModSeq); err != nil || !complete || len(uids) > 0 {
+		t.Errorf("%v vanished after all, complete %t, %v", uids, complete, err)
+	}
+	whole, err := o.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := o.View().Since(whole); !slices.Equal(d.Gone, uids[:len(uids)-1]) || !slices.Equal(d.Come, []uint32{count + 1}) || !slices.Equal(d.Changed, []uint32{count}) {
+		t.Errorf("since it was opened %+v", d)
+	}
+	if now, err := o.Now(t.Context(), tail); err != nil || now != o.View() {
+		t.Errorf("after it was read it is not the whole, %v", err)
+	}
+	if err := s.Advance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = s.Status(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	for modseq, want := range map[uint64]bool{since: false, m.Floor - 1: false, m.Floor: true} {
+		if _, complete, err := s.Vanished(t.Context(), p, modseq); err != nil || complete != want {
+			t.Errorf("since %d of a floor of %d what vanished is complete: %t, %v", modseq, m.Floor, complete, err)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -17,8 +18,8 @@ const (
 	// splitLoad is how many messages one goroutine loads at least, and from how many on a
 	// mailbox is large.
 	splitLoad = 32 << 10
-	// lull is how long a large mailbox is not read after it was opened, unless somebody
-	// asks for it: what he asks for first may be had without.
+	// lull is what Options.Lull is by itself: what somebody asks for first may be had
+	// without reading it all.
 	lull = 100 * time.Millisecond
 )
 
@@ -93,6 +94,35 @@ func (o *Opening) Tail(ctx context.Context) (v *View, first int, err error) {
 	}
 	v, err = o.Wait(ctx)
 	return v, 0, err
+}
+
+// Now is what has become of a Tail: its messages that are still there and those that have
+// come since, as of the last durable change. They are found by UID only, but when the
+// mailbox was read meanwhile: then it is all of it.
+func (o *Opening) Now(ctx context.Context, tail *View) (v *View, err error) {
+	if o.Ready() {
+		return o.box.wait(ctx)
+	}
+	o.s.mu.Lock()
+	same := o.box.applied == nil && len(o.box.missed) == 0
+	o.s.mu.Unlock()
+	if same || tail.Len() == tail.start {
+		return tail, nil
+	}
+	snap, err := o.s.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	m, err := readMailbox(snap, o.box.place)
+	if err != nil {
+		return nil, err
+	}
+	items, err := loadItems(snap, o.box.place, uint64(tail.At(tail.start).UID), math.MaxUint32+1, viewChunk)
+	if err != nil {
+		return nil, err
+	}
+	return &View{Mailbox: m, tail: items, start: tail.start}, nil
 }
 
 // loading is a box that is to be read: from which snapshot, what its mailbox is there, and

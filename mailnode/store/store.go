@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"encoding/binary"
@@ -51,6 +52,9 @@ type Options struct {
 	Quota func(account string) Quota
 	// Mailboxes are made in every new account, beside the inbox: name → special use.
 	Mailboxes map[string]string
+	// Lull is how long a large mailbox is not read after it was opened, unless somebody
+	// asks for it; a tenth of a second when 0.
+	Lull time.Duration
 
 	memTable uint64 // memTableSize when 0; tests take less, for a small disk's sake
 	readOnly bool   // nothing is written, not even what a crash left undone
@@ -87,7 +91,7 @@ type Store struct {
 	boxes     map[Place]*box  // mailboxes in memory
 	idle      list.List       // those of them that nobody has open, longest first
 	idleItems int             // how many messages they have
-	lull      time.Duration   // the constant, but in tests
+	lull      time.Duration
 }
 
 // Open opens the store in the directory dir and creates it when there is none.
@@ -118,7 +122,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		boxes:   map[Place]*box{},
 		history: history{keep: logKeep},
 		recent:  newRecent(),
-		lull:    lull,
+		lull:    cmp.Or(opts.Lull, lull),
 	}
 	durable := make(chan struct{})
 	close(durable)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfleet/mailnode/api"
+	"mailfleet/mailnode/search"
 	"mailfleet/mailnode/store"
 )
 
@@ -138,17 +140,28 @@ func compactCommand() *cobra.Command {
 	return c
 }
 
+// stats is what stat says.
+type stats struct {
+	store.Stats
+	Texts search.Totals `json:"texts"` // the full-text index
+}
+
 func statCommand() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use:   "stat",
-		Short: "Say how much the store holds, as JSON, also while the mailnode runs",
+		Short: "Say how much the store and its full-text index hold, as JSON, also while the mailnode runs",
 		RunE: func(c *cobra.Command, _ []string) error {
 			src, err := look(c.Context(), dir)
 			if err != nil {
 				return err
 			}
-			st, err := src.Stats(c.Context())
+			var st stats
+			st.Stats, err = src.Stats(c.Context())
+			if err == nil {
+				rows, messages := search.Stored(src.Store)
+				st.Texts, err = search.New(rows, messages, slog.New(slog.DiscardHandler)).Totals(c.Context())
+			}
 			if err := errors.Join(err, src.close()); err != nil {
 				return err
 			}

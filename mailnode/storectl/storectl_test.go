@@ -215,6 +215,7 @@ func TestBackupIsIncrementalAndRestored(t *testing.T) {
 	must(t, "the store is whole: 4 messages", "verify", "--dir", dir)
 	must(t, "the store is whole: 4 messages", "verify", "--dir", first)
 	must(t, `"messages": 4`, "stat", "--dir", dir)
+	must(t, `"old": 0`, "stat", "--dir", dir)
 	if err := os.Rename(first, filepath.Join(to, "20200101T000000Z")); err != nil { // lest they have one second
 		t.Fatal(err)
 	}

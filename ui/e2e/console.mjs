@@ -30,6 +30,12 @@ export const target = {
   password: needed(process.env.CONSOLE_PASSWORD ?? dev?.operator.password, 'CONSOLE_PASSWORD'),
 }
 
+/**
+ * How long is waited for what a page or the fleet does, in ms. It says nothing of
+ * how long that should take: other tests may have the processor.
+ */
+export const patience = 180_000
+
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -72,6 +78,7 @@ export async function profile(browser, { theme = 'light', language = 'zh', width
     reducedMotion: 'reduce',
     storageState: state,
   })
+  context.setDefaultTimeout(patience)
   const page = await context.newPage()
   /** @type {string[]} */
   const complaints = []
@@ -235,13 +242,12 @@ export async function noWider(page) {
 /**
  * Runs fn on a screen and looks at what the page complained of.
  * @param {import('playwright-core').Browser} browser
- * @param {Look & {patience?: number}} look patience: how long the page waits for what it wants, in ms
+ * @param {Look} look
  * @param {string} path
  * @param {(page: import('playwright-core').Page) => Promise<void>} fn
  */
-export async function onScreen(browser, { patience, ...look }, path, fn) {
+export async function onScreen(browser, look, path, fn) {
   const { context, page, complaints } = await profile(browser, look)
-  if (patience) page.setDefaultTimeout(patience)
   try {
     await visit(page, path)
     await fn(page)

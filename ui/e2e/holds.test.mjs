@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { ask, dev, launch, noWider, phone, picture, profile, signIn, violations, visit } from './console.mjs'
+import { ask, dev, launch, noWider, patience, phone, picture, profile, signIn, violations, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -90,17 +90,17 @@ class Submission {
 }
 
 /**
- * Waits for something, a minute at most: rules are judged every 10 s.
+ * Waits for something: rules are judged every 10 s.
  * @template T
  * @param {string} what
  * @param {() => Promise<T | undefined | false>} look
  * @returns {Promise<T>}
  */
 async function eventually(what, look) {
-  for (const until = Date.now() + 60_000; ; await pause(500)) {
+  for (const until = Date.now() + patience; ; await pause(500)) {
     const found = await look()
     if (found) return found
-    if (Date.now() > until) throw new Error(`${what}: not within a minute`)
+    if (Date.now() > until) throw new Error(`${what}: not within ${patience / 1000} s`)
   }
 }
 

@@ -5,7 +5,19 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { connect } from 'node:tls'
-import { desktop, dev, launch, onScreen, phone, picture, profile, ask as request, signIn, visit } from './console.mjs'
+import {
+  desktop,
+  dev,
+  launch,
+  onScreen,
+  patience,
+  phone,
+  picture,
+  profile,
+  ask as request,
+  signIn,
+  visit,
+} from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -16,8 +28,6 @@ const far = `far-${mark}.test`
 const password = 'correct horse battery'
 /** Each is on a server of its own, in this order, and submits there. */
 const users = ['alice', 'bob']
-/** How long mail, or an operation over the fleet, may take, in ms. */
-const patience = 60_000
 
 /** @type {import('playwright-core').Browser} */
 let browser
@@ -182,7 +192,7 @@ async function aside(fn) {
  * @param {(page: Page) => Promise<void>} fn
  * @param {import('./console.mjs').Look} [look]
  */
-const on = (path, fn, look = {}) => onScreen(browser, { state, patience, ...look }, path, fn)
+const on = (path, fn, look = {}) => onScreen(browser, { state, ...look }, path, fn)
 
 /**
  * Waits until the queue has what it must of the domain.

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { request } from 'playwright-core'
-import { ask, dev, launch, profile, signIn, target, visit } from './console.mjs'
+import { ask, dev, launch, patience, profile, signIn, target, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -326,7 +326,7 @@ describe('an account', { skip: !dev && 'only a dev fleet tells its passwords' },
       })
     /** Asks until the server has heard of the change. */
     const becomes = async (/** @type {string} */ secret, /** @type {string} */ wanted) => {
-      const until = Date.now() + 30_000
+      const until = Date.now() + patience
       for (let answer; answer !== wanted; ) {
         assert.ok(Date.now() < until, `the server still answers ${answer}`)
         if (answer) await pause(1000) // failures in a row would lock the account

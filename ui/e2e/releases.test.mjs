@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { ask, launch, picture, profile, signIn, visit } from './console.mjs'
+import { ask, launch, patience, picture, profile, signIn, visit } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -16,8 +16,6 @@ const agent = process.env.AGENT ?? '../bin/mailfleet-agent'
 const controller = resolve(process.env.CONTROLLER ?? agent.replace(/agent$/, 'controller'))
 const run = promisify(execFile)
 const name = `site-${Date.now().toString(36)}`
-/** How long an operation over two servers may take, in ms. */
-const patience = 60_000
 
 /** @type {import('playwright-core').Browser} */
 let browser
@@ -96,7 +94,6 @@ async function eventually(page, id, done) {
 /** @param {(page: Page) => Promise<void>} fn */
 async function onReleases(fn) {
   const { context, page, complaints } = await profile(browser, { state })
-  page.setDefaultTimeout(patience)
   try {
     await visit(page, '/releases')
     await fn(page)

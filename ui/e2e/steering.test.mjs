@@ -9,15 +9,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { launch, onScreen, picture, profile, ask as request, servers, signIn } from './console.mjs'
+import { launch, onScreen, patience, picture, profile, ask as request, servers, signIn } from './console.mjs'
 
 /** @typedef {import('playwright-core').Page} Page */
 
 const agent = resolve(process.env.AGENT ?? '../bin/mailfleet-agent')
 const run = promisify(execFile)
 const mark = Date.now().toString(36)
-/** How long an agent, or an operation over the fleet, may take, in ms. */
-const patience = 60_000
 
 /** @type {import('playwright-core').Browser} */
 let browser
@@ -60,7 +58,7 @@ async function ask(page, method, path, data) {
  * @param {string} path
  * @param {(page: Page) => Promise<void>} fn
  */
-const on = (path, fn) => onScreen(browser, { state, patience }, path, fn)
+const on = (path, fn) => onScreen(browser, { state }, path, fn)
 
 /** Asks without a page that a test has open. @param {(page: Page) => Promise<unknown>} fn */
 async function aside(fn) {

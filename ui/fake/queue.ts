@@ -10,6 +10,7 @@ export function queued(fleet: Fleet, n = 60): QueuedMail[] {
   return Array.from({ length: n }, (_, i) => {
     const server = servers[i % servers.length]
     const slow = i % 3 === 0
+    const inbound = i === 7
     const received = Date.now() - (i + 1) * hour
     return {
       id: `${server?.id}.${i}`,
@@ -17,9 +18,11 @@ export function queued(fleet: Fleet, n = 60): QueuedMail[] {
       server: server?.name ?? '',
       server_id: server?.id ?? '',
       message: `message-${i}`,
-      from: i === 5 ? '' : `user${(i % 6) + 1}@example.test`,
+      from: i === 5 ? '' : inbound ? 'stranger@example.net' : `user${(i % 6) + 1}@example.test`,
       destination: slow ? 'slow.example.org' : 'example.org',
-      recipients: [`friend${i}@${slow ? 'slow.example.org' : 'example.org'}`],
+      inbound: inbound || undefined,
+      hidden: inbound ? 2 : undefined,
+      recipients: inbound ? ['user1@example.test'] : [`friend${i}@${slow ? 'slow.example.org' : 'example.org'}`],
       size: 10_240 * (i + 1),
       priority: 0,
       received: new Date(received).toISOString(),
@@ -43,6 +46,7 @@ function picked(all: QueuedMail[], q: URLSearchParams): QueuedMail[] {
       has(m.from, q.get('sender')) &&
       has(m.state, q.get('state')) &&
       has(m.last, q.get('last')) &&
+      (!['hold', 'release'].includes(q.get('act') ?? '') || !m.inbound) &&
       (!q.get('message') || m.message === q.get('message')),
   )
 }

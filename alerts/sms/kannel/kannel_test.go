@@ -58,7 +58,7 @@ func nextReport(t *testing.T, got chan sms.Report) sms.Report {
 	select {
 	case r := <-got:
 		return r
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no delivery report in time")
 		return sms.Report{}
 	}

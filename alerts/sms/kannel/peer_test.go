@@ -64,7 +64,7 @@ func startKannel(t *testing.T) *peerKannel {
 	k.smsbox = start(t, "heartbeat_thread", func(string) {}, smsbox, config)
 	select {
 	case <-connected:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("fakesmsc did not connect in time")
 	}
 	return k
@@ -132,7 +132,7 @@ func waitForListener(t *testing.T, port int) {
 	t.Helper()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; <-poll.C {
+	for deadline := time.Now().Add(time.Minute); ; <-poll.C {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			_ = c.Close()
@@ -187,7 +187,7 @@ func start(t *testing.T, ready string, each func(string), name string, args ...s
 	case <-isReady:
 	case <-ended:
 		t.Fatalf("%s ended before it was ready", name)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%s was not ready in time", name)
 	}
 	return cmd
@@ -247,7 +247,7 @@ func octets(s string) string {
 // next waits for the next n parts to reach the network.
 func (n *network) next(t *testing.T, count int) []wireMessage {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		n.mu.Lock()
 		if len(n.messages) >= count {

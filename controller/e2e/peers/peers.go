@@ -1,5 +1,7 @@
 // Package peers finds the programs of others that tests talk to: mail servers and
-// clients of Debian, libraries of npm. Only tests import it, of every program.
+// clients of Debian, libraries of npm. It starts the servers that are a work of their
+// own to start: Postfix and Dovecot. Only tests import it, of every program, and the
+// benchmarks of e2e.
 package peers
 
 import (
@@ -41,6 +43,21 @@ func Root(t testing.TB, what string) {
 		t.Skipf("PEERS=skip: %s takes root", what)
 	}
 	t.Fatalf("%s takes root: run the tests as root, or set PEERS=skip", what)
+}
+
+// Folder is a new directory for a peer: its name is short enough for sockets in it.
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "peer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func missing(t testing.TB, what, how string) {

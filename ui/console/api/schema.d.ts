@@ -1065,7 +1065,7 @@ export interface paths {
         };
         /**
          * Mail that waits to be delivered
-         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send. What is done with queued mail is an operation, queue.hold and others, on a filter.
+         * @description Of one server after the other, the oldest first. When some do not answer the list is partial. Who looks after domains sees what those send, and what waits for their users, without the recipients of other domains. What is done with queued mail is an operation, queue.hold and others, on a filter.
          */
         get: operations["list-queue"];
         put?: never;
@@ -1086,8 +1086,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Hold, release or delete what one's domains send
-         * @description On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Deleting wants queue:delete, and the number of entries confirmed that the summary showed.
+         * Hold, release or delete what one's domains send or wait for
+         * @description On all servers that have some of it, as an operation that is recorded; with wait the answer comes when it has ended, or as it stands after that time. Of mail to one's domains what comes from outside can be held and released, and all of it deleted, for one's own recipients. Deleting wants queue:delete, and the number of entries confirmed that the summary showed.
          */
         post: operations["act-on-queue"];
         delete?: never;
@@ -2477,17 +2477,29 @@ export interface components {
         };
         Listener: {
             /**
-             * @description Bound the connections from one address.
+             * @description Bound the connections from one address and from its network.
              * @example off
              * @enum {string}
              */
             address_caps?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Of them from one IPv4 address or IPv6 /64. 0: as receiving has it.
+             * @example 10
+             */
+            address_connections?: number;
             /**
              * @description Ask the blocklists of receiving. Empty: on.
              * @example off
              * @enum {string}
              */
             blocklists?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Connections at this port at once. 0: as many as at all ports together.
+             * @example 100
+             */
+            connections?: number;
             /**
              * @description Turn away who speaks before the greeting.
              * @example off
@@ -2500,6 +2512,12 @@ export interface components {
              * @enum {string}
              */
             greylisting?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Of them from one IPv4 /24 or IPv6 /48. 0: as receiving has it.
+             * @example 100
+             */
+            network_connections?: number;
             /**
              * Format: int64
              * @description Port to listen on besides the server's own, or that one itself.
@@ -3496,6 +3514,11 @@ export interface components {
             entries: number;
         };
         QueueFilter: {
+            /**
+             * @description With within: only what those who look after these domains may do this with
+             * @enum {string}
+             */
+            act?: "hold" | "release" | "retry" | "delete" | "reroute" | "export";
             /** @description Domain, or local */
             destination?: string;
             /** @description Of entries, on their servers */
@@ -3512,7 +3535,7 @@ export interface components {
             sender?: string;
             /** @enum {string} */
             state?: "held" | "future" | "active" | "waiting";
-            /** @description Domains, one of which the sender is of */
+            /** @description Domains, one of which the sender or a recipient is of; of mail that others send, other recipients are hidden */
             within?: string[];
             /** @description At most so long in the queue */
             younger?: string | number;
@@ -3566,7 +3589,14 @@ export interface components {
             /** Format: date-time */
             expires: string;
             from: string;
+            /**
+             * Format: int64
+             * @description Recipients that are not shown: they are of domains that are not asked about
+             */
+            hidden?: number;
             id: string;
+            /** @description Of the domains asked about are recipients only */
+            inbound?: boolean;
             last?: string;
             /** Format: date-time */
             last_at?: string;
@@ -3601,11 +3631,17 @@ export interface components {
         };
         Receiving: {
             /**
-             * @description Bound the connections from one IPv4 address or IPv6 /64 to 50 at once. Empty: on.
+             * @description Bound the connections at once from one IPv4 address or IPv6 /64, and from its network. Empty: on.
              * @example on
              * @enum {string}
              */
             address_caps?: "on" | "off";
+            /**
+             * Format: int64
+             * @description Connections at once from one IPv4 address or IPv6 /64. 0: 50.
+             * @example 50
+             */
+            address_connections?: number;
             /**
              * Format: int64
              * @description Messages a minute from one IPv4 address or IPv6 /64. Ten times as many from its IPv4 /24 or IPv6 /48. 0: 300.
@@ -3619,6 +3655,12 @@ export interface components {
              *     ]
              */
             blocklists?: string[];
+            /**
+             * Format: int64
+             * @description Connections for receiving at once, at all ports together. 0: 1000.
+             * @example 1000
+             */
+            connections?: number;
             /**
              * @description The most that is done with mail that fails its author's DMARC policy. Empty: quarantine.
              * @example quarantine
@@ -3649,6 +3691,12 @@ export interface components {
             greylisting?: "on" | "off";
             /** @description Ports with switches of their own. */
             listeners?: components["schemas"]["Listener"][];
+            /**
+             * Format: int64
+             * @description Connections at once from one IPv4 /24 or IPv6 /48; trusted networks and the fleet's servers are not counted. 0: ten times as many as from one address.
+             * @example 500
+             */
+            network_connections?: number;
             /**
              * @description Networks whose connections begin with a PROXY header, version 1 or 2. None: nobody's do.
              * @example [
@@ -7127,6 +7175,8 @@ export interface operations {
                 state?: "held" | "future" | "active" | "waiting";
                 /** @description A part of how the last attempt ended */
                 last?: string;
+                /** @description With within: only what those who look after these domains may do this with */
+                act?: "hold" | "release" | "retry" | "delete" | "reroute" | "export";
                 /** @description At least so long in the queue, as 1h30m */
                 older?: string;
                 /** @description At most so long in the queue */
@@ -7219,6 +7269,8 @@ export interface operations {
                 state?: "held" | "future" | "active" | "waiting";
                 /** @description A part of how the last attempt ended */
                 last?: string;
+                /** @description With within: only what those who look after these domains may do this with */
+                act?: "hold" | "release" | "retry" | "delete" | "reroute" | "export";
                 /** @description At least so long in the queue, as 1h30m */
                 older?: string;
                 /** @description At most so long in the queue */

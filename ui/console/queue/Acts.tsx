@@ -29,7 +29,7 @@ export function Acts({ count, acts, onAct }: ActsProps) {
   )
 }
 
-/** What the signed-in person may do: operators everything, who looks after domains some of it with what those send. */
+/** What the signed-in person may do: operators everything, who looks after domains some of it with what those send and wait for. */
 export function useActs(): { acts: readonly QueueKind[]; own: boolean } {
   const may = useRights()
   if (may('operations', 'write'))

@@ -42,6 +42,7 @@ export function EntryDrawer({ entry: m, acts, onAct, onClose }: EntryDrawerProps
     [t('queue.expires')]: <Until at={m.expires} />,
     [t('queue.message')]: <code>{m.message}</code>,
   }
+  if (m.inbound) facts[t('queue.way')] = t('queue.inbound')
   if (m.route) facts[t('domain.route')] = m.route
   return (
     <Dialog title={t('queue.one')} kind="drawer" onClose={onClose}>
@@ -81,7 +82,7 @@ const named = 20
 function Parts({ entries }: { entries: QueuedMail[] }) {
   const { t, format } = useText()
   const columns: Column<QueuedMail>[] = [
-    { head: t('queue.recipients'), wide: true, cell: (e) => <Recipients of={e.recipients} /> },
+    { head: t('queue.recipients'), wide: true, cell: (e) => <Recipients of={e.recipients} hidden={e.hidden} /> },
     { head: t('queue.state'), cell: (e) => <State of="queue" state={e.state as 'held'} /> },
     {
       head: t('queue.attempts'),
@@ -107,7 +108,7 @@ function Parts({ entries }: { entries: QueuedMail[] }) {
   return <Rows label={t('queue.recipients')} columns={columns} rows={entries} />
 }
 
-function Recipients({ of }: { of: string[] }) {
+function Recipients({ of, hidden }: { of: string[]; hidden: number | undefined }) {
   const { t } = useText()
   const [all, setAll] = useState(false)
   return (
@@ -122,6 +123,7 @@ function Recipients({ of }: { of: string[] }) {
           {t('operate.more', { count: of.length - named })}
         </button>
       )}
+      {hidden && <small className="dim">{t('queue.hidden', { count: hidden })}</small>}
     </>
   )
 }

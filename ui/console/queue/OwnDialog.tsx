@@ -15,21 +15,22 @@ export interface OwnOrder {
   filter: Picked
 }
 
-/** Shows how much of what one's domains send is meant, and asks before something is done with it. */
+/** Shows how much of what one's domains send and wait for is meant, and asks before something is done with it. */
 export function OwnDialog({ order, onClose }: { order: OwnOrder; onClose: () => void }) {
   const { t } = useText()
   const tell = useTell()
   const client = useQueryClient()
-  const count = useCount(order.filter)
+  const act = order.kind.replace('queue.', '')
+  const count = useCount(order.filter, act)
   const entries = count.data?.total.entries
   const deletes = order.kind === 'queue.delete'
-  const act = useMutation({
+  const change = useMutation({
     mutationFn: (body: object) => api.change<QueueActed>('POST', '/queue/acts', { body, query: { wait: '20s' } }),
     onSettled: () => client.invalidateQueries({ queryKey: ['queue'] }),
   })
   const form = useForm({ confirm: '', report: true, reason: '' }, async (v) => {
-    const done = await act.mutateAsync({
-      act: order.kind.replace('queue.', ''),
+    const done = await change.mutateAsync({
+      act,
       filter: order.filter,
       confirm: deletes ? Number(v.confirm) : undefined,
       report: deletes && v.report,
@@ -52,6 +53,7 @@ export function OwnDialog({ order, onClose }: { order: OwnOrder; onClose: () => 
         {count.isPending && <Loading rows={1} />}
         {count.error && <Failure error={count.error} retry={() => count.refetch()} />}
         {entries !== undefined && <b role="status">{t('queue.picked', { count: entries })}</b>}
+        {!deletes && <p className="dim">{t('queue.ownOnly')}</p>}
         {deletes && entries !== undefined && (
           <>
             <TextInput

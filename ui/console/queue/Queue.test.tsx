@@ -96,3 +96,19 @@ test('a domain administrator deletes what the domain sends once the count is typ
     }),
   )
 })
+
+test('a domain administrator sees what waits for the domain, and holds only what may be held', async () => {
+  const user = userEvent.setup()
+  show('/queue', { role: 'domain-admin' })
+  const table = await screen.findByRole('table', { name: '邮件队列' })
+  const row = (await within(table).findByRole('button', { name: 'stranger@example.net' })).closest('tr') as HTMLElement
+  expect(row.textContent).toContain('发往本域')
+  await user.click(within(row).getByRole('button'))
+  const drawer = screen.getByRole('dialog', { name: '队列中的邮件' })
+  expect(await within(drawer).findByText('另有 2 个其他域的收件人')).toBeTruthy()
+  await user.click(within(drawer).getByRole('button', { name: '关闭' }))
+  await user.click(screen.getByRole('button', { name: '扣留' }))
+  const dialog = await screen.findByRole('dialog')
+  expect(await within(dialog).findByText('筛选出 59 封')).toBeTruthy()
+  expect(within(dialog).getByText(/只有来自本系统之外/)).toBeTruthy()
+})

@@ -19,7 +19,7 @@ import { Summary } from './Summary'
 
 /**
  * Mail that waits to be delivered, on all servers or one: how much for whom, and what is done with it. Who looks after
- * domains sees what those send.
+ * domains sees what those send and wait for.
  */
 export default function Queue() {
   const { t } = useText()

@@ -78,7 +78,8 @@ const Row = memo(function Row({ mail: m, index, onOpen }: RowProps) {
       </th>
       <td data-label={t('queue.recipients')}>
         <span>
-          {first} {others.length > 0 && <small className="dim">{t('queue.others', { count: others.length })}</small>}
+          {first} {others.length > 0 && <small className="dim">{t('queue.others', { count: others.length })}</small>}{' '}
+          {m.inbound && <small className="dim">{t('queue.inbound')}</small>}
         </span>
       </td>
       <td data-label={t('queue.state')}>

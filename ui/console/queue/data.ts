@@ -36,13 +36,13 @@ export function orderOf({ server: _, ...f }: Filter): Record<string, string> {
 /** A filter as orders have it. */
 export type Picked = { ids?: string[] } | Record<string, string>
 
-/** How much a filter picks now. */
-export function useCount(picked: Picked) {
+/** How much of what a filter picks the act may be done with now. */
+export function useCount(picked: Picked, act: string) {
   return useQuery({
-    queryKey: ['queue', 'count', picked],
+    queryKey: ['queue', 'count', picked, act],
     queryFn: ({ signal }) =>
       api.get<QueueSummary>('/queue/summary', {
-        query: Array.isArray(picked.ids) ? { ids: picked.ids.join(',') } : (picked as Query),
+        query: { ...(Array.isArray(picked.ids) ? { ids: picked.ids.join(',') } : (picked as Query)), act },
         signal,
       }),
     staleTime: 0,

@@ -6,7 +6,16 @@ import { Dialog } from '../parts/Dialog'
 import { Form, useForm } from '../parts/Form'
 import { useText } from '../text/language'
 import { settingsOf } from './config'
-import { type FlowDraft, flowDraft, flowOf, type Listener, listenerSwitches, switches } from './flow'
+import {
+  type FlowDraft,
+  flowDraft,
+  flowOf,
+  type Listener,
+  listenerNumbers,
+  listenerSwitches,
+  numbers,
+  switches,
+} from './flow'
 
 interface FlowDialogProps {
   server: Server
@@ -35,6 +44,17 @@ export default function FlowDialog({ server, service, onClose }: FlowDialogProps
         { value: '', label: t('flow.usual', { usual }) },
         ...of.map((value) => ({ value, label: t(`handling.${value}`) })),
       ]}
+      {...form.text(name)}
+    />
+  )
+  const words = (name: Field) => (
+    <InputBase
+      component="textarea"
+      multiline
+      rows={2}
+      label={t(`flow.${name}`)}
+      description={t(`flow.${name}Hint` as 'flow.blocklistsHint')}
+      spellCheck={false}
       {...form.text(name)}
     />
   )
@@ -70,15 +90,15 @@ export default function FlowDialog({ server, service, onClose }: FlowDialogProps
           {choice('reverse_names', t('handling.mark'), ['none', 'mark', 'refuse'])}
           {choice('dmarc', t('handling.quarantine'), ['none', 'mark', 'quarantine', 'refuse'])}
         </div>
-        <InputBase
-          component="textarea"
-          multiline
-          rows={2}
-          label={t('flow.blocklists')}
-          description={t('flow.blocklistsHint')}
-          spellCheck={false}
-          {...form.text('blocklists')}
-        />
+        <div className="form-row form-pairs">
+          {numbers.map((name) => (
+            <div key={name}>{limit(name, usualNumbers[name])}</div>
+          ))}
+        </div>
+        <p className="dim">{t('flow.numbersHint')}</p>
+        {words('blocklists')}
+        {words('sealers')}
+        {words('hooks_to')}
         <Listeners
           list={form.values.listeners}
           usual={service.ports?.smtp}
@@ -88,6 +108,15 @@ export default function FlowDialog({ server, service, onClose }: FlowDialogProps
       </Form>
     </Dialog>
   )
+}
+
+/** What holds when nothing is typed. */
+const usualNumbers: Record<(typeof numbers)[number], string> = {
+  connections: '1000',
+  address_connections: '50',
+  network_connections: '500',
+  address_rate: '300',
+  error_rate: '60',
 }
 
 interface ListenersProps {
@@ -130,6 +159,17 @@ function Listeners({ list, usual, onChange }: ListenersProps) {
                 ]}
                 value={l[name] ?? ''}
                 onChange={(e) => change(i, { [name]: e.currentTarget.value || undefined })}
+              />
+            ))}
+            {listenerNumbers.map((name) => (
+              <TextInput
+                key={name}
+                type="number"
+                min={0}
+                label={t(`flow.${name}`)}
+                placeholder={t('domain.asServer')}
+                value={l[name] || ''}
+                onChange={(e) => change(i, { [name]: Number(e.currentTarget.value) || undefined })}
               />
             ))}
             <Button

@@ -128,40 +128,27 @@ export function configOf(d: ConfigDraft, before: ServiceConfig = {}): ServiceCon
   }
 }
 
+/** The settings there are; one that is missing here does not compile. */
+const settings: Record<keyof ServiceConfig, true> = {
+  command: true,
+  unit: true,
+  dir: true,
+  env: true,
+  user: true,
+  after: true,
+  stop_signal: true,
+  stop_grace: true,
+  reload_signal: true,
+  limits: true,
+  probe: true,
+  ports: true,
+  release: true,
+  mail: true,
+}
+
 /** The settings among all that is known of a service. */
 export function settingsOf(s: Service): ServiceConfig {
-  const {
-    command,
-    unit,
-    dir,
-    env,
-    user,
-    after,
-    stop_signal,
-    stop_grace,
-    reload_signal,
-    limits,
-    probe,
-    ports,
-    release,
-    mail,
-  } = s
-  return {
-    command,
-    unit,
-    dir,
-    env,
-    user,
-    after,
-    stop_signal,
-    stop_grace,
-    reload_signal,
-    limits,
-    probe,
-    ports,
-    release,
-    mail,
-  }
+  return Object.fromEntries(Object.entries(s).filter(([name]) => name in settings))
 }
 
 export function newService(d: ConfigDraft, of: Pick<NewService, 'server' | 'name' | 'kind'>): NewService {

@@ -9,8 +9,11 @@ const flow: MailFlow = {
     proxy_from: ['192.0.2.0/24'],
     blocklists: ['bl.example.test'],
     greylisting: 'on',
-    listeners: [{ port: 2525, greylisting: 'off' }],
+    sealers: ['lists.example.test'],
+    address_connections: 20,
+    listeners: [{ port: 2525, greylisting: 'off', connections: 100 }],
   },
+  hooks_to: ['192.0.2.0/24'],
   submission: { brake_least: 80 },
   sending: { port: 2500 },
 }
@@ -27,17 +30,23 @@ test('what is typed is said, and what is emptied is left to the usual', () => {
     tarpit: 'off',
     blocklists: 'a.test\n b.test',
     greylisting: '',
+    sealers: '',
+    hooks_to: '192.0.2.1, 198.51.100.0/24',
+    address_connections: '',
+    network_connections: '90',
   }
   const said = JSON.parse(JSON.stringify(flowOf(typed, flow)))
   expect(said).toEqual({
     ...flow,
     message_size: undefined,
     mail_max: 9,
+    hooks_to: ['192.0.2.1', '198.51.100.0/24'],
     receiving: {
       proxy_from: ['192.0.2.0/24'],
       tarpit: 'off',
       blocklists: ['a.test', 'b.test'],
-      listeners: [{ port: 2525, greylisting: 'off' }],
+      network_connections: 90,
+      listeners: [{ port: 2525, greylisting: 'off', connections: 100 }],
     },
   })
 })
@@ -45,5 +54,6 @@ test('what is typed is said, and what is emptied is left to the usual', () => {
 test('the dialog of how a service is run keeps how it handles mail', () => {
   const service = { kind: 'mailnode', mail: flow } as unknown as Parameters<typeof settingsOf>[0]
   const before = settingsOf(service)
+  expect(before).toEqual({ mail: flow })
   expect(configOf(draftOf(before), before).mail).toEqual(flow)
 })

@@ -10,6 +10,18 @@ export const switches = ['rates', 'address_caps', 'tarpit', 'early_talkers', 'gr
 /** Those of a listener: it also may do without what the server asks of others. */
 export const listenerSwitches = [...switches, 'reverse_names', 'blocklists'] as const
 
+/** Numbers of receiving, in the order people see them. */
+export const numbers = [
+  'connections',
+  'address_connections',
+  'network_connections',
+  'address_rate',
+  'error_rate',
+] as const
+
+/** Those of a listener. */
+export const listenerNumbers = ['connections', 'address_connections', 'network_connections'] as const
+
 type Receiving = NonNullable<MailFlow['receiving']>
 export type Listener = NonNullable<Receiving['listeners']>[number]
 
@@ -28,10 +40,21 @@ export interface FlowDraft {
   tarpit: string
   early_talkers: string
   greylisting: string
+  connections: string
+  address_connections: string
+  network_connections: string
+  address_rate: string
+  error_rate: string
+  sealers: string
+  hooks_to: string
   listeners: Listener[]
 }
 
 const text = (n: number | undefined, unit = 1) => (n ? String(n / unit) : '')
+const list = (typed: string) => {
+  const words = typed.split(/[\s,]+/).filter(Boolean)
+  return words.length > 0 ? words : undefined
+}
 const number = (typed: string, unit = 1) => (Number(typed) > 0 ? Math.round(Number(typed) * unit) : undefined)
 
 export function flowDraft(flow: MailFlow = {}): FlowDraft {
@@ -51,17 +74,24 @@ export function flowDraft(flow: MailFlow = {}): FlowDraft {
     tarpit: receiving.tarpit ?? '',
     early_talkers: receiving.early_talkers ?? '',
     greylisting: receiving.greylisting ?? '',
+    connections: text(receiving.connections),
+    address_connections: text(receiving.address_connections),
+    network_connections: text(receiving.network_connections),
+    address_rate: text(receiving.address_rate),
+    error_rate: text(receiving.error_rate),
+    sealers: (receiving.sealers ?? []).join('\n'),
+    hooks_to: (flow.hooks_to ?? []).join('\n'),
     listeners: receiving.listeners ?? [],
   }
 }
 
 /** What a form says, as the API takes it; what the form does not show stays as it was. */
 export function flowOf(d: FlowDraft, before: MailFlow = {}): MailFlow {
-  const zones = d.blocklists.split(/\s+/).filter(Boolean)
   return {
     ...before,
     message_size: number(d.message_size, mebi),
     mail_max: number(d.mail_max),
+    hooks_to: list(d.hooks_to),
     submission: {
       ...before.submission,
       messages_an_hour: number(d.messages_an_hour),
@@ -75,7 +105,9 @@ export function flowOf(d: FlowDraft, before: MailFlow = {}): MailFlow {
         Receiving,
         (typeof switches)[number]
       >),
-      blocklists: zones.length > 0 ? zones : undefined,
+      ...(Object.fromEntries(numbers.map((n) => [n, number(d[n])])) as Pick<Receiving, (typeof numbers)[number]>),
+      blocklists: list(d.blocklists),
+      sealers: list(d.sealers),
       reverse_names: (d.reverse_names || undefined) as Receiving['reverse_names'],
       dmarc: (d.dmarc || undefined) as Receiving['dmarc'],
       listeners: d.listeners.length > 0 ? d.listeners : undefined,
