@@ -3,8 +3,9 @@
 // A Go program that wakes looks after itself every twenty microseconds for as long
 // as it is busy (the runtime's sysmon), which is a quarter of what an agent takes of
 // the processor: its work comes in short pieces, and each begins with that. With a
-// millisecond of slack (PR_SET_TIMERSLACK) those wake-ups fall together. Nothing that
-// an agent times needs to be exact to a millisecond.
+// few milliseconds of slack (PR_SET_TIMERSLACK) those wake-ups fall together: with five,
+// an order costs a quarter fewer switches than with one, with twenty no fewer. Nothing
+// that an agent times needs to be more exact.
 //
 // The agent's main and those of its packages that start other programs import it:
 // what it starts gets the slack that everybody has.
@@ -21,11 +22,11 @@ import (
 )
 
 const (
-	wide  = time.Millisecond
+	wide  = 5 * time.Millisecond
 	usual = 50 * time.Microsecond // the kernel's own
 )
 
-// Widen gives every thread of this process a millisecond of slack. Threads to come
+// Widen gives every thread of this process a wide slack. Threads to come
 // inherit it. It may be refused to who is not root (CAP_SYS_NICE).
 func Widen() error {
 	threads, err := os.ReadDir("/proc/self/task")

@@ -35,7 +35,7 @@
 // command runs without them, and the mark and the start time stay what they are.
 //
 // Under systemd the agent's unit needs KillMode=process, or stopping the agent
-// would end the services with it.
+// would end the services with it: the unit is that of package starter.
 //
 // # What is wanted
 //

@@ -57,16 +57,19 @@ func (o *output) older(n int) string {
 func (o *output) rotate() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f, err := os.OpenFile(o.path, os.O_RDWR, 0)
+	info, err := os.Stat(o.path) // most looks find nothing to do, and opening it costs eight calls of the kernel
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil || info.Size() <= o.size {
+		return err
+	}
+	f, err := os.OpenFile(o.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil || info.Size() <= o.size {
+	if info, err = f.Stat(); err != nil {
 		return err
 	}
 	for n := o.files - 1; n > 0; n-- {

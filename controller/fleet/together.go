@@ -23,7 +23,7 @@ const (
 	DefaultTogether = 3
 
 	gatherQuiet = 2 * time.Second  // after the last that went down, while others of the region are still up
-	gatherDown  = 8 * time.Second  // at most after the first: its text must leave
+	gatherDown  = 12 * time.Second // at most after the first: its text must leave
 	gatherUp    = 30 * time.Second // the same of servers that come back, while others are still down
 	gatherSlack = 10 * time.Second // in which the texts are looked at before they leave by themselves
 )
