@@ -1,5 +1,7 @@
 package store
 
+import "sync"
+
 const (
 	// recentRecords is how many records of each kind are kept at most. When there are more
 	// all are forgotten: those in use come back with their next change.
@@ -16,15 +18,18 @@ const (
 type recent struct {
 	accounts map[string]holder
 	boxes    map[Place]Mailbox
+	seen     *sync.Mutex      // of boxes, for who looks at it without Store.mu; who writes it holds both
 	counts   map[string]int64 // of the ledger
 }
 
 func newRecent() recent {
-	return recent{accounts: map[string]holder{}, boxes: map[Place]Mailbox{}, counts: map[string]int64{}}
+	return recent{accounts: map[string]holder{}, boxes: map[Place]Mailbox{}, seen: new(sync.Mutex), counts: map[string]int64{}}
 }
 
 // clear forgets everything, for a change that writes such records past its Tx.
 func (r *recent) clear() {
+	r.seen.Lock()
+	defer r.seen.Unlock()
 	clear(r.accounts)
 	clear(r.boxes)
 	clear(r.counts)
@@ -37,6 +42,8 @@ func (r *recent) note(tx *Tx) {
 			keep(r.accounts, id, a.rec)
 		}
 	}
+	r.seen.Lock()
+	defer r.seen.Unlock()
 	for p, m := range tx.boxes {
 		switch {
 		case m.removed || len(m.Keywords) > recentKeywords:
@@ -50,13 +57,11 @@ func (r *recent) note(tx *Tx) {
 	}
 }
 
-// lately is the record of a mailbox as the last change left it, if it is kept and nobody
-// else looks: who would have to wait for a change can as well read it.
+// lately is the record of a mailbox as the last change left it, if it is kept. It waits for
+// no change that is being made.
 func (s *Store) lately(p Place) (m Mailbox, found bool) {
-	if !s.mu.TryLock() {
-		return m, false
-	}
-	defer s.mu.Unlock()
+	s.recent.seen.Lock()
+	defer s.recent.seen.Unlock()
 	m, found = s.recent.boxes[p]
 	return m, found
 }
