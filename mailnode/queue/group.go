@@ -10,12 +10,11 @@ import (
 )
 
 // settling brings together what is written at one time: while one change becomes durable,
-// those that come wait and are then one change. Whoever comes when nobody writes does it,
-// and hands it on to the first of those who have come meanwhile.
+// those that come wait and are then one change.
 type settling struct {
 	mu      sync.Mutex
 	waiting []*change
-	writing bool
+	writing bool // there is one who writes what waits
 }
 
 // groupMost is how many changes are written at once: nobody else can change anything in
@@ -31,36 +30,36 @@ func (q *Queue) commit(ctx context.Context, c *change) error {
 		return q.alone(ctx, c)
 	}
 	s := &q.settling
+	c.over = make(chan struct{})
 	s.mu.Lock()
-	c.over = make(chan struct{}, 1)
 	s.waiting = append(s.waiting, c)
-	wait := s.writing
-	s.writing = true
-	s.mu.Unlock()
-	if wait {
-		if _, lead := <-c.over; !lead {
-			return c.written
-		}
-	}
-	s.mu.Lock()
-	n := min(len(s.waiting), groupMost)
-	group := append([]*change{}, s.waiting[:n]...)
-	s.waiting = append(s.waiting[:0], s.waiting[n:]...)
-	s.mu.Unlock()
-	q.together(ctx, group)
-	s.mu.Lock()
-	if len(s.waiting) > 0 {
-		s.waiting[0].over <- struct{}{}
-	} else {
-		s.writing = false
+	if !s.writing {
+		s.writing = true
+		go q.writeGroups() // those who wait for it end after it
 	}
 	s.mu.Unlock()
-	for _, other := range group {
-		if other != c {
-			close(other.over)
-		}
-	}
+	<-c.over
 	return c.written
+}
+
+// writeGroups writes what waits, until nothing does.
+func (q *Queue) writeGroups() {
+	s := &q.settling
+	for {
+		s.mu.Lock()
+		n := min(len(s.waiting), groupMost)
+		group := append([]*change{}, s.waiting[:n]...)
+		s.waiting = append(s.waiting[:0], s.waiting[n:]...)
+		s.writing = n > 0
+		s.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		q.together(group)
+		for _, c := range group {
+			close(c.over)
+		}
+	}
 }
 
 // plain tells that a change only notes what remotes took or did not take for now.
@@ -83,7 +82,8 @@ func (q *Queue) alone(ctx context.Context, c *change) error {
 
 // together writes plain changes as one. Should that fail, each is written alone: one that
 // cannot be written is no obstacle to others.
-func (q *Queue) together(ctx context.Context, group []*change) {
+func (q *Queue) together(group []*change) {
+	ctx := context.Background() // what has become of mail is noted whoever goes
 	err := q.o.Store.Update(ctx, nil, func(tx *store.Tx) error {
 		g := letters{}
 		for _, c := range group {

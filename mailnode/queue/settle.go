@@ -118,8 +118,8 @@ type change struct {
 	parts  []part
 	after  *part // what is left, nil for nothing
 
-	written error         // what came of it, once over is closed or has said to go on
-	over    chan struct{} // of one who waits for others to write it
+	written error         // what came of it, once over is closed
+	over    chan struct{} // of one that is written with others
 }
 
 // brings tells whether mailboxes get mail by the change.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -411,7 +412,7 @@ func (tx *Tx) finishAccounts() error {
 }
 
 func (tx *Tx) finishBodies() error {
-	for _, id := range slices.SortedFunc(maps.Keys(tx.bodies), func(a, b BodyID) int { return cmp.Compare(a.String(), b.String()) }) {
+	for _, id := range slices.SortedFunc(maps.Keys(tx.bodies), func(a, b BodyID) int { return bytes.Compare(a[:], b[:]) }) {
 		h := tx.bodies[id]
 		if h.refs > 0 {
 			if err := tx.b.Set(bodyKey(id, 'h'), h.encode(), nil); err != nil {
