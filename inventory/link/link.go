@@ -47,6 +47,7 @@ var errSilent = errors.New("the other end is not heard any more")
 // Link is a live connection. It is safe for concurrent use.
 type Link struct {
 	session *yamux.Session
+	streams *streams
 	client  *http.Client
 	server  *http.Server
 	once    sync.Once
@@ -68,16 +69,22 @@ func New(conn net.Conn, side Side, handler http.Handler, base func(context.Conte
 	if side == Dialled {
 		open = yamux.Client
 	}
-	last := &heard{}
+	last, all := &heard{}, &streams{}
 	last.now()
-	session, err := open(&whole{Conn: conn, last: last}, cfg)
+	session, err := open(&whole{Conn: conn, last: last, broken: all.end}, cfg)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("begin the link: %w", err)
 	}
-	l := &Link{session: session}
+	l := &Link{session: session, streams: all}
 	l.client = &http.Client{Transport: &http.Transport{
-		DialContext:         func(context.Context, string, string) (net.Conn, error) { return session.Open() },
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			c, err := session.Open()
+			if err != nil {
+				return nil, err
+			}
+			return all.add(c), nil
+		},
 		MaxIdleConnsPerHost: idleStreams,
 		DisableCompression:  true,
 	}}
@@ -115,7 +122,7 @@ func (l *Link) Done() <-chan struct{} { return l.session.CloseChan() }
 func (l *Link) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, l.Close)
 	defer stop()
-	err := l.server.Serve(l.session)
+	err := l.server.Serve(door{l.session, l.streams})
 	l.Close()
 	rest, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
@@ -133,6 +140,7 @@ func (l *Link) Serve(ctx context.Context) error {
 // Close breaks the link.
 func (l *Link) Close() {
 	l.once.Do(func() {
+		l.streams.end()
 		_ = l.session.Close()
 		l.client.CloseIdleConnections()
 	})

@@ -16,8 +16,9 @@ const dataType = 0
 // from one goroutine.
 type whole struct {
 	net.Conn
-	frame []byte // a header whose data comes next
-	last  *heard // notes each word of the other end
+	frame  []byte // a header whose data comes next
+	last   *heard // notes each word of the other end
+	broken func() // is called before the session learns that the connection is
 }
 
 // Read implements net.Conn.
@@ -26,7 +27,16 @@ func (w *whole) Read(p []byte) (int, error) {
 	if n > 0 {
 		w.last.now()
 	}
+	if err != nil {
+		w.broken()
+	}
 	return n, err
+}
+
+// Close implements net.Conn.
+func (w *whole) Close() error {
+	w.broken()
+	return w.Conn.Close()
 }
 
 // largeData is data that is not worth copying.
