@@ -35,7 +35,7 @@ func unitCommand() *cobra.Command {
 				return err
 			}
 			if err := os.WriteFile(starter.Path, []byte(unit), 0o644); err != nil { //nolint:gosec // units are read by everybody
-				return err
+				return fmt.Errorf("the unit cannot be written, which takes root and systemd: %w", err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Written: %s. Start it with: systemctl daemon-reload && systemctl enable --now %s\n", starter.Path, starter.Name)
 			return err

@@ -199,16 +199,6 @@ func StartDovecot(t testing.TB, dir, password, more string) *Dovecot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := d.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("Dovecot said:\n%s", d.Log())
-		}
-	})
-	if err := d.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	during(t, "Dovecot", d)
 	return d
 }

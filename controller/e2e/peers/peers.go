@@ -5,6 +5,7 @@
 package peers
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,4 +67,27 @@ func missing(t testing.TB, what, how string) {
 		t.Skipf("PEERS=skip: %s is not installed", what)
 	}
 	t.Fatalf("%s is not installed: %s, or set PEERS=skip", what, how)
+}
+
+// server is a peer that runs.
+type server interface {
+	Start(ctx context.Context) error
+	Stop() error
+	Log() string
+}
+
+// during has a server run as long as the test.
+func during(t testing.TB, name string, s server) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, s.Log())
+		}
+	})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -155,17 +155,7 @@ func StartPostfix(t testing.TB, dir, address, more string) *Postfix {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("Postfix said:\n%s", p.Log())
-		}
-	})
-	if err := p.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	during(t, "Postfix", p)
 	return p
 }
 

@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core'
-import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react'
+import { type KeyboardEvent, useEffect, useId, useLayoutEffect, useRef, useState } from 'react'
 import { Glyph, type GlyphName } from './Glyph'
 
 export interface MenuItem {
@@ -16,25 +16,43 @@ interface MenuProps {
   size?: 'xs' | 'sm'
 }
 
+/**
+ * Where a menu goes: under its button, their right sides in line, or over it where there
+ * is more room; never off the screen, however narrow that is.
+ */
+export function place(button: DOMRect, menu: DOMRect): { left: number; top: number } {
+  const { clientWidth, clientHeight } = document.documentElement
+  const gap = 4
+  const within = (want: number, size: number, room: number) => Math.max(gap, Math.min(want, room - size - gap))
+  const under = button.bottom + gap
+  const fits = under + menu.height <= clientHeight || button.top < clientHeight - button.bottom
+  return {
+    left: within(button.right - menu.width, menu.width, clientWidth),
+    top: within(fits ? under : button.top - gap - menu.height, menu.height, clientHeight),
+  }
+}
+
 /** More to do than there is room for buttons. Arrows move, Esc closes (ARIA practices, menu button). */
 export function Menu({ label, glyph, items, size = 'xs' }: MenuProps) {
   const id = useId()
   const button = useRef<HTMLButtonElement>(null)
   const list = useRef<HTMLDivElement>(null)
-  const [at, setAt] = useState<{ top: number; right: number }>()
-  const close = () => setAt(undefined)
+  const [isOpen, setOpen] = useState(false)
+  const close = () => setOpen(false)
 
-  const open = () => {
-    const box = button.current?.getBoundingClientRect()
-    if (box) setAt({ top: box.bottom + 4, right: document.documentElement.clientWidth - box.right })
-  }
+  useLayoutEffect(() => {
+    if (!isOpen || !button.current || !list.current) return
+    const { left, top } = place(button.current.getBoundingClientRect(), list.current.getBoundingClientRect())
+    list.current.style.left = `${left}px`
+    list.current.style.top = `${top}px`
+  }, [isOpen])
   useEffect(() => {
-    if (!at) return
+    if (!isOpen) return
     list.current?.querySelector('button')?.focus()
     const away = (e: Event) => {
       const inside =
         e.target instanceof Node && (list.current?.contains(e.target) || button.current?.contains(e.target))
-      if (!inside) setAt(undefined)
+      if (!inside) setOpen(false)
     }
     addEventListener('pointerdown', away)
     addEventListener('scroll', away, true)
@@ -44,7 +62,7 @@ export function Menu({ label, glyph, items, size = 'xs' }: MenuProps) {
       removeEventListener('scroll', away, true)
       removeEventListener('resize', away)
     }
-  }, [at])
+  }, [isOpen])
 
   const onKey = (e: KeyboardEvent) => {
     const all = [...(list.current?.querySelectorAll('button') ?? [])]
@@ -68,16 +86,16 @@ export function Menu({ label, glyph, items, size = 'xs' }: MenuProps) {
         size={size}
         variant="default"
         aria-haspopup="menu"
-        aria-expanded={at !== undefined}
-        aria-controls={at && id}
+        aria-expanded={isOpen}
+        aria-controls={isOpen ? id : undefined}
         aria-label={glyph && label}
         title={glyph && label}
-        onClick={() => (at ? close() : open())}
+        onClick={() => setOpen(!isOpen)}
       >
         {glyph ? <Glyph name={glyph} /> : label}
       </Button>
-      {at && (
-        <div ref={list} id={id} role="menu" aria-label={label} className="menu" style={at} onKeyDown={onKey}>
+      {isOpen && (
+        <div ref={list} id={id} role="menu" aria-label={label} className="menu" onKeyDown={onKey}>
           {items.map((item) => (
             <button
               key={item.label}
